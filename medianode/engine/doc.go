@@ -1,0 +1,18 @@
+// Package engine is the Media Engine of a Media Node (whitepaper 4.3.5): the
+// sans-IO core of a selective forwarding unit. One Core holds the peers of one
+// worker: their ICE-lite state, the tracks they publish, the subscriptions
+// that forward those tracks, and the RTCP that keeps both sides honest.
+//
+// Contract: datagrams and commands go in with the time at which they happened;
+// datagrams come out in the Batch that the caller lends, everything else comes
+// out of Poll. After every call the caller sends the batch and drains Poll.
+// A Core never reads a clock, opens a socket, starts a goroutine or logs.
+//
+//	datagram ──▶ classify (RFC 7983) ──▶ STUN  ──▶ ICE-lite ──▶ answer, address
+//	                                 ├─▶ DTLS  ──▶ Poll (the shell's handshake)
+//	                                 ├─▶ SRTP  ──▶ layer ──▶ ring ──▶ subscriptions ──▶ Batch
+//	                                 └─▶ SRTCP ──▶ reports, NACK, PLI
+//
+// Ciphers are lent by the shell as a Protection per peer; DTLS and SCTP live
+// in the shell. A Core is used by one goroutine at a time.
+package engine

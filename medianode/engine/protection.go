@@ -1,0 +1,19 @@
+package engine
+
+// Protection seals and opens the media of one peer (RFC 3711, RFC 7714). The
+// shell makes one from the keys of a finished DTLS handshake. It is called
+// with the core's single-threaded discipline.
+//
+// Open calls fail for packets that are forged, replayed or malformed; a failed
+// call changes nothing.
+type Protection interface {
+	// OpenRTP returns the plain packet of b, stored in dst's memory.
+	OpenRTP(dst, b []byte) ([]byte, error)
+	// OpenRTCP returns the plain compound packet of b, stored in dst's memory.
+	OpenRTCP(dst, b []byte) ([]byte, error)
+	// SealRTP returns the protected packet of the plain packet, stored in
+	// dst's memory; dst and plain don't overlap.
+	SealRTP(dst, plain []byte) ([]byte, error)
+	// SealRTCP does the same for a plain compound packet.
+	SealRTCP(dst, plain []byte) ([]byte, error)
+}

@@ -9,8 +9,9 @@ package engine
 type Protection interface {
 	// OpenRTP returns the plain packet of b, stored in dst's memory.
 	OpenRTP(dst, b []byte) ([]byte, error)
-	// OpenRTCP returns the plain compound packet of b, stored in dst's memory.
-	OpenRTCP(dst, b []byte) ([]byte, error)
+	// OpenRTCP returns the plain compound packet of b, stored in dst's memory,
+	// and its SRTCP index (RFC 3711 section 3.4, 31 bits, without the E bit).
+	OpenRTCP(dst, b []byte) (plain []byte, index uint32, err error)
 	// SealRTP returns the protected packet of the plain packet, stored in
 	// dst's memory; dst and plain don't overlap.
 	SealRTP(dst, plain []byte) ([]byte, error)

@@ -3,16 +3,18 @@
 // first time, and user bytes of data channels.
 //
 // Contract: padding, retransmissions, probes, RTCP, STUN, DTLS, SRTP tags, UDP
-// and IP do not count; of what was sent, that is paid which a receiver
-// acknowledged, and no byte twice.
+// and IP do not count; of what was sent, that is paid which the receiver
+// reported to have, and no byte twice.
 //
-//	Sent ->  per packet size at its sequence number
-//	Acknowledged(highest, lost) -> the sizes up to highest, less the share lost
+// A reception report names the highest sequence number received and how many
+// packets before it are missing, not which. The share that arrived is applied
+// to the bytes sent up to that number, so that a Stream is exact without loss
+// and right on average with it.
 //
 // Sent and Acknowledged do not allocate. Not safe for concurrent use.
 package meter
 
-// Counters are cumulative bytes of one session or application.
+// Counters are cumulative bytes, of one session or of all of an application.
 type Counters struct {
 	// ClientSent and RelaySent are bytes sent to clients and to other nodes.
 	ClientSent, RelaySent uint64
@@ -39,25 +41,27 @@ const (
 
 // Meter counts for one session. Use New.
 type Meter struct {
-	to           Receiver
-	sent, acked  uint64
-	applications uint64
+	to                 Receiver
+	sent, acknowledged uint64
 }
 
 // New returns a Meter for a session with this kind of receiver.
 func New(to Receiver) *Meter { return &Meter{to: to} }
 
-// Data counts the user bytes of one data channel message. SCTP acknowledges:
-// reliable or not, what was sent counts as acknowledged once.
+// Data counts the user bytes of one data channel message once SCTP has taken
+// it; SCTP acknowledges by itself.
 func (m *Meter) Data(bytes int) {
 	m.sent += uint64(bytes)
-	m.acked += uint64(bytes)
+	m.acknowledged += uint64(bytes)
 }
+
+// Stream begins to count an outgoing SSRC of the session.
+func (m *Meter) Stream() *Stream { return &Stream{meter: m} }
 
 // Snapshot returns the counters so far.
 func (m *Meter) Snapshot() Counters {
 	if m.to == Relay {
-		return Counters{RelaySent: m.sent, Relay: m.acked}
+		return Counters{RelaySent: m.sent, Relay: m.acknowledged}
 	}
-	return Counters{ClientSent: m.sent, Client: m.acked}
+	return Counters{ClientSent: m.sent, Client: m.acknowledged}
 }

@@ -162,6 +162,16 @@ func TestVerify_memoryIsBoundedAndComesBack(t *testing.T) {
 	if err := call(t, v, start.Add(123*time.Second), key(t, 2), "0"); err != nil {
 		t.Errorf("after the first expired: %v", err)
 	}
+	if err := call(t, v, start.Add(123*time.Second), key(t, 0), "3"); err != nil {
+		t.Errorf("the caller who had used up its share: %v", err)
+	}
+}
+
+func TestVerify_sinceCountsWholeSeconds(t *testing.T) {
+	v := newVerifier(t, rpcauth.Policy{Since: start.Add(900 * time.Millisecond)})
+	if err := call(t, v, start.Add(950*time.Millisecond), key(t, 0), "n"); err != nil {
+		t.Errorf("a call signed just after the node started: %v", err)
+	}
 }
 
 // Whoever is not admitted, and whoever signs in another's name, must not use up
@@ -240,6 +250,32 @@ func TestLease_bareFormCannotBeRenewed(t *testing.T) {
 	lease := v.Lease(start, caller, procedure)
 	if err := lease.VerifyRenewal(start, 1, start.Add(time.Minute), identity.Signature{}); !errors.Is(err, rpcauth.ErrBareForm) {
 		t.Errorf("got %v, want ErrBareForm", err)
+	}
+}
+
+// Whole seconds are signed, so no more than that is granted.
+func TestLease_grantsWholeSeconds(t *testing.T) {
+	v := newVerifier(t, rpcauth.Policy{})
+	k, digest := key(t, 0), rpcauth.Digest(procedure, nil)
+	payload, signature, err := rpcauth.Sign(k, start, self, "n", digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := v.Verify(start, payload, signature, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease := v.Lease(start, caller, procedure)
+	end := start.Add(5 * time.Minute)
+	s, err := rpcauth.SignRenewal(k, rpcauth.Renewal{Procedure: procedure, Audience: self, Stream: "n", Sequence: 1, Expires: end})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lease.VerifyRenewal(start, 1, end.Add(999*time.Millisecond), s); err != nil {
+		t.Fatal(err)
+	}
+	if got := lease.Expires(); !got.Equal(end) {
+		t.Errorf("the lease ends at %v, want %v", got, end)
 	}
 }
 

@@ -78,10 +78,11 @@ func (s *Stream) collect(to uint64) {
 // Acknowledged takes a reception report: the highest extended sequence number
 // that arrived and the cumulative number of missing ones, holes of the source
 // included. It returns how many bytes became paid by it. A report that goes
-// back is ignored; one about what was never sent counts up to what was.
+// back is ignored, as is one from the middle of what left the window; one about
+// what was never sent counts up to what was.
 func (s *Stream) Acknowledged(highest uint64, lost int64) uint64 {
 	highest = min(highest, s.highest)
-	if s.first == 0 || highest < s.first || highest < s.covered || highest < s.aged && highest != s.covered {
+	if s.first == 0 || highest < s.first || highest < s.covered || highest < s.aged {
 		return 0
 	}
 	s.cover(highest)
@@ -103,9 +104,7 @@ func (s *Stream) Acknowledged(highest uint64, lost int64) uint64 {
 
 // cover moves everything up to highest to what was reported on.
 func (s *Stream) cover(highest uint64) {
-	if highest > s.aged {
-		s.collect(highest)
-	}
+	s.collect(highest)
 	s.bytes += s.agedBytes
 	s.packets += s.agedPackets
 	s.agedBytes, s.agedPackets = 0, 0

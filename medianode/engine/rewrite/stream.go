@@ -145,12 +145,11 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 	}
 	out.Sequence = uint16(out.Extended)
 	out.Picture = s.picture(src.VP8, via)
-	if src.Sequence > s.highest {
-		s.highest = src.Sequence
-		if !s.sentAny || out.Timestamp != s.lastStamp {
-			s.lastAt = now
-		}
-		s.lastStamp = out.Timestamp
+	s.highest = max(s.highest, src.Sequence)
+	// By the timestamp, not by the number: the newest frame may be overtaken by
+	// a packet that is left out.
+	if !s.sentAny || int32(out.Timestamp-s.lastStamp) > 0 {
+		s.lastStamp, s.lastAt = out.Timestamp, now
 		s.sentAny = true
 	}
 	return out, true
@@ -187,8 +186,8 @@ func (s *Stream) Drop(src Source) {
 // reports.
 func (s *Stream) Timestamp(source uint32) uint32 { return source - s.stamps }
 
-// Last returns the timestamp of the last packet in order and when its frame
-// began to leave, a zero time if nothing was sent.
+// Last returns the timestamp of the newest frame sent and when it began to
+// leave, a zero time if nothing was sent.
 func (s *Stream) Last() (timestamp uint32, at time.Time) { return s.lastStamp, s.lastAt }
 
 // find returns the interval of a source number, nil if the number was left out.

@@ -30,6 +30,8 @@ type Config struct {
 const (
 	firstPackets = 64
 	firstBytes   = 16 << 10
+	// blocks is into how many parts the arena is cut to know how old they are.
+	blocks = 16
 )
 
 func (c Config) withDefaults() Config {
@@ -79,11 +81,12 @@ type Ring struct {
 	epoch time.Time
 	slots []slot
 	arena []byte
-	// head is where the next payload goes, lap counts from 1, lapAt is when
-	// this round began.
-	head  int
-	lap   uint64
-	lapAt time.Duration
+	// head is where the next payload goes, lap counts from 1.
+	head int
+	lap  uint64
+	// written is when each block of the arena was last written, plus one;
+	// 0 for never.
+	written [blocks]time.Duration
 
 	highest  uint64
 	keySeq   uint64
@@ -194,24 +197,4 @@ func (r *Ring) growSlots(at time.Duration) {
 			r.slots[s.seq&uint64(len(r.slots)-1)] = *s
 		}
 	}
-}
-
-// reserve returns the offset of n free bytes in the arena and moves the head
-// behind them. At the end of a round it starts the next, or doubles the arena
-// if the round was so short that young packets would be overwritten.
-func (r *Ring) reserve(at time.Duration, n int) int {
-	for r.head+n > len(r.arena) {
-		young := at-r.lapAt <= r.cfg.Age
-		if len(r.arena) < r.cfg.Bytes && (young || n > len(r.arena)) {
-			arena := make([]byte, min(2*len(r.arena), r.cfg.Bytes))
-			copy(arena, r.arena[:r.head])
-			r.arena = arena
-			continue
-		}
-		r.head, r.lapAt = 0, at
-		r.lap++
-	}
-	off := r.head
-	r.head += n
-	return off
 }

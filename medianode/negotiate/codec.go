@@ -202,7 +202,7 @@ func first(codecs []Codec, pt uint8) []Codec {
 // offeredCodecs is the list of our own offers. The numbers are those browsers
 // use, so that traces read alike.
 func offeredCodecs(kind Kind, enabled []string) []Codec {
-	video := []string{"nack", "nack pli", "ccm fir", "transport-cc"}
+	video := feedbackKinds()
 	h264 := func(level string) string {
 		return "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + level
 	}

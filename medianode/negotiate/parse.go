@@ -18,7 +18,7 @@ const (
 	maxAttributes = 1024 // lines of a section
 	maxFormats    = 128  // payload types of a section
 	maxCandidates = 64   // candidates kept of a description
-	maxSources    = 16   // SSRCs kept of a section
+	maxSources    = 16   // SSRCs and rids kept of a section
 	maxPrints     = 8    // fingerprints kept of a section
 )
 

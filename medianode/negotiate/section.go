@@ -186,8 +186,9 @@ func (s *section) readTransport(a sdp.Attribute, seen once) error {
 // readFormat reads the lines that begin with a payload type.
 func (s *section) readFormat(a sdp.Attribute, seen once) error {
 	number, value, ok := strings.Cut(a.Value, " ")
+	value = strings.TrimSpace(value)
 	if a.Key == "rtcp-fb" && number == "*" {
-		s.anyFB = append(s.anyFB, strings.TrimSpace(value))
+		s.anyFB = addFeedback(s.anyFB, value)
 		return nil
 	}
 	pt, err := strconv.ParseUint(number, 10, 8)
@@ -202,9 +203,8 @@ func (s *section) readFormat(a sdp.Attribute, seen once) error {
 		p = &payload{}
 		s.payloads[uint8(pt)] = p
 	}
-	value = strings.TrimSpace(value)
 	if a.Key == "rtcp-fb" {
-		p.feedback = append(p.feedback, value)
+		p.feedback = addFeedback(p.feedback, value)
 		return nil
 	}
 	if !seen.add(a.Key + number) {
@@ -215,6 +215,17 @@ func (s *section) readFormat(a sdp.Attribute, seen once) error {
 		return nil
 	}
 	return s.readRtpmap(p, value)
+}
+
+// feedbackKinds are the values of a=rtcp-fb that the node understands. Not
+// goog-remb: who offers both would then send no transport-wide feedback.
+func feedbackKinds() []string { return []string{"nack", "nack pli", "ccm fir", "transport-cc"} }
+
+func addFeedback(list []string, value string) []string {
+	if slices.Contains(feedbackKinds(), value) && !slices.Contains(list, value) {
+		return append(list, value)
+	}
+	return list
 }
 
 func (s *section) readRtpmap(p *payload, value string) error {
@@ -270,24 +281,28 @@ func (s *section) readSimulcast(a sdp.Attribute, seen once) error {
 		if len(fields) < 2 || !isRID(fields[0]) {
 			return s.errorf(ErrMalformed, "a=rid: want an id and send or recv, got %.40q", a.Value)
 		}
-		if !seen.add("rid" + fields[0]) {
+		if !seen.add("rid" + fields[1] + fields[0]) {
 			return s.twice("rid:" + fields[0])
 		}
-		if fields[1] == "send" {
+		if fields[1] == "send" && len(s.sendRIDs) < maxSources {
 			s.sendRIDs = append(s.sendRIDs, fields[0])
 		}
 		return nil
 	}
-	if !seen.add(a.Key) {
-		return s.twice(a.Key)
-	}
 	for i := 0; i+1 < len(fields); i += 2 {
+		// One line should hold both directions; pion's later offers repeat
+		// the answer's recv in a line of its own.
+		if !seen.add("simulcast" + fields[i]) {
+			return s.twice(a.Key)
+		}
 		if fields[i] != "send" {
 			continue
 		}
 		for stream := range strings.SplitSeq(fields[i+1], ";") {
 			rid, _, _ := strings.Cut(stream, ",") // the first of the alternatives
-			s.simulcast = append(s.simulcast, strings.TrimPrefix(rid, "~"))
+			if len(s.simulcast) < maxSources {
+				s.simulcast = append(s.simulcast, strings.TrimPrefix(rid, "~"))
+			}
 		}
 	}
 	return nil
@@ -392,7 +407,7 @@ func (s *section) codecs(enabled []string) []Codec {
 		if s.kind == Video {
 			c.RTXPayloadType = rtx[f]
 		}
-		for _, fb := range []string{"nack", "nack pli", "ccm fir", "transport-cc"} {
+		for _, fb := range feedbackKinds() {
 			if slices.Contains(p.feedback, fb) || slices.Contains(s.anyFB, fb) {
 				c.Feedback = append(c.Feedback, fb)
 			}

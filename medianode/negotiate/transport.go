@@ -21,7 +21,7 @@ const (
 )
 
 // maxTracks bounds the tracks of a transport, placed and waiting.
-const maxTracks = 1024
+const maxTracks = 512
 
 // Config is what a transport needs to know about its node.
 type Config struct {

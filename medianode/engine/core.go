@@ -1,69 +1,320 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/limit"
+	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 )
 
-// PeerID names one transport of a session within a Core.
-type PeerID uint64
+// The reasons for which a command is refused.
+var (
+	ErrPeer         = errors.New("engine: no such peer")
+	ErrPeerExists   = errors.New("engine: peer id or ICE ufrag is taken")
+	ErrTrack        = errors.New("engine: no such track")
+	ErrTrackExists  = errors.New("engine: track id is taken by another peer")
+	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
+	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
+	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
+)
 
-// ICE is one side's credentials (RFC 8445 section 5.3).
-type ICE struct {
-	Ufrag string
-	Pwd   string
+// Config of a Core. A zero field means its default.
+type Config struct {
+	// Silence after which media to a peer is held back, default 8 s: a browser
+	// checks every 2.7 s once its connection has settled.
+	DisconnectAfter time.Duration
+	// Time without a valid connectivity check after which consent is gone (RFC
+	// 7675 section 5.1), default 30 s.
+	ConsentTimeout time.Duration
+	// Time for which an address that only media has shown is trusted before a
+	// connectivity check must confirm it, default 5 s.
+	UnconfirmedFor time.Duration
+	// Packets kept per layer for retransmission, default 1024.
+	RingPackets int
+	// Least time between key frame requests for a layer, default 500 ms.
+	KeyFrameInterval time.Duration
+	// How long a layer that nobody wants stays in demand, default 2 s.
+	DemandHold time.Duration
+	// Silence after which a layer counts as stopped by its publisher, default
+	// 1 s: the slowest screen share still sends once a second.
+	LayerTimeout time.Duration
+	// ReportInterval between PeerReport events, default 2 s.
+	ReportInterval time.Duration
+	// STUN bounds the unauthenticated STUN requests taken from one source and
+	// from all.
+	STUN limit.Config
+	// Random is the source of SSRCs and first sequence numbers; required.
+	Random func() uint32
 }
 
-// PeerConfig opens a peer.
-type PeerConfig struct {
-	ID      PeerID
-	Session drtc.SessionID
-	Room    drtc.RoomID
-	// Application pays for the bytes.
-	Application string
-	Local       ICE
-	Remote      ICE
-	// Hidden peers are never speakers.
-	Hidden bool
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.DisconnectAfter, 8*time.Second)
+	def(&c.ConsentTimeout, 30*time.Second)
+	def(&c.UnconfirmedFor, 5*time.Second)
+	def(&c.KeyFrameInterval, 500*time.Millisecond)
+	def(&c.DemandHold, 2*time.Second)
+	def(&c.LayerTimeout, time.Second)
+	def(&c.ReportInterval, 2*time.Second)
+	if c.RingPackets == 0 {
+		c.RingPackets = 1024
+	}
+	return c
 }
+
+// tick is the grain of all timers of a core.
+const tick = 10 * time.Millisecond
+
+// Core is the media engine of one worker.
+type Core struct {
+	cfg     Config
+	peers   map[PeerID]*peer
+	byUfrag map[string]*peer
+	byAddr  map[netip.AddrPort]*peer
+	// bySSRC finds the publisher whose media arrives from an unknown address.
+	bySSRC map[uint32]*peer
+	tracks map[drtc.TrackID]*track
+	rooms  map[drtc.RoomID]*room
+	stun   *limit.Limiter
+	// trial limits the key trials that find a moved subscriber.
+	trial *limit.Limiter
+
+	order    []*peer // peers in the order of their opening: timers are fair and repeatable
+	queue    []Event
+	head     int
+	nextTick time.Time
+	plain    []byte // scratch of one opened packet
+	out      []byte // scratch of one packet to seal
+	elements [4]rtpheader.Extension
+	values   [8]byte
+	lost     []uint16
+	counters Counters
+}
+
+// Counters of a Core since it was made.
+type Counters struct {
+	// Datagrams by what became of them.
+	STUNRequests, STUNRefused, STUNLimited uint64
+	Unknown, Malformed, Unprotected        uint64
+	OpenFailures, SealFailures             uint64
+	// Media packets taken, forwarded for the first time, sent again.
+	Received, Forwarded, Retransmitted uint64
+	// Requests by subscribers and to publishers.
+	NACKed, NotRetransmittable, KeyFrameRequests uint64
+	AddressChanges                               uint64
+}
+
+// New makes an empty Core. It panics if cfg.Random is nil.
+func New(cfg Config) *Core {
+	if cfg.Random == nil {
+		panic("engine: Config.Random is nil")
+	}
+	cfg = cfg.withDefaults()
+	return &Core{
+		cfg:     cfg,
+		peers:   map[PeerID]*peer{},
+		byUfrag: map[string]*peer{},
+		byAddr:  map[netip.AddrPort]*peer{},
+		bySSRC:  map[uint32]*peer{},
+		tracks:  map[drtc.TrackID]*track{},
+		rooms:   map[drtc.RoomID]*room{},
+		stun:    limit.New(cfg.STUN),
+		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
+		plain:   make([]byte, 0, 2*MaxDatagram),
+		out:     make([]byte, 0, 2*MaxDatagram),
+	}
+}
+
+// Counters returns what happened so far.
+func (c *Core) Counters() Counters { return c.counters }
+
+// Peers is the number of open peers.
+func (c *Core) Peers() int { return len(c.peers) }
 
 // AddPeer opens a peer. It fails if the id or the local ufrag is taken.
-func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error { return nil }
+func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
+	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
+		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
+	}
+	p := newPeer(now, cfg, c.cfg)
+	c.peers[cfg.ID] = p
+	c.byUfrag[cfg.Local.Ufrag] = p
+	c.order = append(c.order, p)
+	c.room(cfg.Room).peers++
+	if c.nextTick.IsZero() {
+		c.nextTick = now.Add(tick)
+	}
+	return nil
+}
 
 // RestartICE gives a peer new credentials (RFC 8445 section 9). The old ones
 // stay good until the first authenticated check with the new.
-func (c *Core) RestartICE(now time.Time, id PeerID, local, remote ICE) error { return nil }
+func (c *Core) RestartICE(now time.Time, id PeerID, local, remote ICE) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	if other := c.byUfrag[local.Ufrag]; other != nil && other != p {
+		return fmt.Errorf("%w: %q", ErrPeerExists, local.Ufrag)
+	}
+	if p.next != nil {
+		delete(c.byUfrag, p.next.local.Ufrag)
+	}
+	p.next = &credentials{local: local, remote: remote}
+	p.lastCheck = now // consent starts anew
+	c.byUfrag[local.Ufrag] = p
+	return nil
+}
+
+// SetRemoteICE stores the client's credentials, which a node that offered
+// learns from the answer.
+func (c *Core) SetRemoteICE(id PeerID, remote ICE) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	p.ice.remote = remote
+	return nil
+}
 
 // Protect lends the peer its keys; media flows from now on.
-func (c *Core) Protect(now time.Time, id PeerID, p Protection, batch *Batch) error { return nil }
+func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	p.keys = keys
+	p.lastHeard = now
+	c.setState(p, StateConnected, "")
+	for _, s := range p.subscriptions {
+		s.begin(now)
+	}
+	c.flushKeyFrameRequests(now, batch)
+	return nil
+}
 
 // RemovePeer ends a peer, its tracks and its subscriptions.
-func (c *Core) RemovePeer(now time.Time, id PeerID) {}
+func (c *Core) RemovePeer(now time.Time, id PeerID) {
+	p := c.peers[id]
+	if p == nil {
+		return
+	}
+	for _, s := range append([]*subscription(nil), p.subscriptions...) {
+		c.removeSubscription(now, s)
+	}
+	for _, t := range append([]*track(nil), p.tracks...) {
+		c.removeTrack(now, t)
+	}
+	delete(c.peers, id)
+	for i, q := range c.order {
+		if q == p {
+			c.order = append(c.order[:i], c.order[i+1:]...)
+			break
+		}
+	}
+	delete(c.byUfrag, p.ice.local.Ufrag)
+	if p.next != nil {
+		delete(c.byUfrag, p.next.local.Ufrag)
+	}
+	for _, a := range p.addresses {
+		if c.byAddr[a] == p {
+			delete(c.byAddr, a)
+		}
+	}
+	for ssrc := range p.sources {
+		c.forgetSource(p, ssrc)
+	}
+	c.leaveRoom(p)
+}
 
 // Address is where datagrams for the peer go; invalid before the first
 // authenticated check.
-func (c *Core) Address(id PeerID) netip.AddrPort { return netip.AddrPort{} }
-
-// HandleDatagram takes one datagram from the network. It never keeps b.
-func (c *Core) HandleDatagram(now time.Time, from netip.AddrPort, b []byte, batch *Batch) {}
-
-// HandleTimeout does the work that is due.
-func (c *Core) HandleTimeout(now time.Time, batch *Batch) {}
-
-// NextTimeout is when HandleTimeout wants to be called next; zero for never.
-func (c *Core) NextTimeout() time.Time { return time.Time{} }
-
-// Poll returns the next event, until there is none.
-func (c *Core) Poll() (Event, bool) { return nil, false }
-
-// Core is the media engine of one worker.
-type Core struct{}
-
-// Config of a Core. The zero value of a field means its default.
-type Config struct {
+func (c *Core) Address(id PeerID) netip.AddrPort {
+	if p := c.peers[id]; p != nil {
+		return p.addr
+	}
+	return netip.AddrPort{}
 }
 
-// New makes an empty Core.
-func New(cfg Config) *Core { return &Core{} }
+// CountData adds the user bytes of a data channel message to a peer's meter.
+func (c *Core) CountData(id PeerID, bytes int) {
+	if p := c.peers[id]; p != nil {
+		p.meter.Data(bytes)
+	}
+}
+
+// Usage returns the paid and sent bytes of a peer (design decision 12).
+func (c *Core) Usage(id PeerID) (meter.Counters, bool) {
+	p := c.peers[id]
+	if p == nil {
+		return meter.Counters{}, false
+	}
+	return p.meter.Snapshot(), true
+}
+
+// Figures returns the present figures of a peer.
+func (c *Core) Figures(id PeerID) (Figures, bool) {
+	p := c.peers[id]
+	if p == nil {
+		return Figures{}, false
+	}
+	return c.figures(p), true
+}
+
+// Poll returns the next event, until there is none.
+func (c *Core) Poll() (Event, bool) {
+	if c.head == len(c.queue) {
+		clear(c.queue)
+		c.queue, c.head = c.queue[:0], 0
+		return nil, false
+	}
+	e := c.queue[c.head]
+	c.queue[c.head] = nil
+	c.head++
+	return e, true
+}
+
+func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
+
+// NextTimeout is when HandleTimeout wants to be called next; zero for never.
+func (c *Core) NextTimeout() time.Time { return c.nextTick }
+
+// HandleTimeout does the work that is due: consent, reports, feedback,
+// retransmission requests, speakers and demand.
+func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
+	if c.nextTick.IsZero() || now.Before(c.nextTick) {
+		return
+	}
+	c.nextTick = now.Add(tick)
+	if len(c.peers) == 0 {
+		c.nextTick = time.Time{}
+		return
+	}
+	for _, p := range c.order {
+		c.watchConsent(now, p)
+		if p.keys == nil {
+			continue
+		}
+		c.serveLoss(now, p, batch)
+		c.serveReports(now, p, batch)
+	}
+	for _, p := range c.order {
+		for _, t := range p.tracks {
+			if t.cfg.Video {
+				c.watchLayers(now, t)
+				c.updateDemand(now, t)
+			}
+		}
+	}
+	c.flushKeyFrameRequests(now, batch)
+	c.serveSpeakers(now)
+}

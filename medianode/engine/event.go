@@ -94,11 +94,11 @@ type Speakers struct {
 	Speakers []Speaker
 }
 
-// Speaker is one participant's smoothed audio level, 0 to 1.
+// Speaker is one track's smoothed audio level, above 0 to 1.
 type Speaker struct {
 	Session drtc.SessionID
+	Track   drtc.TrackID
 	Level   float64
-	Active  bool
 }
 
 // PeerReport carries the figures of one peer, every ReportInterval.

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine/stun"
+)
+
+// handleSTUN answers connectivity checks as an ICE-lite agent (RFC 8445
+// sections 2.5 and 7.3). Whoever does not know the password gets at most a
+// rate-limited error and changes nothing.
+func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *Batch) {
+	c.counters.STUNRequests++
+	known := c.byAddr[from] != nil
+	if !known && !c.stun.Allow(now, from.Addr()) {
+		c.counters.STUNLimited++
+		return
+	}
+	m, err := stun.Parse(b)
+	if err != nil || m.Type != stun.BindingRequest {
+		c.counters.STUNRefused++
+		return
+	}
+	user, _, ok := bytes.Cut(m.Username, []byte{':'})
+	p := c.byUfrag[string(user)]
+	if !ok || p == nil {
+		c.counters.STUNRefused++
+		return
+	}
+	cred := &p.ice
+	restarted := p.next != nil && p.next.local.Ufrag == string(user)
+	if restarted {
+		cred = p.next
+	}
+	if !m.CheckIntegrity(cred.local.Pwd) {
+		c.counters.STUNRefused++
+		answer := stun.AppendBindingError(batch.slot(), m.TransactionID, stun.CodeUnauthenticated, "Unauthenticated", "")
+		batch.add(from, answer, 0)
+		return
+	}
+	if m.Controlled { // RFC 8445 section 7.3.1.1: a lite agent is never controlling
+		answer := stun.AppendBindingError(batch.slot(), m.TransactionID, stun.CodeRoleConflict, "Role Conflict", cred.local.Pwd)
+		batch.add(from, answer, 0)
+		return
+	}
+	batch.add(from, stun.AppendBindingSuccess(batch.slot(), m.TransactionID, from, cred.local.Pwd), 0)
+
+	p.lastCheck = now
+	c.validate(p, from)
+	switch {
+	case !p.addr.IsValid():
+		p.addr = from
+		c.emit(PeerReachable{Peer: p.cfg.ID, Addr: from})
+	case p.addr == from:
+		p.confirmBy = time.Time{}
+	case m.UseCandidate || restarted:
+		c.move(p, from)
+		p.confirmBy = time.Time{}
+	}
+	if restarted {
+		delete(c.byUfrag, p.ice.local.Ufrag)
+		p.ice, p.next = *p.next, nil
+		if p.state == StateFailed && p.keys != nil { // consent is given anew
+			c.setState(p, StateDisconnected, "ICE restarted")
+		}
+	}
+	c.heard(now, p)
+}
+
+// validate remembers an address from which the peer sent something authentic.
+func (c *Core) validate(p *peer, from netip.AddrPort) {
+	if c.byAddr[from] == p {
+		return
+	}
+	if len(p.addresses) == maxAddresses {
+		oldest := p.addresses[0]
+		if oldest == p.addr { // never forget the one in use
+			oldest = p.addresses[1]
+			p.addresses[1] = p.addresses[0]
+		}
+		p.addresses = append(p.addresses[:0], p.addresses[1:]...)
+		if c.byAddr[oldest] == p {
+			delete(c.byAddr, oldest)
+		}
+	}
+	p.addresses = append(p.addresses, from)
+	c.byAddr[from] = p
+}
+
+func (c *Core) move(p *peer, to netip.AddrPort) {
+	p.addr = to
+	p.changes++
+	c.counters.AddressChanges++
+	c.emit(PeerMoved{Peer: p.cfg.ID, Addr: to})
+}
+
+// moveByMedia follows a peer whose newest media packet came from a new
+// address. Until a check confirms the address it is trusted for
+// Config.UnconfirmedFor only, so that a copied packet steers a stream away for
+// seconds at most, and the peer's own next packet steers it back at once.
+func (c *Core) moveByMedia(now time.Time, p *peer, from netip.AddrPort) {
+	if p.addr == from {
+		return
+	}
+	c.validate(p, from)
+	c.move(p, from)
+	p.confirmBy = now.Add(c.cfg.UnconfirmedFor)
+}
+
+// watchConsent holds media back from silent peers and ends consent (RFC 7675).
+func (c *Core) watchConsent(now time.Time, p *peer) {
+	if p.state == StateNew || p.state == StateFailed {
+		if p.state == StateNew && now.Sub(p.lastCheck) > c.cfg.ConsentTimeout {
+			c.setState(p, StateFailed, "no connectivity check arrived")
+		}
+		return
+	}
+	switch {
+	case now.Sub(p.lastCheck) > c.cfg.ConsentTimeout:
+		c.setState(p, StateFailed, "no connectivity check for too long")
+	case now.Sub(p.lastHeard) > c.cfg.DisconnectAfter:
+		c.setState(p, StateDisconnected, "nothing heard")
+	case !p.confirmBy.IsZero() && now.After(p.confirmBy):
+		c.setState(p, StateDisconnected, "new address not confirmed by a connectivity check")
+	}
+}

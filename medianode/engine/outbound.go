@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine/clock"
+	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+)
+
+// sealRoom is what sealing may add to a packet: the largest tag of RFC 3711
+// and RFC 7714, 16 bytes, and the SRTCP index.
+const sealRoom = 20
+
+// header writes the header of an outgoing packet into scratch memory.
+func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
+	ids := &s.section.Extensions
+	n := 0
+	if ids.TransportCC != 0 {
+		s.peer.transportSeq++
+		c.values[0], c.values[1] = byte(s.peer.transportSeq>>8), byte(s.peer.transportSeq)
+		c.elements[n] = rtpheader.Extension{ID: ids.TransportCC, Value: c.values[0:2]}
+		n++
+	}
+	if ids.AbsSendTime != 0 {
+		at := uint32(clock.NTP(now) >> 14) // 6.18 fixed point seconds
+		c.values[2], c.values[3], c.values[4] = byte(at>>16), byte(at>>8), byte(at)
+		c.elements[n] = rtpheader.Extension{ID: ids.AbsSendTime, Value: c.values[2:5]}
+		n++
+	}
+	if ids.AudioLevel != 0 && len(k.level) > 0 {
+		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
+		n++
+	}
+	if ids.DependencyDescriptor != 0 && len(k.descriptor) > 0 {
+		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: k.descriptor}
+		n++
+	}
+	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
+		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
+		Extensions: c.elements[:n],
+	})
+}
+
+func appendPayload(dst, payload []byte, d codec.VP8Descriptor, p codec.Picture) []byte {
+	if d.Size == 0 {
+		return append(dst, payload...)
+	}
+	dst = codec.AppendVP8(dst, payload, d, p)
+	return append(dst, payload[d.Size:]...)
+}
+
+// seal protects a plain media packet and puts it into the batch.
+func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bool {
+	if len(plain)+sealRoom > MaxDatagram {
+		c.counters.Malformed++
+		return false
+	}
+	sealed, err := s.peer.keys.SealRTP(batch.slot(), plain)
+	if err != nil {
+		c.counters.SealFailures++
+		return false
+	}
+	batch.add(s.peer.addr, sealed, ssrc)
+	return true
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/twcc"
+)
+
+// PeerID names one transport of a session within a Core.
+type PeerID uint64
+
+// ICE is one side's credentials (RFC 8445 section 5.3).
+type ICE struct {
+	Ufrag string
+	Pwd   string
+}
+
+// PeerConfig opens a peer.
+type PeerConfig struct {
+	ID      PeerID
+	Session drtc.SessionID
+	Room    drtc.RoomID
+	// Application pays for the bytes.
+	Application string
+	Local       ICE
+	Remote      ICE
+	// Hidden peers are never speakers.
+	Hidden bool
+}
+
+// Bounds per peer; a peer that wants more is not served more.
+const (
+	maxAddresses = 8
+	maxSources   = 64
+)
+
+type credentials struct{ local, remote ICE }
+
+// peer is one transport: an ICE-lite agent, the keys, what it publishes and
+// what it is subscribed to.
+type peer struct {
+	cfg   PeerConfig
+	state State
+
+	ice  credentials
+	next *credentials // after a restart, until the first check with them
+
+	addr      netip.AddrPort
+	addresses []netip.AddrPort // every authenticated one, the newest last
+	// Zero once a connectivity check has confirmed addr, else the time at
+	// which trust in it ends.
+	confirmBy time.Time
+	changes   uint32
+	lastCheck time.Time // last valid connectivity check
+	lastHeard time.Time // last authentic packet of any kind
+
+	keys     Protection
+	nextRTCP uint32 // SRTCP index above all that were seen
+
+	// As publisher.
+	sections   []*section
+	extensions ExtensionIDs
+	sources    map[uint32]*source
+	tracks     []*track
+	feedback   *twcc.Recorder
+	mediaSSRC  uint32 // some SSRC of the peer, named in transport feedback
+
+	// As subscriber.
+	subscriptions []*subscription
+	bySSRC        map[uint32]*subscription
+	transportSeq  uint16
+	acked         lossWindow
+
+	// SSRC with which the node reports (RFC 3550 section 6.4).
+	reporter     uint32
+	nextFeedback time.Time
+	nextReport   time.Time
+	nextFigures  time.Time
+
+	roundTrip     time.Duration
+	uplinkLoss    float64
+	downlinkLoss  float64
+	receivedBytes uint64
+	meter         *meter.Meter
+}
+
+// lossWindow sums receiver reports between two PeerReports.
+type lossWindow struct {
+	weighted float64
+	reports  int
+}
+
+func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
+	return &peer{
+		cfg:         cfg,
+		ice:         credentials{local: cfg.Local, remote: cfg.Remote},
+		lastCheck:   now,
+		lastHeard:   now,
+		sources:     map[uint32]*source{},
+		bySSRC:      map[uint32]*subscription{},
+		reporter:    core.Random() | 1,
+		meter:       meter.New(meter.Client),
+		nextReport:  now.Add(reportInterval),
+		nextFigures: now.Add(core.ReportInterval),
+	}
+}
+
+// sendable reports whether media may be sent to the peer now.
+func (p *peer) sendable() bool {
+	return p.keys != nil && p.state == StateConnected && p.addr.IsValid()
+}
+
+func (c *Core) setState(p *peer, s State, reason string) {
+	if p.state == s {
+		return
+	}
+	p.state = s
+	c.emit(PeerState{Peer: p.cfg.ID, State: s, Reason: reason})
+}
+
+// heard notes an authentic packet and wakes a peer that had fallen silent.
+func (c *Core) heard(now time.Time, p *peer) {
+	p.lastHeard = now
+	trusted := p.confirmBy.IsZero() || now.Before(p.confirmBy)
+	if p.keys != nil && p.state == StateDisconnected && trusted {
+		c.setState(p, StateConnected, "heard again")
+		for _, s := range p.subscriptions {
+			s.begin(now)
+		}
+	}
+}
+
+func (c *Core) figures(p *peer) Figures {
+	return Figures{
+		RoundTrip:      p.roundTrip,
+		UplinkLoss:     p.uplinkLoss,
+		DownlinkLoss:   p.downlinkLoss,
+		ReceivedBytes:  p.receivedBytes,
+		SentBytes:      p.meter.Snapshot().Client,
+		AddressChanges: p.changes,
+		Connected:      p.state == StateConnected,
+	}
+}

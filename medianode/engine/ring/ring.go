@@ -1,0 +1,217 @@
+// Package ring keeps the last packets of one published layer, so that all its
+// subscribers can have lost ones sent again from one copy (RFC 4585, RFC 4588;
+// whitepaper section 4.3).
+//
+// Contract: Get returns a packet exactly as it was put, or nothing; it never
+// returns one that is older than the configured age.
+//
+//	slots   |  seq mod n -> when, where, how long |
+//	arena   | payload | payload | payload | head -> ... oldest payloads ... |
+//
+// Payloads lie in one arena that is written round and round. Slots and arena
+// begin small and double only when a packet younger than the age would have to
+// give way, up to the limits: memory follows the bit rate. After that nothing
+// allocates. Not safe for concurrent use.
+package ring
+
+import "time"
+
+// Config bounds a Ring. Zero fields take their defaults.
+type Config struct {
+	// Packets is the largest number of packets, rounded up to a power of two,
+	// default 1024.
+	Packets int
+	// Bytes is the largest sum of payload bytes, default 1 MiB.
+	Bytes int
+	// Age is how long a packet can be asked for, default 1 s.
+	Age time.Duration
+}
+
+const (
+	firstPackets = 64
+	firstBytes   = 16 << 10
+)
+
+func (c Config) withDefaults() Config {
+	if c.Packets <= 0 {
+		c.Packets = 1024
+	}
+	size := 1
+	for size < c.Packets {
+		size <<= 1
+	}
+	c.Packets = size
+	if c.Bytes <= 0 {
+		c.Bytes = 1 << 20
+	}
+	if c.Age <= 0 {
+		c.Age = time.Second
+	}
+	return c
+}
+
+// Packet is one packet without its sequence number.
+type Packet struct {
+	// Payload is the RTP payload without padding. What Get returns points into
+	// the ring and is valid until the next Put.
+	Payload   []byte
+	Timestamp uint32
+	Marker    bool
+	// KeyFrame says that a key frame starts with this packet.
+	KeyFrame bool
+}
+
+// slot says where a packet lies. lap is the round of the arena it was written
+// in, 0 for an empty slot.
+type slot struct {
+	seq       uint64
+	at        time.Duration
+	lap       uint64
+	off, size uint32
+	timestamp uint32
+	marker    bool
+	key       bool
+}
+
+// Ring holds the last packets of one layer. Use New.
+type Ring struct {
+	cfg   Config
+	epoch time.Time
+	slots []slot
+	arena []byte
+	// head is where the next payload goes, lap counts from 1, lapAt is when
+	// this round began.
+	head  int
+	lap   uint64
+	lapAt time.Duration
+
+	highest  uint64
+	keySeq   uint64
+	keyStamp uint32
+	hasKey   bool
+}
+
+// New returns an empty ring.
+func New(cfg Config) *Ring {
+	cfg = cfg.withDefaults()
+	return &Ring{
+		cfg:   cfg,
+		slots: make([]slot, min(firstPackets, cfg.Packets)),
+		arena: make([]byte, min(firstBytes, cfg.Bytes)),
+		lap:   1,
+	}
+}
+
+// Put copies a packet in under its extended sequence number. Packets may come
+// out of order. A packet that is there already, is older than all that the ring
+// holds, or is larger than the whole ring is ignored.
+func (r *Ring) Put(now time.Time, seq uint64, p Packet) {
+	if r.epoch.IsZero() {
+		r.epoch = now
+	}
+	at := now.Sub(r.epoch)
+	if len(p.Payload) > r.cfg.Bytes || seq+uint64(r.cfg.Packets) <= r.highest {
+		return
+	}
+	s := r.claim(at, seq)
+	if s == nil {
+		return
+	}
+	off := r.reserve(at, len(p.Payload))
+	copy(r.arena[off:], p.Payload)
+	*s = slot{
+		seq: seq, at: at, lap: r.lap, off: uint32(off), size: uint32(len(p.Payload)),
+		timestamp: p.Timestamp, marker: p.Marker, key: p.KeyFrame,
+	}
+	r.highest = max(r.highest, seq)
+	// A key frame of several NAL units says so more than once: keep the first.
+	if p.KeyFrame && (!r.hasKey || seq > r.keySeq && p.Timestamp != r.keyStamp) {
+		r.keySeq, r.keyStamp, r.hasKey = seq, p.Timestamp, true
+	}
+}
+
+// Get returns the packet with this extended sequence number.
+func (r *Ring) Get(now time.Time, seq uint64) (Packet, bool) {
+	s := &r.slots[seq&uint64(len(r.slots)-1)]
+	if s.seq != seq || !r.holds(s, now.Sub(r.epoch)) {
+		return Packet{}, false
+	}
+	end := s.off + s.size
+	return Packet{
+		Payload:   r.arena[s.off:end:end],
+		Timestamp: s.timestamp, Marker: s.marker, KeyFrame: s.key,
+	}, true
+}
+
+// Highest returns the highest extended sequence number put, 0 if none was.
+func (r *Ring) Highest() uint64 { return r.highest }
+
+// KeyFrame returns where the last key frame starts, if the ring still holds
+// that packet.
+func (r *Ring) KeyFrame(now time.Time) (uint64, bool) {
+	if !r.hasKey {
+		return 0, false
+	}
+	_, ok := r.Get(now, r.keySeq)
+	return r.keySeq, ok
+}
+
+// holds reports whether s is filled, young enough and not yet overwritten.
+func (r *Ring) holds(s *slot, at time.Duration) bool {
+	if s.lap == 0 || at-s.at > r.cfg.Age {
+		return false
+	}
+	return s.lap == r.lap || s.lap+1 == r.lap && int(s.off) >= r.head
+}
+
+// claim returns the slot for seq, nil if the packet is there already or if the
+// slot belongs to a later one. It doubles the slots if a young packet would
+// have to go.
+func (r *Ring) claim(at time.Duration, seq uint64) *slot {
+	for {
+		s := &r.slots[seq&uint64(len(r.slots)-1)]
+		if !r.holds(s, at) {
+			return s
+		}
+		if s.seq == seq {
+			return nil
+		}
+		if len(r.slots) == r.cfg.Packets {
+			if s.seq > seq {
+				return nil
+			}
+			return s
+		}
+		r.growSlots(at)
+	}
+}
+
+func (r *Ring) growSlots(at time.Duration) {
+	old := r.slots
+	r.slots = make([]slot, 2*len(old))
+	for i := range old {
+		if s := &old[i]; r.holds(s, at) {
+			r.slots[s.seq&uint64(len(r.slots)-1)] = *s
+		}
+	}
+}
+
+// reserve returns the offset of n free bytes in the arena and moves the head
+// behind them. At the end of a round it starts the next, or doubles the arena
+// if the round was so short that young packets would be overwritten.
+func (r *Ring) reserve(at time.Duration, n int) int {
+	for r.head+n > len(r.arena) {
+		young := at-r.lapAt <= r.cfg.Age
+		if len(r.arena) < r.cfg.Bytes && (young || n > len(r.arena)) {
+			arena := make([]byte, min(2*len(r.arena), r.cfg.Bytes))
+			copy(arena, r.arena[:r.head])
+			r.arena = arena
+			continue
+		}
+		r.head, r.lapAt = 0, at
+		r.lap++
+	}
+	off := r.head
+	r.head += n
+	return off
+}

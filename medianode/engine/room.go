@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/level"
+)
+
+// room is what the engine knows of a room: how many peers are in it and who
+// speaks.
+type room struct {
+	id       drtc.RoomID
+	peers    int
+	speakers *level.Speakers
+}
+
+func (c *Core) room(id drtc.RoomID) *room {
+	r := c.rooms[id]
+	if r == nil {
+		r = &room{id: id, speakers: level.New(level.Config{})}
+		c.rooms[id] = r
+	}
+	return r
+}
+
+func (c *Core) leaveRoom(p *peer) {
+	r := c.room(p.cfg.Room)
+	if r.peers--; r.peers <= 0 {
+		delete(c.rooms, p.cfg.Room)
+	}
+}
+
+// observe takes the audio level of one packet (RFC 6464).
+func (c *Core) observe(now time.Time, t *track, v byte) {
+	if t.peer.cfg.Hidden || t.cfg.Video {
+		return
+	}
+	if t.level == nil {
+		t.level = c.room(t.peer.cfg.Room).speakers.Add(t.cfg.ID)
+	}
+	t.level.Observe(now, v&0x7f, v&0x80 != 0)
+}
+
+// silence forgets the levels of a track that ended or was muted.
+func (c *Core) silence(t *track) {
+	c.room(t.peer.cfg.Room).speakers.Remove(t.cfg.ID)
+	t.level = nil
+}
+
+func (c *Core) serveSpeakers(now time.Time) {
+	for _, r := range c.rooms {
+		list, changed := r.speakers.Speakers(now)
+		if !changed {
+			continue
+		}
+		e := Speakers{Room: r.id}
+		for _, s := range list {
+			if t := c.tracks[s.Track]; t != nil {
+				e.Speakers = append(e.Speakers, Speaker{Session: t.peer.cfg.Session, Track: s.Track, Level: float64(s.Level)})
+			}
+		}
+		c.emit(e)
+	}
+}

@@ -1,0 +1,114 @@
+package sequence
+
+import (
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine/codec"
+)
+
+// MaxWindow is the largest window of a Map.
+const MaxWindow = 1 << 14
+
+// Entry says what was sent under one sequence number.
+type Entry struct {
+	// Source is the extended sequence number in the ring of the layer.
+	Source uint64
+	// Timestamp is the RTP timestamp as sent.
+	Timestamp uint32
+	// Picture holds the picture ids as sent, for VP8.
+	Picture codec.Picture
+	// Layer is the simulcast layer that the packet came from.
+	Layer uint8
+	// Retransmits counts how often Retransmit said yes.
+	Retransmits uint8
+
+	sent  uint16
+	valid bool
+	// last is the time of the last retransmission since the Map's epoch.
+	last time.Duration
+}
+
+// Map remembers the last packets sent to one subscriber.
+type Map struct {
+	entries []Entry
+	epoch   time.Time
+	highest uint16
+	started bool
+}
+
+// NewMap returns a Map that remembers the last window packets; window is
+// rounded up to a power of two of at most MaxWindow.
+func NewMap(window int) *Map {
+	size := 1
+	for size < window && size < MaxWindow {
+		size <<= 1
+	}
+	return &Map{entries: make([]Entry, size)}
+}
+
+// Push remembers what was sent as sent. Numbers may come out of order and may
+// leave holes. One that is older than the window is ignored.
+func (m *Map) Push(sent uint16, e Entry) {
+	if !m.started {
+		m.started, m.highest = true, sent
+	}
+	switch ahead := int16(sent - m.highest); {
+	case ahead > 0:
+		m.forget(int(ahead))
+		m.highest = sent
+	case int(-ahead) >= len(m.entries) || ahead == -1<<15:
+		return
+	}
+	e.sent, e.valid, e.Retransmits, e.last = sent, true, 0, 0
+	m.entries[m.slot(sent)] = e
+}
+
+// forget clears the slots of the next n numbers, which held older ones.
+func (m *Map) forget(n int) {
+	if n > len(m.entries) {
+		n = len(m.entries)
+	}
+	for i := 1; i <= n; i++ {
+		m.entries[m.slot(m.highest+uint16(i))].valid = false
+	}
+}
+
+// Lookup returns what was sent as sent, if it is still in the window.
+func (m *Map) Lookup(sent uint16) (Entry, bool) {
+	e := m.find(sent)
+	if e == nil {
+		return Entry{}, false
+	}
+	return *e, true
+}
+
+// Retransmit decides on one sequence number of a NACK. It returns the entry and
+// true, and counts, if the packet is remembered, was retransmitted less than
+// limit times, and not within the last interval (the subscriber's round trip,
+// in which the previous copy may still arrive).
+func (m *Map) Retransmit(now time.Time, sent uint16, interval time.Duration, limit uint8) (Entry, bool) {
+	e := m.find(sent)
+	if e == nil || e.Retransmits >= limit {
+		return Entry{}, false
+	}
+	if m.epoch.IsZero() {
+		m.epoch = now
+	}
+	at := now.Sub(m.epoch)
+	if e.Retransmits > 0 && at-e.last < interval {
+		return Entry{}, false
+	}
+	e.Retransmits++
+	e.last = at
+	return *e, true
+}
+
+func (m *Map) find(sent uint16) *Entry {
+	e := &m.entries[m.slot(sent)]
+	if !e.valid || e.sent != sent {
+		return nil
+	}
+	return e
+}
+
+func (m *Map) slot(sent uint16) int { return int(sent) & (len(m.entries) - 1) }

@@ -1,0 +1,354 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/clock"
+	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/rewrite"
+	"github.com/drtc-network/drtc/medianode/engine/sending"
+	"github.com/drtc-network/drtc/medianode/engine/sequence"
+)
+
+// Settings is what a viewer wants of a track.
+type Settings struct {
+	Disabled bool
+	// Width and Height of the picture on the screen, pixels; 0 when unknown.
+	Width, Height uint32
+	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
+	MaxLayer int
+}
+
+// SendSection says how a subscription's packets must look to its client.
+type SendSection struct {
+	Track      drtc.TrackID
+	Mid        string
+	Codec      PayloadType
+	Extensions ExtensionIDs
+	Active     bool
+}
+
+// subscription forwards one track to one peer.
+type subscription struct {
+	peer     *peer
+	track    *track
+	settings Settings
+	ssrc     uint32
+	rtxSSRC  uint32
+
+	section  SendSection
+	ready    bool // the section is negotiated and active
+	codec    codec.Kind
+	stream   *rewrite.Stream
+	sent     *sequence.Map
+	sender   *sending.Stream
+	bytes    *meter.Stream
+	rtxSeq   uint16
+	current  *layer // whose packets are forwarded
+	target   *layer // to which the next key frame switches
+	waiting  bool   // for the packet with which forwarding begins (again)
+	announce bool   // SubscriptionActive is still due
+}
+
+// sentPackets is how many packets a subscriber may ask for again.
+const sentPackets = 1024
+
+// Subscribe forwards a track to a peer of the same room as soon as SetSend has
+// told how. It returns the SSRCs that the client will see. Subscribing again
+// returns the same.
+func (c *Core) Subscribe(now time.Time, id PeerID, track drtc.TrackID, settings Settings) (ssrc, rtx uint32, err error) {
+	p, t := c.peers[id], c.tracks[track]
+	switch {
+	case p == nil:
+		return 0, 0, fmt.Errorf("%w: %d", ErrPeer, id)
+	case t == nil:
+		return 0, 0, fmt.Errorf("%w: %s", ErrTrack, track)
+	case t.peer.cfg.Room != p.cfg.Room:
+		return 0, 0, ErrOtherRoom
+	}
+	s := p.subscription(track)
+	if s == nil {
+		s = &subscription{peer: p, track: t, waiting: true, announce: true}
+		s.ssrc = c.freshSSRC(p)
+		p.bySSRC[s.ssrc] = s
+		s.rtxSSRC = c.freshSSRC(p)
+		p.bySSRC[s.rtxSSRC] = s
+		p.subscriptions = append(p.subscriptions, s)
+		t.subscriptions = append(t.subscriptions, s)
+	}
+	s.settings = settings
+	s.choose(now)
+	return s.ssrc, s.rtxSSRC, nil
+}
+
+func (c *Core) freshSSRC(p *peer) uint32 {
+	for {
+		if v := c.cfg.Random(); v != 0 && p.bySSRC[v] == nil && p.sources[v] == nil && v != p.reporter {
+			return v
+		}
+	}
+}
+
+// SetSend tells how each subscription of a peer is carried after a negotiation.
+// Subscriptions that it does not list are held.
+func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	for _, s := range p.subscriptions {
+		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.track.cfg.ID })
+		if i < 0 || !sections[i].Active {
+			s.ready = false
+			continue
+		}
+		was := s.ready
+		s.carry(c, sections[i])
+		if !was {
+			s.begin(now)
+		}
+	}
+	return nil
+}
+
+// carry takes over a negotiated section.
+func (s *subscription) carry(c *Core, x SendSection) {
+	kind := codec.Of(x.Codec.Mime)
+	if s.stream == nil || kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate {
+		s.codec = kind
+		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
+		s.sender = sending.New(s.ssrc, x.Codec.ClockRate)
+		s.sent = sequence.NewMap(sentPackets)
+		s.bytes = s.peer.meter.Stream()
+	}
+	s.section, s.ready = x, true
+}
+
+// Unsubscribe ends a subscription.
+func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	s := p.subscription(track)
+	if s == nil {
+		return fmt.Errorf("%w: %s", ErrSubscription, track)
+	}
+	c.removeSubscription(now, s)
+	return nil
+}
+
+func (c *Core) removeSubscription(_ time.Time, s *subscription) {
+	isS := func(o *subscription) bool { return o == s }
+	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, isS)
+	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, isS)
+	delete(s.peer.bySSRC, s.ssrc)
+	delete(s.peer.bySSRC, s.rtxSSRC)
+}
+
+// SetSettings says what the viewer wants from now on.
+func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, settings Settings) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	s := p.subscription(track)
+	if s == nil {
+		return fmt.Errorf("%w: %s", ErrSubscription, track)
+	}
+	enabled := s.settings.Disabled && !settings.Disabled
+	s.settings = settings
+	if settings.Disabled {
+		s.pause()
+	}
+	if enabled {
+		s.begin(now)
+	}
+	s.choose(now)
+	return nil
+}
+
+func (p *peer) subscription(id drtc.TrackID) *subscription {
+	for _, s := range p.subscriptions {
+		if s.track.cfg.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// begin waits for a packet to start with, and asks for it.
+func (s *subscription) begin(now time.Time) {
+	s.waiting = true
+	s.choose(now)
+	if s.target != nil {
+		s.target.key.Ask(now)
+	}
+}
+
+func (s *subscription) pause() { s.waiting = true }
+
+// wanted is the layer that the settings ask for, nil for none.
+func (s *subscription) wanted() *layer {
+	if s.settings.Disabled || !s.track.cfg.Video {
+		return nil
+	}
+	var best *layer
+	for i, l := range s.track.layers {
+		if s.settings.MaxLayer > 0 && i >= s.settings.MaxLayer && best != nil {
+			break
+		}
+		if !s.track.allows(l) {
+			continue
+		}
+		if best != nil && s.fits(best) {
+			break
+		}
+		best = l
+	}
+	return best
+}
+
+// fits reports whether a layer fills the viewer's picture. Five percent less is
+// filled too: browsers round sizes to whole blocks.
+func (s *subscription) fits(l *layer) bool {
+	if s.settings.Width == 0 || s.settings.Height == 0 || l.size.Width == 0 {
+		return false
+	}
+	return l.size.Width*100 >= s.settings.Width*95 && l.size.Height*100 >= s.settings.Height*95 ||
+		l.size.Width*100 >= s.settings.Height*95 && l.size.Height*100 >= s.settings.Width*95 // a phone turned round
+}
+
+// choose sets the layer to switch to: the wanted one if its packets arrive,
+// else the highest below it that does, else the lowest above.
+func (s *subscription) choose(now time.Time) {
+	if !s.track.cfg.Video {
+		s.target = s.track.layers[0]
+		return
+	}
+	want := s.wanted()
+	if want == nil {
+		return
+	}
+	var target *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if target == nil || l.index <= want.index {
+			target = l
+		}
+	}
+	if target == nil || target == s.target && target == s.current {
+		return
+	}
+	changed := target != s.target
+	s.target = target
+	if changed && (target != s.current || s.waiting) {
+		target.key.Ask(now)
+	}
+}
+
+// skip leaves a padding packet out of the forwarded stream.
+func (s *subscription) skip(l *layer, k packet) {
+	if s.current == l && s.stream != nil && !s.waiting {
+		s.stream.Drop(rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp})
+	}
+}
+
+// generation marks the layer and its incarnation in a sent packet's memory.
+func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<<4 }
+
+// forward sends one packet of a layer to a subscriber, if it is its turn.
+func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key bool, batch *Batch) {
+	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() {
+		return
+	}
+	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
+	if l == s.target && (key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
+		var from clock.Mapping
+		if s.current != nil {
+			from = s.current.clock
+		}
+		s.stream.Switch(now, src, from, l.clock)
+		s.current, s.waiting = l, false
+		s.align()
+	}
+	if s.current != l || s.waiting {
+		return
+	}
+	out, ok := s.stream.Next(now, src)
+	if !ok {
+		return
+	}
+	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
+	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
+	if !c.seal(s, plain, s.ssrc, batch) {
+		return
+	}
+	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
+	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
+	c.counters.Forwarded++
+	s.bytes.Sent(out.Extended, len(plain))
+	if s.announce {
+		s.announce = false
+		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.cfg.ID})
+	}
+}
+
+// retransmit answers one sequence number of a NACK from the layer's ring (RFC
+// 4588). Without a retransmission stream nothing is sent: the same sequence
+// number with another header would use an AEAD nonce twice.
+func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Batch) {
+	c.counters.NACKed++
+	if s.sent == nil || s.section.Codec.RTXNumber == 0 || !s.ready || !s.peer.sendable() {
+		c.counters.NotRetransmittable++
+		return
+	}
+	e, ok := s.sent.Retransmit(now, lost, s.peer.roundTrip, maxRetransmits)
+	if !ok {
+		return
+	}
+	index := int(e.Layer & 0x0f)
+	if index >= len(s.track.layers) || s.track.layers[index].generation() != e.Layer {
+		c.counters.NotRetransmittable++
+		return
+	}
+	kept, ok := s.track.layers[index].ring.Get(now, e.Source)
+	if !ok {
+		c.counters.NotRetransmittable++
+		return
+	}
+	k := packet{payload: kept.Payload}
+	if s.codec == codec.VP8 {
+		d, err := codec.ParseVP8(kept.Payload)
+		if err != nil {
+			return
+		}
+		k.vp8 = d
+	}
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k)
+	plain = append(plain, byte(lost>>8), byte(lost))
+	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
+	if !c.seal(s, plain, s.rtxSSRC, batch) {
+		return
+	}
+	s.rtxSeq++
+	c.counters.Retransmitted++
+}
+
+// maxRetransmits is how often one packet is sent again to one subscriber.
+const maxRetransmits = 3
+
+func (s *subscription) align() {
+	if s.current == nil || s.current.clock.IsZero() || s.stream == nil {
+		return
+	}
+	m := s.current.clock
+	m.Timestamp = s.stream.Timestamp(m.Timestamp)
+	s.sender.Align(m)
+}

@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/clock"
+	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/keyframe"
+	"github.com/drtc-network/drtc/medianode/engine/level"
+	"github.com/drtc-network/drtc/medianode/engine/loss"
+	"github.com/drtc-network/drtc/medianode/engine/reception"
+	"github.com/drtc-network/drtc/medianode/engine/ring"
+)
+
+// maxLayers bounds the layers of one track.
+const maxLayers = 4
+
+// track is what a peer publishes on one section, in one or more layers.
+type track struct {
+	cfg           TrackConfig
+	peer          *peer
+	section       *section
+	mime          string // of the packets that came last, empty before the first
+	clockRate     uint32
+	muted         bool
+	layers        []*layer // low to high
+	allowed       []int    // by SetPublisherLayers; nil for all
+	subscriptions []*subscription
+
+	level *level.Track // nil before the first audio level
+
+	demand      uint8                // bit per layer, as last reported
+	reported    bool                 // LayerDemand was emitted at least once
+	wantedUntil [maxLayers]time.Time // end of the hold of layers that are not wanted any more
+}
+
+// layer is one encoding of a track: one SSRC at a time.
+type layer struct {
+	track      *track
+	index      int
+	rid        string
+	size       LayerSize
+	ssrc       uint32
+	repairSSRC uint32
+	// incarnation counts the SSRCs that the layer has had.
+	incarnation uint8
+	live        bool
+	codec       codec.Kind
+	lastPacket  time.Time
+
+	ring      *ring.Ring
+	loss      *loss.Detector
+	reception *reception.Statistics
+	key       keyframe.Throttle
+	clock     clock.Mapping
+}
+
+func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
+	t := &track{cfg: cfg, peer: p, section: s, muted: cfg.Muted}
+	if len(s.Codecs) > 0 {
+		t.clockRate = s.Codecs[0].ClockRate
+	}
+	rids := s.RIDs
+	if len(rids) == 0 {
+		rids = []string{""}
+	}
+	for i, rid := range rids[:min(len(rids), maxLayers)] {
+		l := &layer{track: t, index: i, rid: rid}
+		l.restart(0, core)
+		t.layers = append(t.layers, l)
+	}
+	t.resize(cfg.Layers)
+	return t
+}
+
+// restart begins a layer anew with another SSRC: a publisher may replace its
+// encoder, and what was sent before can't be asked for any more.
+func (l *layer) restart(ssrc uint32, core Config) {
+	l.ssrc, l.live, l.clock = ssrc, false, clock.Mapping{}
+	l.incarnation++
+	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
+	l.loss = loss.New(loss.Config{})
+	l.reception = reception.New(ssrc, l.track.clockRate)
+	l.key = keyframe.New(keyframe.Config{Spacing: core.KeyFrameInterval})
+}
+
+// resize takes the announced sizes: by rid where there are rids, else in order.
+func (t *track) resize(sizes []LayerSize) {
+	for _, l := range t.layers {
+		for i, s := range sizes {
+			if l.rid != "" && s.RID == l.rid || (l.rid == "" || s.RID == "") && i == min(l.index+len(sizes)-len(t.layers), len(sizes)-1) {
+				l.size = s
+			}
+		}
+	}
+}
+
+func (t *track) layerOf(rid string) *layer {
+	for _, l := range t.layers {
+		if l.rid == rid {
+			return l
+		}
+	}
+	return nil
+}
+
+func (t *track) sources() []LayerSource {
+	var out []LayerSource
+	for _, l := range t.layers {
+		if l.live {
+			out = append(out, LayerSource{RID: l.rid, SSRC: l.ssrc, RepairSSRC: l.repairSSRC})
+		}
+	}
+	return out
+}
+
+func (t *track) allows(l *layer) bool {
+	return t.allowed == nil || slices.Contains(t.allowed, l.index)
+}
+
+// running reports whether packets of the layer arrive at the moment.
+func (l *layer) running(now time.Time, timeout time.Duration) bool {
+	return l.live && now.Sub(l.lastPacket) <= timeout
+}
+
+// MuteTrack stops or resumes the forwarding of a published track.
+func (c *Core) MuteTrack(now time.Time, id drtc.TrackID, muted bool) error {
+	t := c.tracks[id]
+	if t == nil {
+		return ErrTrack
+	}
+	c.mute(now, t, muted)
+	return nil
+}
+
+func (c *Core) mute(now time.Time, t *track, muted bool) {
+	if t.muted == muted {
+		return
+	}
+	t.muted = muted
+	if muted {
+		c.silence(t)
+		for _, s := range t.subscriptions {
+			s.pause()
+		}
+		return
+	}
+	for _, s := range t.subscriptions {
+		s.begin(now)
+	}
+}
+
+// SetPublisherLayers restricts which layers may be forwarded; none means all.
+func (c *Core) SetPublisherLayers(now time.Time, id drtc.TrackID, layers []int) error {
+	t := c.tracks[id]
+	if t == nil {
+		return ErrTrack
+	}
+	t.allowed = nil
+	if len(layers) > 0 {
+		t.allowed = slices.Clone(layers)
+	}
+	for _, s := range t.subscriptions {
+		s.choose(now)
+	}
+	return nil
+}
+
+// watchLayers moves subscribers off layers that their publisher stopped.
+func (c *Core) watchLayers(now time.Time, t *track) {
+	if t.muted {
+		return
+	}
+	for _, l := range t.layers {
+		if l.live && !l.running(now, c.cfg.LayerTimeout) {
+			l.live = false
+			for _, s := range t.subscriptions {
+				s.choose(now)
+			}
+		}
+	}
+}
+
+// updateDemand reports which layers subscribers want: more at once, less after
+// Config.DemandHold. The lowest layer stays wanted as long as any is: it is
+// cheap, and the first thing that a new viewer can be shown.
+func (c *Core) updateDemand(now time.Time, t *track) {
+	var wanted, demand uint8
+	for _, s := range t.subscriptions {
+		if l := s.wanted(); l != nil {
+			wanted |= 1 | 1<<l.index
+		}
+	}
+	for i := range t.layers {
+		if wanted&(1<<i) != 0 {
+			t.wantedUntil[i] = now.Add(c.cfg.DemandHold)
+		}
+		if t.wantedUntil[i].After(now) {
+			demand |= 1 << i
+		}
+	}
+	if t.reported && demand == t.demand || !t.reported && len(t.subscriptions) == 0 {
+		return
+	}
+	t.demand, t.reported = demand, true
+	e := LayerDemand{Track: t.cfg.ID}
+	for i := range t.layers {
+		if demand&(1<<i) != 0 {
+			e.Layers = append(e.Layers, i)
+		}
+	}
+	c.emit(e)
+}
+
+func ringPacket(k packet, key bool) ring.Packet {
+	return ring.Packet{Payload: k.payload, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
+}

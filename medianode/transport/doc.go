@@ -1,0 +1,25 @@
+// Package transport is the network side of a Media Node (whitepaper 4.3.5):
+// the UDP port that all peers share, DTLS (RFC 6347), the SRTP keys (RFC 5764)
+// and the data channels (RFC 8831) around the sans-IO core of package engine.
+//
+// Contract: bytes from the port go to the core with the time of their arrival,
+// datagrams that the core answers go out before anything else is taken in, and
+// what the core or a peer reports reaches the Handler in the order in which it
+// happened.
+//
+//	UDP socket ──▶ worker ──▶ engine.Core ──▶ Batch ──▶ Egress ──▶ UDP socket
+//	                 │  ▲
+//	   DTLS datagram │  │ keys (Protect)
+//	                 ▼  │
+//	              gate ──▶ pion/dtls ──▶ pion/sctp ──▶ data channels ──▶ Handler
+//
+// A worker owns one core and the peers in it; its mutex is the core's
+// single-threaded discipline, so readers, timers and commands enter the core
+// one at a time. DTLS and SCTP run in goroutines of their peer, never inside
+// the worker. Everything that a peer can make grow has a bound: datagrams
+// waiting for DTLS, handshake records, SSRCs, channels, label length, message
+// size, message rate and bytes waiting for a slow reader.
+//
+// Transport's methods may be called from any goroutine, from the Handler too,
+// but not from inside a function given to Do.
+package transport

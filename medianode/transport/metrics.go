@@ -1,0 +1,62 @@
+package transport
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what the transport counts. Bytes are UDP payload bytes.
+type metrics struct {
+	packetsReceived   prometheus.Counter
+	packetsSent       prometheus.Counter
+	bytesReceived     prometheus.Counter
+	bytesSent         prometheus.Counter
+	sendErrors        prometheus.Counter
+	receiveDrops      *prometheus.CounterVec
+	peers             prometheus.Gauge
+	handshakeSeconds  prometheus.Histogram
+	handshakeFailures *prometheus.CounterVec
+	eventsDropped     prometheus.Counter
+	messagesReceived  prometheus.Counter
+	messagesSent      prometheus.Counter
+	messagesDropped   *prometheus.CounterVec
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "drtc_medianode_" + name, Help: help})
+	}
+	reasons := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "drtc_medianode_" + name, Help: help}, []string{"reason"})
+	}
+	m := &metrics{
+		packetsReceived: counter("packets_received_total", "UDP datagrams received."),
+		packetsSent:     counter("packets_sent_total", "UDP datagrams sent."),
+		bytesReceived:   counter("received_bytes_total", "UDP payload bytes received."),
+		bytesSent:       counter("sent_bytes_total", "UDP payload bytes sent."),
+		sendErrors:      counter("send_errors_total", "UDP datagrams that the kernel refused."),
+		receiveDrops:    reasons("receive_drops_total", "Datagrams dropped before the core or before DTLS, by reason."),
+		peers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "drtc_medianode_peers", Help: "Peers that are open.",
+		}),
+		handshakeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "drtc_medianode_dtls_handshake_seconds",
+			Help:    "Time from the first connectivity check to the SRTP keys.",
+			Buckets: prometheus.ExponentialBuckets(0.004, 2, 12),
+		}),
+		handshakeFailures: reasons("dtls_handshake_failures_total", "DTLS handshakes that failed, by reason."),
+		eventsDropped:     counter("events_dropped_total", "Events dropped since the handler is too slow."),
+		messagesReceived:  counter("data_messages_received_total", "Data channel messages received."),
+		messagesSent:      counter("data_messages_sent_total", "Data channel messages handed to SCTP."),
+		messagesDropped:   reasons("data_messages_dropped_total", "Data channel messages not sent, by reason."),
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.packetsReceived, m.packetsSent, m.bytesReceived, m.bytesSent, m.sendErrors, m.receiveDrops, m.peers,
+		m.handshakeSeconds, m.handshakeFailures, m.eventsDropped, m.messagesReceived, m.messagesSent, m.messagesDropped,
+	} {
+		if err := registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

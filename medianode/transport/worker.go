@@ -1,0 +1,143 @@
+package transport
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine"
+)
+
+// core is what a worker needs of an engine.Core: its packets and its peers.
+type core interface {
+	packets
+	peers
+}
+
+type packets interface {
+	HandleDatagram(now time.Time, from netip.AddrPort, b []byte, batch *engine.Batch)
+	HandleTimeout(now time.Time, batch *engine.Batch)
+	NextTimeout() time.Time
+	Poll() (engine.Event, bool)
+}
+
+type peers interface {
+	AddPeer(now time.Time, cfg engine.PeerConfig) error
+	RestartICE(now time.Time, id engine.PeerID, local, remote engine.ICE) error
+	Protect(now time.Time, id engine.PeerID, p engine.Protection, batch *engine.Batch) error
+	RemovePeer(now time.Time, id engine.PeerID)
+	Address(id engine.PeerID) netip.AddrPort
+}
+
+// minTimer bounds how often the timer goroutine wakes, whatever the core wants.
+const minTimer = 500 * time.Microsecond
+
+// worker owns a core and the peers in it.
+type worker struct {
+	egress Egress
+	// onEvent takes the core's events. It is called with mu held: it must not
+	// block and must not enter the worker.
+	onEvent func(engine.Event)
+	wake    chan struct{} // the timer goroutine must look at armed again
+
+	mu     sync.Mutex // guards what follows
+	core   core
+	batch  engine.Batch
+	single [1]engine.Datagram // scratch of send
+	peers  map[engine.PeerID]*peer
+	armed  time.Time // when the timer goroutine will wake; zero for never
+}
+
+func newWorker(c core, egress Egress, onEvent func(engine.Event)) *worker {
+	return &worker{
+		egress:  egress,
+		onEvent: onEvent,
+		wake:    make(chan struct{}, 1),
+		core:    c,
+		peers:   map[engine.PeerID]*peer{},
+	}
+}
+
+// enter runs fn with the core's discipline and then flushes.
+func (w *worker) enter(fn func(now time.Time)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn(time.Now())
+	w.flush()
+}
+
+// handle takes one datagram. It allocates nothing and keeps nothing.
+func (w *worker) handle(from netip.AddrPort, b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.core.HandleDatagram(time.Now(), from, b, &w.batch)
+	w.flush()
+}
+
+// send sends b, which is not from the core, to the peer's present address.
+func (w *worker) send(p *peer, b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	to := p.last
+	if w.peers[p.id] == p {
+		to = w.core.Address(p.id)
+	}
+	if !to.IsValid() {
+		return
+	}
+	w.single[0] = engine.Datagram{To: to, Payload: b}
+	w.egress.Send(w.single[:])
+	w.single[0] = engine.Datagram{}
+}
+
+// flush sends the batch, drains the events and looks at the timer.
+func (w *worker) flush() {
+	if w.batch.Len() > 0 {
+		w.egress.Send(w.batch.Datagrams())
+		w.batch.Reset()
+	}
+	for event, ok := w.core.Poll(); ok; event, ok = w.core.Poll() {
+		w.onEvent(event)
+	}
+	next := w.core.NextTimeout()
+	if !next.IsZero() && (w.armed.IsZero() || next.Before(w.armed)) {
+		w.armed = next
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// runTimers gives the core its timeouts until ctx ends.
+func (w *worker) runTimers(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-timer.C:
+			w.timeout()
+		}
+		w.mu.Lock()
+		armed := w.armed
+		w.mu.Unlock()
+		if armed.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(max(time.Until(armed), minTimer))
+		}
+	}
+}
+
+func (w *worker) timeout() {
+	w.enter(func(now time.Time) {
+		w.armed = time.Time{}
+		if next := w.core.NextTimeout(); !next.IsZero() && !now.Before(next) {
+			w.core.HandleTimeout(now, &w.batch)
+		}
+	})
+}

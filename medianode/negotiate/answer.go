@@ -329,6 +329,7 @@ func (l *line) send(track *Track) Send {
 	codec, _ := choose(l.codecs, track.Codec)
 	s := Send{Mid: l.mid, Kind: l.kind, TrackID: track.ID, SSRC: track.SSRC, RTXSSRC: track.RTXSSRC,
 		Codec: codec, Extensions: l.ids, Active: l.active}
+	s.Extensions.RID, s.Extensions.RepairedRID = 0, 0 // one layer, named by its SSRC
 	if s.RTXSSRC == 0 || s.Codec.RTXPayloadType == 0 {
 		s.RTXSSRC, s.Codec.RTXPayloadType = 0, 0
 	}

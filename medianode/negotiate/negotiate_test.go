@@ -179,6 +179,97 @@ func TestAnswer_livekitJoin(t *testing.T) {
 	}
 }
 
+// TestAnswer_chromiumSession replays the offers of one PeerConnection of
+// Chromium 156: it joins, publishes while three tracks come in, and restarts ICE
+// with more sections. What it offers depends on the answers it got.
+func TestAnswer_chromiumSession(t *testing.T) {
+	cfg := config(negotiate.Answerer)
+	cfg.Codecs = append(negotiate.DefaultCodecs(), negotiate.RED)
+	tr := newTransport(t, cfg)
+	a := answer(t, tr, read(t, "chromium_session_join.sdp"))
+	for _, mid := range []string{"3", "4", "5"} { // inactive, but see answerExtensions
+		has(t, sections(a.SDP)[mid], "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")
+	}
+	bind(t, tr, vp8("TR_vp8", 100))
+	bind(t, tr, track("TR_h264", negotiate.Video, negotiate.H264, "packetization-mode=1;profile-level-id=42e01f", 200))
+	bind(t, tr, track("TR_red", negotiate.Audio, negotiate.RED, "", 300))
+	a = answer(t, tr, read(t, "chromium_session_publish.sdp"))
+	if a.Placed["0"] != "TR_red" || a.Placed["3"] != "TR_vp8" || a.Placed["4"] != "TR_h264" {
+		t.Errorf("got placed %v", a.Placed)
+	}
+	if len(a.Receive) != 2 || a.Receive[0].Mid != "7" || a.Receive[1].Mid != "8" || strings.Join(a.Receive[1].RIDs, "") != "qhf" {
+		t.Errorf("got received %+v", a.Receive)
+	}
+	if a.Send[2].Extensions.RID != 0 || a.Receive[1].Extensions.RID != 10 {
+		t.Errorf("got rid extensions %d sent and %d received, want 0 and 10", a.Send[2].Extensions.RID, a.Receive[1].Extensions.RID)
+	}
+	a = answer(t, tr, read(t, "chromium_session_restart.sdp"))
+	if !a.Restarted || len(a.Placed) != 3 || tr.Free(negotiate.Video) != 2 {
+		t.Errorf("got restarted %v, placed %v, %d video sections free", a.Restarted, a.Placed, tr.Free(negotiate.Video))
+	}
+}
+
+func TestAccept_chromium(t *testing.T) {
+	tr := newTransport(t, config(negotiate.Offerer))
+	bind(t, tr, vp8("TR_vp8", 100))
+	bind(t, tr, track("TR_h264", negotiate.Video, negotiate.H264, "packetization-mode=1;profile-level-id=42e01f", 200))
+	bind(t, tr, opus("TR_a", 300))
+	offer, err := tr.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "dual_offer.sdp", offer)
+	if _, err := tr.Offer(); !errors.Is(err, negotiate.ErrPending) {
+		t.Errorf("second offer: got %v, want ErrPending", err)
+	}
+	a, err := tr.Accept(read(t, "chromium_dual_answer.sdp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Send) != 3 || a.Role != negotiate.Passive || a.Application == nil {
+		t.Fatalf("got %+v", a)
+	}
+	want := negotiate.Extensions{Mid: 4, AbsSendTime: 2, TransportCC: 3, PlayoutDelay: 5, DependencyDescriptor: 6, Mixed: true}
+	if v := a.Send[0]; v.Codec.PayloadType != 96 || v.Codec.RTXPayloadType != 97 || v.Extensions != want {
+		t.Errorf("got %+v", v)
+	}
+	if _, err := tr.Accept(read(t, "chromium_dual_answer.sdp")); !errors.Is(err, negotiate.ErrNoOffer) {
+		t.Errorf("second answer: got %v, want ErrNoOffer", err)
+	}
+}
+
+func TestTransport_role(t *testing.T) {
+	answerer, offerer := newTransport(t, config(negotiate.Answerer)), newTransport(t, config(negotiate.Offerer))
+	_, err1 := answerer.Offer()
+	_, err2 := answerer.Accept("")
+	_, err3 := offerer.Answer("")
+	for _, err := range []error{err1, err2, err3, answerer.RestartICE()} {
+		if !errors.Is(err, negotiate.ErrRole) {
+			t.Errorf("got %v, want ErrRole", err)
+		}
+	}
+}
+
+func TestAccept_theAnswerLacksTheCodec(t *testing.T) {
+	tr := newTransport(t, config(negotiate.Offerer))
+	bind(t, tr, track("TR_1", negotiate.Video, negotiate.AV1, "", 1))
+	offer, err := tr.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := tr.Accept(strings.ReplaceAll(reply(offer, func(string) int { return 0 }), "AV1/90000", "H266/90000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Refused) != 1 || len(a.Send) != 0 || !tr.Stale() {
+		t.Errorf("got refused %v, sent %v, stale %v: the section must be told to be inactive", a.Refused, a.Send, tr.Stale())
+	}
+	if offer, err = tr.Offer(); err != nil {
+		t.Fatal(err)
+	}
+	lacks(t, offer, "sendonly")
+}
+
 func TestAnswer_chromiumPublish(t *testing.T) {
 	cfg := config(negotiate.Answerer)
 	cfg.Codecs = append(negotiate.DefaultCodecs(), negotiate.RED)

@@ -187,25 +187,6 @@ func (t *Transport) secure(tag *section, offer bool) error {
 	return nil
 }
 
-// displace takes tracks off the sections that do not suit them any more.
-func (s *state) displace() {
-	for i := range s.tracks {
-		e := &s.tracks[i]
-		if l := s.line(e.mid); e.mid != "" && (l == nil || !l.fits(&e.Track)) {
-			e.mid = ""
-		}
-	}
-}
-
-// place gives the tracks that wait what is free, first come first served.
-func (s *state) place() {
-	for i := range s.tracks {
-		if e := &s.tracks[i]; e.mid == "" {
-			s.assign(e)
-		}
-	}
-}
-
 // show notes what an answer says about a section: the track on it, or nil.
 func (l *line) show(e *entry) {
 	l.shown, l.active, l.publishing = "", false, false

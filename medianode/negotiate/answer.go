@@ -187,25 +187,6 @@ func (t *Transport) secure(tag *section, offer bool) error {
 	return nil
 }
 
-// displace takes tracks off the sections that do not suit them any more.
-func (s *state) displace() {
-	for i := range s.tracks {
-		e := &s.tracks[i]
-		if l := s.line(e.mid); e.mid != "" && (l == nil || !l.fits(&e.Track)) {
-			e.mid = ""
-		}
-	}
-}
-
-// place gives the tracks that wait what is free, first come first served.
-func (s *state) place() {
-	for i := range s.tracks {
-		if e := &s.tracks[i]; e.mid == "" {
-			s.assign(e)
-		}
-	}
-}
-
 // show notes what an answer says about a section: the track on it, or nil.
 func (l *line) show(e *entry) {
 	l.shown, l.active, l.publishing = "", false, false
@@ -329,6 +310,7 @@ func (l *line) send(track *Track) Send {
 	codec, _ := choose(l.codecs, track.Codec)
 	s := Send{Mid: l.mid, Kind: l.kind, TrackID: track.ID, SSRC: track.SSRC, RTXSSRC: track.RTXSSRC,
 		Codec: codec, Extensions: l.ids, Active: l.active}
+	s.Extensions.RID, s.Extensions.RepairedRID = 0, 0 // one layer, named by its SSRC
 	if s.RTXSSRC == 0 || s.Codec.RTXPayloadType == 0 {
 		s.RTXSSRC, s.Codec.RTXPayloadType = 0, 0
 	}

@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -197,6 +198,14 @@ func first(codecs []Codec, pt uint8) []Codec {
 		}
 	}
 	return out
+}
+
+// describe names a codec in a reason.
+func (c Codec) describe() string {
+	if c.Mime == H264 {
+		return H264 + fmt.Sprintf(" with packetization-mode=1 and the profile of %.80q", c.Fmtp)
+	}
+	return c.Mime
 }
 
 // offeredCodecs is the list of our own offers. The numbers are those browsers

@@ -83,6 +83,10 @@ func offeredExtensions(k Kind) []extmap {
 // direction that flows. receive says whether packets of the section come to us.
 // taken holds what ids mean in the sections before, because one id must mean
 // one thing in the whole BUNDLE group; a line that contradicts it is dropped.
+//
+// The stream ids are answered even where nothing is received: Chromium 156
+// offers a later section only the extensions that sections of its kind before
+// it got, and then fails to offer simulcast because the rid is not among them.
 func answerExtensions(offered []extmap, kind Kind, receive bool, taken map[uint8]string) ([]extmap, Extensions) {
 	var lines []extmap
 	var ids Extensions
@@ -91,8 +95,7 @@ func answerExtensions(offered []extmap, kind Kind, receive bool, taken map[uint8
 		if slot == nil || *slot != 0 || x.id == 0 || x.id > maxExtensionID {
 			continue
 		}
-		onlyReceived := x.uri == uriRID || x.uri == uriRepairedRID
-		if onlyReceived && !(receive && kind == Video) {
+		if kind != Video && (x.uri == uriRID || x.uri == uriRepairedRID) {
 			continue
 		}
 		if receive && !x.direction.sends() || !receive && !x.direction.receives() {

@@ -3,7 +3,6 @@ package negotiate
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -43,15 +42,6 @@ type section struct {
 
 	sctpPort   uint16
 	maxMessage uint32
-}
-
-// payload is what the attributes say about one payload type.
-type payload struct {
-	name     string
-	clock    uint32
-	channels uint16
-	fmtp     string
-	feedback []string
 }
 
 // off reports whether the peer switched the section off for good.
@@ -183,69 +173,6 @@ func (s *section) readTransport(a sdp.Attribute, seen once) error {
 	return nil
 }
 
-// readFormat reads the lines that begin with a payload type.
-func (s *section) readFormat(a sdp.Attribute, seen once) error {
-	number, value, ok := strings.Cut(a.Value, " ")
-	value = strings.TrimSpace(value)
-	if a.Key == "rtcp-fb" && number == "*" {
-		s.anyFB = addFeedback(s.anyFB, value)
-		return nil
-	}
-	pt, err := strconv.ParseUint(number, 10, 8)
-	if err != nil || pt > 127 || !ok {
-		if !slices.Contains(s.formats, number) {
-			return nil // of a format that is not a payload type
-		}
-		return s.errorf(ErrMalformed, "a=%s: want a payload type and a value, got %.40q", a.Key, a.Value)
-	}
-	p := s.payloads[uint8(pt)]
-	if p == nil {
-		p = &payload{}
-		s.payloads[uint8(pt)] = p
-	}
-	if a.Key == "rtcp-fb" {
-		p.feedback = addFeedback(p.feedback, value)
-		return nil
-	}
-	if !seen.add(a.Key + number) {
-		return s.twice(a.Key + ":" + number)
-	}
-	if a.Key == "fmtp" {
-		p.fmtp = value
-		return nil
-	}
-	return s.readRtpmap(p, value)
-}
-
-// feedbackKinds are the values of a=rtcp-fb that the node understands. Not
-// goog-remb: who offers both would then send no transport-wide feedback.
-func feedbackKinds() []string { return []string{"nack", "nack pli", "ccm fir", "transport-cc"} }
-
-func addFeedback(list []string, value string) []string {
-	if slices.Contains(feedbackKinds(), value) && !slices.Contains(list, value) {
-		return append(list, value)
-	}
-	return list
-}
-
-func (s *section) readRtpmap(p *payload, value string) error {
-	name, rest, _ := strings.Cut(value, "/")
-	rate, channels, stereo := strings.Cut(rest, "/")
-	clock, err := strconv.ParseUint(rate, 10, 32)
-	if err != nil || name == "" {
-		return s.errorf(ErrMalformed, "a=rtpmap: want name/rate, got %.40q", value)
-	}
-	p.name, p.clock = name, uint32(clock)
-	if stereo {
-		n, err := strconv.ParseUint(channels, 10, 16)
-		if err != nil {
-			return s.errorf(ErrMalformed, "a=rtpmap: want a number of channels, got %.40q", value)
-		}
-		p.channels = uint16(n)
-	}
-	return nil
-}
-
 func (s *section) readExtmap(value string, seen once) error {
 	fields := strings.Fields(value)
 	if len(fields) < 2 {
@@ -274,85 +201,6 @@ func (s *section) readExtmap(value string, seen once) error {
 	return nil
 }
 
-// readSimulcast reads a=rid and a=simulcast (RFC 8851, RFC 8853).
-func (s *section) readSimulcast(a sdp.Attribute, seen once) error {
-	fields := strings.Fields(a.Value)
-	if a.Key == "rid" {
-		if len(fields) < 2 || !isRID(fields[0]) {
-			return s.errorf(ErrMalformed, "a=rid: want an id and send or recv, got %.40q", a.Value)
-		}
-		if !seen.add("rid" + fields[1] + fields[0]) {
-			return s.twice("rid:" + fields[0])
-		}
-		if fields[1] == "send" && len(s.sendRIDs) < maxSources {
-			s.sendRIDs = append(s.sendRIDs, fields[0])
-		}
-		return nil
-	}
-	for i := 0; i+1 < len(fields); i += 2 {
-		// One line should hold both directions; pion's later offers repeat
-		// the answer's recv in a line of its own.
-		if !seen.add("simulcast" + fields[i]) {
-			return s.twice(a.Key)
-		}
-		if fields[i] != "send" {
-			continue
-		}
-		for stream := range strings.SplitSeq(fields[i+1], ";") {
-			rid, _, _ := strings.Cut(stream, ",") // the first of the alternatives
-			if len(s.simulcast) < maxSources {
-				s.simulcast = append(s.simulcast, strings.TrimPrefix(rid, "~"))
-			}
-		}
-	}
-	return nil
-}
-
-func (s *section) readMsid(value string) {
-	stream, track, _ := strings.Cut(value, " ")
-	if s.cid != "" || len(value) > 256 {
-		return // a track in several streams: the first names it
-	}
-	if stream != "-" {
-		s.streamID = stream
-	}
-	s.cid = strings.TrimSpace(track)
-}
-
-// readSource reads a=ssrc and a=ssrc-group (RFC 5576).
-func (s *section) readSource(a sdp.Attribute) error {
-	fields := strings.Fields(a.Value)
-	if len(fields) == 0 {
-		return s.errorf(ErrMalformed, "a=%s is empty", a.Key)
-	}
-	numbers := fields[:1]
-	if a.Key == "ssrc-group" {
-		numbers = fields[1:]
-	}
-	var ssrcs []uint32
-	for _, text := range numbers {
-		v, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			return s.errorf(ErrMalformed, "a=%s: want SSRCs of 32 bits, got %.40q", a.Key, a.Value)
-		}
-		ssrcs = append(ssrcs, uint32(v))
-	}
-	for _, v := range ssrcs {
-		if !slices.Contains(s.ssrcs, v) && len(s.ssrcs) < maxSources {
-			s.ssrcs = append(s.ssrcs, v)
-		}
-	}
-	if a.Key == "ssrc-group" && fields[0] == "FID" && len(ssrcs) == 2 && len(s.rtxOf) < maxSources {
-		s.rtxOf[ssrcs[0]] = ssrcs[1]
-	}
-	if a.Key == "ssrc" && len(fields) > 2 && s.cid == "" {
-		if stream, ok := strings.CutPrefix(fields[1], "msid:"); ok && len(a.Value) <= 256 {
-			s.readMsid(stream + " " + fields[2])
-		}
-	}
-	return nil
-}
-
 func (s *section) readSCTP(a sdp.Attribute, seen once) error {
 	if !seen.add(a.Key) {
 		return s.twice(a.Key)
@@ -371,86 +219,6 @@ func (s *section) readSCTP(a sdp.Attribute, seen once) error {
 	}
 	s.maxMessage = uint32(min(v, 1<<32-1))
 	return nil
-}
-
-// codecs lists the enabled formats that the section names, in its order, with
-// their retransmission payload types.
-func (s *section) codecs(enabled []string) []Codec {
-	rtx := make(map[string]uint8)
-	var opus string
-	for _, f := range s.formats {
-		pt, p := s.payload(f)
-		if p == nil {
-			continue
-		}
-		if apt, ok := parameter(p.fmtp, "apt"); ok && strings.EqualFold(p.name, "rtx") && rtx[apt] == 0 {
-			rtx[apt] = pt
-		}
-		if opus == "" && strings.EqualFold(p.name, "opus") {
-			opus = f
-		}
-	}
-	var out []Codec
-	for _, f := range s.formats {
-		pt, p := s.payload(f)
-		if p == nil || slices.ContainsFunc(out, func(c Codec) bool { return c.PayloadType == pt }) {
-			continue
-		}
-		spec, ok := specByName(s.kind, p.name, p.clock, p.channels)
-		if !ok || !contains(enabled, spec.mime) || !spec.usable(p.fmtp) {
-			continue
-		}
-		if blocks := strings.Split(p.fmtp, "/"); spec.mime == RED && (opus == "" || blocks[0] != opus) {
-			continue
-		}
-		c := Codec{PayloadType: pt, Mime: spec.mime, ClockRate: spec.clock, Channels: spec.channels, Fmtp: p.fmtp}
-		if s.kind == Video {
-			c.RTXPayloadType = rtx[f]
-		}
-		for _, fb := range feedbackKinds() {
-			if slices.Contains(p.feedback, fb) || slices.Contains(s.anyFB, fb) {
-				c.Feedback = append(c.Feedback, fb)
-			}
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// payload finds a format's attributes; nil when it is no payload type that may
-// be used beside RTCP on one port (RFC 5761 section 4).
-func (s *section) payload(format string) (uint8, *payload) {
-	pt, err := strconv.ParseUint(format, 10, 8)
-	if err != nil || pt > 127 || pt >= 64 && pt <= 95 {
-		return 0, nil
-	}
-	return uint8(pt), s.payloads[uint8(pt)]
-}
-
-// rids are the simulcast layers to accept: named by both kinds of line.
-func (s *section) rids() []string {
-	var out []string
-	for _, rid := range s.simulcast {
-		if slices.Contains(s.sendRIDs, rid) && !slices.Contains(out, rid) && len(out) < MaxRIDs {
-			out = append(out, rid)
-		}
-	}
-	return out
-}
-
-// sources lists the streams without their retransmission streams.
-func (s *section) sources() []SourceGroup {
-	var out []SourceGroup
-	for _, v := range s.ssrcs {
-		isRTX := false
-		for _, r := range s.rtxOf {
-			isRTX = isRTX || r == v
-		}
-		if !isRTX {
-			out = append(out, SourceGroup{SSRC: v, RTX: s.rtxOf[v]})
-		}
-	}
-	return out
 }
 
 // parseCandidate reads an a=candidate value (RFC 8839). Names instead of
@@ -479,9 +247,4 @@ func isToken(s string, limit int) bool {
 		}
 	}
 	return true
-}
-
-// isRID reports whether s is an RFC 8851 rid that fits a one-byte header.
-func isRID(s string) bool {
-	return isToken(s, 16) && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }

@@ -265,7 +265,7 @@ func FuzzVP9(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		key := StartsKeyFrame(VP9, b)
 		var p codecs.VP9Packet
-		if _, err := p.Unmarshal(b); err != nil {
+		if _, err := p.Unmarshal(b); err != nil || len(p.Payload) == 0 {
 			return
 		}
 		if want := p.B && !p.P && (!p.L || p.SID == 0); key != want {

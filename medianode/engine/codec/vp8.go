@@ -55,12 +55,6 @@ type VP8Descriptor struct {
 // HasPictureID reports whether the descriptor carries a picture id.
 func (d *VP8Descriptor) HasPictureID() bool { return d.pictureAt != 0 }
 
-// HasTL0PicIdx reports whether the descriptor carries a TL0PICIDX.
-func (d *VP8Descriptor) HasTL0PicIdx() bool { return d.tl0At != 0 }
-
-// HasKeyIdx reports whether the descriptor carries a KEYIDX.
-func (d *VP8Descriptor) HasKeyIdx() bool { return d.hasKeyIdx }
-
 // ParseVP8 reads the descriptor at the start of a payload. A payload with
 // nothing after its descriptor is an error too.
 func ParseVP8(payload []byte) (VP8Descriptor, error) {

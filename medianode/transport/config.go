@@ -1,10 +1,12 @@
 package transport
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -31,7 +33,8 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Handler takes the events. Required.
 	Handler Handler
-	// Engine configures the core.
+	// Engine configures the core. Without them it gets a Random and a secret for
+	// its STUN limiter.
 	Engine engine.Config
 	// Certificate is the DTLS identity; nil makes a fresh ECDSA P-256 one.
 	Certificate *tls.Certificate
@@ -134,6 +137,12 @@ type Update struct {
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Engine.Random == nil {
+		c.Engine.Random = mathrand.Uint32
+	}
+	if c.Engine.STUN.Key == [16]byte{} {
+		rand.Read(c.Engine.STUN.Key[:]) // never fails
 	}
 	setDefault(&c.SocketBuffer, 4<<20)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)

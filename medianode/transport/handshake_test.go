@@ -1,0 +1,233 @@
+package transport
+
+import (
+	"context"
+	"crypto"
+	"net/netip"
+	"runtime/pprof"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/pion/dtls/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// gcm tells which profile a peer got by where its SRTCP index is.
+func gcm(p *protection) bool { return p.indexFromEnd == 4 }
+
+func dataOnly(t testing.TB) func(*webrtc.PeerConnection) {
+	return func(pc *webrtc.PeerConnection) {
+		if _, err := pc.CreateDataChannel("_reliable", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestHandshake_roleAndProfile(t *testing.T) {
+	sha := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+	both := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM}
+	for _, c := range []struct {
+		name     string
+		active   bool
+		ipv6     bool
+		profiles []dtls.SRTPProtectionProfile
+		wantGCM  bool
+	}{
+		{name: "passive prefers GCM", profiles: both, wantGCM: true},
+		{name: "passive falls back to SHA1_80", profiles: sha},
+		{name: "active offers GCM alone", active: true, profiles: both, wantGCM: true},
+		{name: "IPv6", ipv6: true, wantGCM: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := startNode(t, func(cfg *Config) {
+				if c.ipv6 {
+					cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:0")}
+				}
+			})
+			client := n.join(t, 1, clientConfig{
+				ipv6: c.ipv6, profiles: c.profiles, prepare: dataOnly(t),
+				peer: func(p *PeerConfig) { p.Active = c.active },
+			})
+			client.awaitState(t, webrtc.PeerConnectionStateConnected)
+			for {
+				e := receive(t, n.events, "StateConnected")
+				if s, ok := e.(engine.PeerState); ok && s.State == engine.StateConnected {
+					break
+				}
+			}
+			if got := gcm(n.core.keysOf(1)); got != c.wantGCM {
+				t.Errorf("AES-GCM: got %v, want %v", got, c.wantGCM)
+			}
+			n.Close(1)
+			n.awaitClosed(t, 1, ErrClosed)
+			client.awaitState(t, webrtc.PeerConnectionStateClosed) // close_notify arrived
+		})
+	}
+}
+
+func TestHandshake_wrongFingerprintIsRefused(t *testing.T) {
+	for _, active := range []bool{false, true} {
+		n := startNode(t, nil)
+		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
+			p.Active = active
+			p.RemoteFingerprints = []Fingerprint{fingerprintOf([]byte("somebody else"))}
+		}})
+		n.awaitClosed(t, 1, ErrFingerprint)
+		if n.core.keysOf(1) != nil {
+			t.Error("the core was lent keys")
+		}
+		_ = client.Close()
+	}
+}
+
+func TestHandshake_acceptsLongerHashes(t *testing.T) {
+	n := startNode(t, nil)
+	for _, hash := range []crypto.Hash{crypto.SHA384, crypto.SHA512} {
+		der := n.certificate.Certificate[0]
+		h := hash.New()
+		h.Write(der)
+		f := mustFingerprint(t, Fingerprint{hash: hash, sum: string(h.Sum(nil))}.String())
+		if !f.matches(der) || f.matches(der[1:]) {
+			t.Errorf("%v: matches the right certificate %v, a wrong one %v; want true, false", hash, f.matches(der), f.matches(der[1:]))
+		}
+	}
+}
+
+func TestHandshake_timesOut(t *testing.T) {
+	n := startNode(t, func(cfg *Config) { cfg.HandshakeTimeout = time.Second })
+	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool { return isDTLS(d.Payload) }}
+	n.join(t, 1, clientConfig{prepare: dataOnly(t)})
+	n.awaitClosed(t, 1, ErrHandshakeTimeout)
+}
+
+// filter is an Egress that loses datagrams.
+type filter struct {
+	next Egress
+	drop func(engine.Datagram) bool
+}
+
+func (f *filter) Send(datagrams []engine.Datagram) {
+	for i := range datagrams {
+		if !f.drop(datagrams[i]) {
+			f.next.Send(datagrams[i : i+1])
+		}
+	}
+}
+
+func isDTLS(b []byte) bool { return len(b) > 0 && b[0] >= 20 && b[0] <= 63 }
+
+func TestHandshake_lastFlightIsRepeated(t *testing.T) {
+	n := startNode(t, nil)
+	var lost atomic.Int32
+	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool {
+		// As server our last flight begins with ChangeCipherSpec.
+		return isDTLS(d.Payload) && d.Payload[0] == recordChangeCipherSpec && lost.Add(1) <= 2
+	}}
+	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
+		s.SetDTLSRetransmissionInterval(50 * time.Millisecond)
+	}})
+	client.awaitState(t, webrtc.PeerConnectionStateConnected)
+	if got := lost.Load(); got < 3 {
+		t.Errorf("last flight sent %d times, want at least 3", got)
+	}
+}
+
+func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
+	n := startNode(t, nil)
+	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
+	client.awaitState(t, webrtc.PeerConnectionStateConnected)
+	var from netip.AddrPort
+	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
+	for _, forged := range [][]byte{
+		{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 99, 0, 2, 2, 40}, // fatal handshake_failure
+		{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 98, 0, 2, 1, 0},  // close_notify
+		{20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 97, 0, 2, 9, 9},  // broken ChangeCipherSpec
+		{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 96, 0, 1, 7},     // plain application data
+	} {
+		n.worker.handle(from, forged)
+	}
+	n.expectOpen(t, client)
+}
+
+// expectOpen checks that a data channel of the client opens and carries data
+// both ways, which shows that DTLS and SCTP live.
+func (n *node) expectOpen(t testing.TB, c *client) {
+	t.Helper()
+	open, got := make(chan string, 1), make(chan message, 1)
+	var dc *webrtc.DataChannel
+	withChannel(t, "probe", nil, &dc, open, got)(c.PeerConnection)
+	receive(t, open, "the probe channel")
+	if err := dc.Send([]byte("ping")); err != nil {
+		t.Fatal(err)
+	}
+	m := receive(t, n.data, "ping")
+	if err := n.SendData(m.peer, m.label, []byte("pong")); err != nil {
+		t.Fatal(err)
+	}
+	if reply := receive(t, got, "pong"); string(reply.payload) != "pong" {
+		t.Errorf("got %q, want pong", reply.payload)
+	}
+}
+
+func TestClose_leavesNoGoroutine(t *testing.T) {
+	n := startNode(t, nil)
+	for id := engine.PeerID(1); id <= 3; id++ {
+		client := n.join(t, id, clientConfig{prepare: dataOnly(t)})
+		client.awaitState(t, webrtc.PeerConnectionStateConnected)
+		n.expectOpen(t, client)
+		if id == 1 {
+			_ = client.Close()
+			n.awaitClosed(t, 1, ErrClosedByPeer)
+		}
+		if id == 2 {
+			n.Close(2)
+			n.awaitClosed(t, 2, ErrClosed)
+		}
+		if id == 3 {
+			n.stop()
+			n.awaitClosed(t, 3, ErrClosed)
+		}
+		_ = client.Close()
+	}
+	if err := receive(t, n.done, "Run to return"); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	n.done <- nil
+	awaitNoGoroutine(t, "medianode/transport.(*", "pion/dtls", "pion/sctp")
+}
+
+// awaitNoGoroutine waits until no stack names any of the packages. pion's own
+// goroutines end a moment after its Close.
+func awaitNoGoroutine(t testing.TB, names ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var stacks strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
+			for _, name := range names {
+				if strings.Contains(stack, name) {
+					found = append(found, stack)
+					break
+				}
+			}
+		}
+		if len(found) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d goroutines are left:\n%s", len(found), strings.Join(found, "\n\n"))
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 // of them is meant too, unless coreExceptions names it.
 var notInCores = []string{"net", "os", "log", "sync", "syscall", "testing", "math/rand", "embed", "plugin"}
 
-var coreExceptions = []string{"net/netip", "math/rand/v2"}
+var coreExceptions = []string{"net/netip", "net/url", "math/rand/v2"}
 
 // CheckImports returns one sentence for every arrow of g that points the wrong
 // way. Production imports are followed through any number of steps; imports of

@@ -64,6 +64,7 @@ func Repository() Rules {
 			{"", Vocabulary, "ids, places and regions that every part shares"},
 
 			{"identity", Core, "keys, addresses and signatures over bytes (whitepaper 4.1.2)"},
+			{"identity/keyfile", Shell, "a private key on disk"},
 			{"rpcauth", Core, "signs and verifies calls with the time passed in (algorithm 1)"},
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -75,6 +76,8 @@ func Repository() Rules {
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 
+			{"registry/node", Core, "what is known of a Media Node, and its bounds"},
+			{"registry/wire", Shell, "wire types to the Registry's own and back"},
 			{"registry/record", Core, "signed-record map and its merge rule"},
 			{"registry/liveness", Core, "who is alive, from evidence and now"},
 			{"registry/store", Shell, "records on disk"},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -106,16 +107,34 @@ func TestRepository_everyDependencyHasAReason(t *testing.T) {
 }
 
 // The linter sees direct imports while one types; these tests see everything.
-// Both must mean the same packages when they say "core".
-func TestRepository_linterKnowsTheCores(t *testing.T) {
-	config, err := os.ReadFile(filepath.Join(root, ".golangci.yml"))
+// The race detector runs over what is not a core. All must mean the same
+// packages when they say "core".
+func TestRepository_linterAndMakefileKnowTheCores(t *testing.T) {
+	linter, err := os.ReadFile(filepath.Join(root, ".golangci.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(makefile), "\nCORES :=")
+	list, _, _ = strings.Cut(list, "\n")
+	var cores []string
 	for _, e := range Repository().Packages {
+		if e.Kind != Core {
+			continue
+		}
 		base, _ := cutTree(e.Path)
-		if listed := strings.Contains(string(config), "/"+base+"/"); e.Kind == Core && !listed {
+		cores = append(cores, base)
+		if !strings.Contains(string(linter), `"**/`+base+`/**"`) {
 			t.Errorf(".golangci.yml does not list the core %s", base)
 		}
+	}
+	got := strings.Fields(list)
+	slices.Sort(got)
+	slices.Sort(cores)
+	if !slices.Equal(got, cores) {
+		t.Errorf("the Makefile's CORES are %q, want %q", got, cores)
 	}
 }

@@ -138,3 +138,18 @@ func TestRepository_linterAndMakefileKnowTheCores(t *testing.T) {
 		t.Errorf("the Makefile's CORES are %q, want %q", got, cores)
 	}
 }
+
+func TestRepository_whitepaperTableIsTrue(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(root, "docs/whitepaper.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := Files(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, CheckWhitepaper(doc, DeclaredTests(files), func(path string) bool {
+		_, err := os.Stat(filepath.Join(root, filepath.FromSlash(path)))
+		return err == nil
+	}))
+}

@@ -24,6 +24,7 @@ func TestCheckFile(t *testing.T) {
 		{"method called init", "shell/a.go", `type T int; func (T) init() {}`, ""},
 		{"blank import", "shell/a.go", `import _ "net/http/pprof"`, "blank import"},
 		{"embed", "shell/a.go", `import _ "embed"`, ""},
+		{"hash for crypto.Hash", "shell/a.go", `import _ "crypto/sha256"`, ""},
 		{"sleep in a test", "shell/a_test.go", `import "time"; func f() { time.Sleep(1) }`, "time.Sleep in a test"},
 		{"sleep in a bubble", "shell/a_test.go", `import ("time"; "testing/synctest"); func f(t int) { synctest.Test(t, func(int) { time.Sleep(1) }) }`, ""},
 		{"sleep beside a bubble", "shell/a_test.go", `import ("time"; "testing/synctest"); func f(t int) { synctest.Test(t, nil); time.Sleep(1) }`, "time.Sleep in a test"},

@@ -6,6 +6,7 @@ const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
 export function identityFor(name: string, random: Uint8Array): string {
   const slug = name
     .normalize('NFKD')
+    .replace(/\p{Mark}/gu, '')
     .toLowerCase()
     .replace(/[^\p{Letter}\p{Number}]+/gu, '-')
     .replace(/^-+|-+$/g, '')

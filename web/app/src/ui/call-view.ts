@@ -84,7 +84,7 @@ export class CallView {
     this.state = state;
     setText(this.room, state.room);
     const people = state.tiles.filter((tile) => tile.source === 'camera').length;
-    setText(this.people, people === 1 ? 'Only you' : `${people} people`);
+    setText(this.people, people === 1 ? 'Only you so far' : `${people} people`);
     const banner = bannerTexts[state.line] ?? '';
     this.banner.hidden = banner === '';
     setText(this.banner, banner);

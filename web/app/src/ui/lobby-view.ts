@@ -1,6 +1,7 @@
 /** Before the call: who you are, which room, and how you look and sound. */
 
-import { h, setText } from './dom.ts';
+import { graticule } from '../call/globe.ts';
+import { h, setText, svg } from './dom.ts';
 import { icon } from './icons.ts';
 import type { Preview } from './preview.ts';
 
@@ -43,6 +44,7 @@ export class LobbyView {
     this.element = h(
       'main',
       { class: 'lobby' },
+      backdrop(),
       h('header', { class: 'brand' }, icon('node'), h('span', {}, 'drtc')),
       h(
         'section',
@@ -77,7 +79,7 @@ export class LobbyView {
   }
 
   focus(): void {
-    (this.name.value === '' ? this.name : this.submit).focus();
+    (this.name.value === '' ? this.name : this.submit).focus({ preventScroll: true });
   }
 
   fail(sentence: string): void {
@@ -137,6 +139,10 @@ export class LobbyView {
     requestAnimationFrame(draw);
   }
   private shown = false;
+}
+
+function backdrop(): SVGElement {
+  return svg(`<svg viewBox="-101 -101 202 202"><circle class="sea" r="100"/><path d="${graticule(34, 0, 100, 10)}"/></svg>`, 'backdrop');
 }
 
 function paintToggle(button: HTMLButtonElement, on: boolean, kind: 'camera' | 'microphone', extra?: HTMLElement): void {

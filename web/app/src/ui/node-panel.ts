@@ -18,7 +18,7 @@ export class NodePanel {
   private readonly loss = figure('Loss');
   private readonly up = figure('Sent');
   private readonly down = figure('Received');
-  private readonly curve = h('div', { class: 'curve', role: 'img', 'aria-label': 'Round trip of the last 90 seconds' });
+  private readonly curve = h('div', { class: 'curve' });
   private readonly id = h('code', { class: 'node-id' });
   private readonly version = h('dd', {});
   private readonly reasons = h('ul', { class: 'reasons' });
@@ -103,9 +103,10 @@ export class NodePanel {
     this.history.push(rttMs);
     if (this.history.length > remembered) this.history.shift();
     const most = Math.max(...this.history, 1) * 1.15;
-    const points = this.history.map((value, index) => `${((index / (remembered - 1)) * 300).toFixed(1)},${(48 - (value / most) * 44).toFixed(1)}`);
+    const points = this.history.map((value, index) => `${(((index + remembered - this.history.length) / (remembered - 1)) * 300).toFixed(1)},${(48 - (value / most) * 44).toFixed(1)}`);
     this.curve.replaceChildren(
       svg(`<svg viewBox="0 0 300 48" preserveAspectRatio="none"><polyline points="${points.join(' ')}" fill="none" vector-effect="non-scaling-stroke"/></svg>`),
+      h('small', {}, 'Round trip, last 90 s'),
     );
   }
 

@@ -24,3 +24,8 @@ test('a publication without permission says that watching still works', () => {
   expect(publishSentence('camera', true, '')).toContain('does not permit');
   expect(publishSentence('screen', false, 'timed out')).toBe('Your screen was not sent: timed out.');
 });
+
+test('a token that somebody quotes is not shown', () => {
+  const said = 'could not establish signal connection: invalid token: eyJhbGciOiJI.eyJpc3MiOiJk.c2ln, error: expired';
+  expect(joinSentence({ kind: 'refused', status: 401, said })).toBe('The Orchestrator refused you: invalid token: (token), error: expired.');
+});

@@ -81,8 +81,12 @@ export function publishSentence(what: 'camera' | 'microphone' | 'screen', refuse
     : `${subject} was not sent: ${sentence(said) || 'no reason was given.'}`;
 }
 
-/** The first line of what a machine said, cut to a readable length, with a full stop. */
+/** The first line of what a machine said, cut to a readable length, without secrets, with a full stop. */
 function sentence(said: string): string {
-  const line = (said.split('\n')[0] ?? '').trim().slice(0, 240);
+  const line = (said.split('\n')[0] ?? '')
+    .replace(/^could not establish signal connection: /, '') // what the client SDK puts before the cause
+    .replaceAll(/eyJ[\w-]+(\.[\w-]*){0,2}/g, '(token)')
+    .trim()
+    .slice(0, 240);
   return line === '' || /[.!?]$/.test(line) ? line : `${line}.`;
 }

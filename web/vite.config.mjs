@@ -10,6 +10,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     sourcemap: false,
+    license: { fileName: 'licenses.md' },
     assetsInlineLimit: 0,
     modulePreload: false,
     reportCompressedSize: false,

@@ -45,6 +45,7 @@ var contentTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".md":   "text/plain; charset=utf-8", // licenses.md, to be read in the browser
 }
 
 // file is one file of the bundle, ready to be sent.

@@ -73,6 +73,13 @@ func TestHandler_servesDocumentAndEverythingItRefersTo(t *testing.T) {
 	}
 }
 
+func TestHandler_servesTheLicencesOfWhatTheBundleHolds(t *testing.T) {
+	r := get(t, "/licenses.md")
+	if r.StatusCode != http.StatusOK || !bytes.Contains(body(t, r), []byte("Apache License")) {
+		t.Errorf("GET /licenses.md = %d, want 200 and the Apache License", r.StatusCode)
+	}
+}
+
 func TestHandler_policyAllowsNoForeignScript(t *testing.T) {
 	policy := get(t, "/").Header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self' ws: wss:", "mediastream:", "frame-ancestors 'none'"} {

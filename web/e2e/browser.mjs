@@ -148,7 +148,10 @@ function logOf(label) {
 function trace(page, label) {
   const file = logOf(label);
   const start = Date.now();
-  const write = (text) => appendFileSync(file, `${String(Date.now() - start).padStart(7)} ${text}\n`);
+  const write = (text) => {
+    const shown = text.replaceAll(/eyJ[\w-]+(\.[\w-]*){0,2}/g, '(token)');
+    appendFileSync(file, `${String(Date.now() - start).padStart(7)} ${shown}\n`);
+  };
   page.on('console', (message) => write(`console ${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => write(`page error: ${error.stack}`));
   page.on('requestfailed', (request) => write(`request failed: ${path(request.url())} ${request.failure()?.errorText}`));

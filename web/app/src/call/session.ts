@@ -14,6 +14,7 @@ import {
   type RemoteParticipant,
   Room,
   RoomEvent,
+  setLogLevel,
   Track,
 } from 'livekit-client';
 import { complete, measure, type NodeReport, parseReport, reportAddress } from './node-report.ts';
@@ -54,6 +55,8 @@ export type CallState = {
   silenced: boolean;
 };
 
+type Source = 'camera' | 'microphone' | 'screen';
+
 export type Message = { id: string; from: string; own: boolean; text: string; at: number };
 
 export type CallEvents = {
@@ -61,8 +64,8 @@ export type CallEvents = {
   message(message: Message): void;
   /** Something a person should read once. */
   notice(sentence: string, tone: 'info' | 'error'): void;
-  /** The call is over; `wanted` when the person asked for it. */
-  ended(sentence: string, wanted: boolean): void;
+  /** The call is over, and why. */
+  ended(sentence: string): void;
 };
 
 export type Start = {
@@ -84,11 +87,15 @@ const chatTopic = 'lk.chat';
 export class CallSession {
   private readonly room: Room;
   private changed = false;
+  private reconnecting = false;
+  /** What was asked for and is not done yet; the last word counts. */
+  private readonly wanted = new Map<Source, { on: boolean; done: Promise<void> }>();
 
   constructor(
     private readonly start: Start,
     private readonly events: CallEvents,
   ) {
+    setLogLevel('warn');
     this.room = new Room({
       adaptiveStream: true,
       dynacast: true,
@@ -124,15 +131,15 @@ export class CallSession {
   }
 
   setMicrophone(on: boolean): Promise<void> {
-    return this.publish('microphone', (self) => self.setMicrophoneEnabled(on));
+    return this.publish('microphone', on, (self) => self.setMicrophoneEnabled(on));
   }
 
   setCamera(on: boolean): Promise<void> {
-    return this.publish('camera', (self) => self.setCameraEnabled(on));
+    return this.publish('camera', on, (self) => self.setCameraEnabled(on));
   }
 
   setScreen(on: boolean): Promise<void> {
-    return this.publish('screen', (self) => self.setScreenShareEnabled(on, { audio: true }));
+    return this.publish('screen', on, (self) => self.setScreenShareEnabled(on, { audio: true }));
   }
 
   async send(text: string): Promise<void> {
@@ -160,9 +167,9 @@ export class CallSession {
       line: lineOf(this.room.state),
       room: this.room.name,
       tiles: people.flatMap((person) => tilesOf(person, person === self)),
-      microphone: self.isMicrophoneEnabled,
-      camera: self.isCameraEnabled,
-      screen: self.isScreenShareEnabled,
+      microphone: this.wanted.get('microphone')?.on ?? self.isMicrophoneEnabled,
+      camera: this.wanted.get('camera')?.on ?? self.isCameraEnabled,
+      screen: this.wanted.get('screen')?.on ?? self.isScreenShareEnabled,
       mayPublish: self.permissions?.canPublish ?? true,
       maySend: self.permissions?.canPublishData ?? true,
       silenced: !this.room.canPlaybackAudio,
@@ -176,8 +183,13 @@ export class CallSession {
       .on(RoomEvent.ParticipantConnected, (person) => this.events.notice(`${label(person)} joined.`, 'info'))
       .on(RoomEvent.ParticipantDisconnected, (person) => this.events.notice(`${label(person)} left.`, 'info'))
       .on(RoomEvent.Disconnected, (reason) => {
-        const name = DisconnectReason[reason ?? DisconnectReason.UNKNOWN_REASON] ?? '';
-        this.events.ended(endedSentence(name), reason === DisconnectReason.CLIENT_INITIATED);
+        // The SDK gives no reason when it gave up reconnecting.
+        const name = reason ? DisconnectReason[reason] : this.reconnecting ? 'CONNECTION_TIMEOUT' : '';
+        this.events.ended(endedSentence(name ?? ''));
+      })
+      .on(RoomEvent.ConnectionStateChanged, (state) => {
+        if (state === ConnectionState.Connected) this.reconnecting = false;
+        if (state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting) this.reconnecting = true;
       })
       .on(RoomEvent.ParticipantPermissionsChanged, (before, person) => {
         if (person !== this.room.localParticipant || before === undefined) return;
@@ -204,16 +216,24 @@ export class CallSession {
     });
   }
 
-  private async publish(
-    what: 'camera' | 'microphone' | 'screen',
-    act: (self: LocalParticipant) => Promise<unknown>,
-  ): Promise<void> {
-    try {
-      await act(this.room.localParticipant);
-    } catch (error) {
-      this.events.notice(publishFailure(what, error), 'error');
-    }
+  /** One change of a source at a time and in order, so that a mute during the start is not lost. */
+  private publish(what: Source, on: boolean, act: (self: LocalParticipant) => Promise<unknown>): Promise<void> {
+    const before = this.wanted.get(what)?.done ?? Promise.resolve();
+    const turn = async (): Promise<void> => {
+      await before;
+      try {
+        await act(this.room.localParticipant);
+      } catch (error) {
+        this.events.notice(publishFailure(what, error), 'error');
+      }
+      if (this.wanted.get(what) === wish) this.wanted.delete(what);
+      this.touch();
+    };
+    const wish = { on, done: Promise.resolve() };
+    this.wanted.set(what, wish);
     this.touch();
+    wish.done = turn();
+    return wish.done;
   }
 
   private async askOrchestrator(): Promise<NodeReport> {
@@ -333,7 +353,7 @@ function joinFailure(error: unknown): string {
   }
 }
 
-function publishFailure(what: 'camera' | 'microphone' | 'screen', error: unknown): string {
+function publishFailure(what: Source, error: unknown): string {
   if (error instanceof PublishTrackError) return publishSentence(what, error.status === 403, error.message);
   if (error instanceof DOMException) return deviceSentence(what, error.name);
   return publishSentence(what, /permission/i.test(messageOf(error)), messageOf(error));

@@ -70,7 +70,7 @@ export class LobbyView {
         this.room,
         this.error,
         this.submit,
-        h('p', { class: 'hint' }, 'Everybody who enters the same room name meets there.'),
+        h('p', { class: 'hint' }, 'Everybody who enters the same room name meets there. ', h('a', { href: '/licenses.md' }, 'Licences')),
       ),
     );
     preview.onChange = () => this.refresh();
@@ -83,7 +83,8 @@ export class LobbyView {
   }
 
   fail(sentence: string): void {
-    this.error.replaceChildren(icon('warning'), sentence);
+    this.error.replaceChildren(icon('warning'), h('span', {}, sentence));
+    this.submit.scrollIntoView({ block: 'nearest' });
   }
 
   setBusy(busy: boolean): void {

@@ -102,6 +102,7 @@ export class NodePanel {
     if (rttMs === undefined) return;
     this.history.push(rttMs);
     if (this.history.length > remembered) this.history.shift();
+    if (this.history.length < 2) return;
     const most = Math.max(...this.history, 1) * 1.15;
     const points = this.history.map((value, index) => `${(((index + remembered - this.history.length) / (remembered - 1)) * 300).toFixed(1)},${(48 - (value / most) * 44).toFixed(1)}`);
     this.curve.replaceChildren(

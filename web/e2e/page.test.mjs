@@ -132,6 +132,7 @@ test('leaving says so and offers to join again', async () => {
   await tabTo(grace, /^Leave/);
   await grace.keyboard.press('Enter');
   await grace.getByText('You left the call.').waitFor({ timeout: 5000 });
+  assert.equal(await grace.inputValue('#room'), room, 'the room that was left is offered again');
   await tile(ada, 'Grace').waitFor({ state: 'detached', timeout: 5000 });
   await noSidewaysScroll(grace, 'lobby on a phone');
   await shot(grace, 'left-phone');

@@ -13,14 +13,14 @@ const root = document.querySelector<HTMLElement>('#app')!;
 const link = parseLink(location.search);
 if (link.token) history.replaceState(null, '', withoutToken(location.href));
 
-showLobby('');
+showLobby('', link.room);
 
-function showLobby(farewell: string): void {
+function showLobby(farewell: string, room: string): void {
   const claims = link.token ? readClaims(link.token) : undefined;
   const preview = new Preview();
   const lobby = new LobbyView(preview, {
     name: link.name || claims?.name || claims?.identity || recall('name'),
-    room: link.room || claims?.room || 'lobby',
+    room: room || claims?.room || 'lobby',
     fixed: claims !== undefined,
     farewell,
     onJoin: (choice) => void join(choice, lobby, preview),
@@ -89,7 +89,7 @@ async function enter(admission: Admission, choice: Choice, preview: Preview): Pr
       message: (message) => view.receive(message),
       notice: (sentence, tone) => view.notice(sentence, tone),
       ended: (sentence) => {
-        if (!over && root.contains(view.element)) showLobby(sentence);
+        if (!over && root.contains(view.element)) showLobby(sentence, choice.room);
         over = true;
         view.close();
       },

@@ -39,15 +39,6 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"media-src 'self' blob: mediastream:; connect-src 'self' ws: wss: http: https:; worker-src 'self' blob:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// contentTypes are fixed here because mime.TypeByExtension depends on the machine.
-var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".svg":  "image/svg+xml",
-	".md":   "text/plain; charset=utf-8", // licenses.md, to be read in the browser
-}
-
 // file is one file of the bundle, ready to be sent.
 type file struct {
 	contentType  string
@@ -124,8 +115,8 @@ func load(source fs.FS) (map[string]file, error) {
 		if err != nil {
 			return err
 		}
-		kind, ok := contentTypes[path.Ext(name)]
-		if !ok {
+		kind := contentType(name)
+		if kind == "" {
 			return fmt.Errorf("no content type for %s", name)
 		}
 		short := strings.TrimPrefix(name, "dist/")
@@ -143,6 +134,24 @@ func load(source fs.FS) (map[string]file, error) {
 		return nil, fmt.Errorf("web: reading the bundle: %w", err)
 	}
 	return files, nil
+}
+
+// contentType is fixed here because mime.TypeByExtension depends on the
+// machine. It is empty for a kind of file that the page does not use.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".md": // licenses.md, to be read in the browser
+		return "text/plain; charset=utf-8"
+	}
+	return ""
 }
 
 // cacheControl keeps what carries its hash in the name and asks again for the rest.

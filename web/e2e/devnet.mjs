@@ -47,12 +47,13 @@ export async function startDevnet(binary, dir) {
       const late = await Promise.race([exit.then(() => false), sleep(stopLimit, true)]);
       const left = late ? [`drtc devnet (${child.pid})`] : [];
       if (late) child.kill('SIGKILL');
+      const roles = [...ready.nodes, ready.orchestrator].filter((role) => role?.pid);
       const deadline = Date.now() + 2000;
-      while (ready.nodes.some((node) => alive(node.pid)) && Date.now() < deadline) await sleep(50);
-      for (const node of ready.nodes) {
-        if (!alive(node.pid)) continue;
-        left.push(`node ${node.id} (${node.pid})`);
-        process.kill(node.pid, 'SIGKILL');
+      while (roles.some((role) => alive(role.pid)) && Date.now() < deadline) await sleep(50);
+      for (const role of roles) {
+        if (!alive(role.pid)) continue;
+        left.push(`${role.id} (${role.pid})`);
+        process.kill(role.pid, 'SIGKILL');
       }
       return left;
     })());

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"golang.org/x/time/rate"
 )
 
@@ -41,12 +43,17 @@ func (g *gate) limiter() *rate.Limiter {
 }
 
 func (g *gate) admit(next http.Handler) http.Handler {
+	rpc := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.allow(time.Now(), r.RemoteAddr) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		w.Header().Set("Retry-After", "1")
+		if rpc.IsSupported(r) {
+			_ = rpc.Write(w, r, connect.NewError(connect.CodeResourceExhausted, errors.New("too many requests from your address; slow down"))) // the client has gone
+			return
+		}
 		writeProblem(w, &problem{status: http.StatusTooManyRequests, Code: "too_many_requests", Parameter: "address",
 			Message: "too many requests from your address; slow down"})
 	})

@@ -65,6 +65,25 @@ func (s *Snapshot) Version() uint64 { return s.version }
 // Len counts the nodes, those that are down included.
 func (s *Snapshot) Len() int { return len(s.entries) }
 
+// Count tells the nodes that are shown from those that are down.
+func (s *Snapshot) Count() (shown, down int) {
+	for _, e := range s.entries {
+		if e.Down {
+			down++
+		}
+	}
+	return len(s.entries) - down, down
+}
+
+// IDs lists the nodes in order, those that are down included.
+func (s *Snapshot) IDs() []drtc.NodeID {
+	ids := make([]drtc.NodeID, len(s.entries))
+	for i, e := range s.entries {
+		ids[i] = e.Node.NodeID
+	}
+	return ids
+}
+
 // Get returns a node that is up.
 func (s *Snapshot) Get(id drtc.NodeID) (*Entry, bool) {
 	i, ok := s.find(id)

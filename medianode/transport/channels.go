@@ -142,9 +142,15 @@ func (c *channels) run(near associationConn) {
 	c.mu.Unlock()
 	stop := make(chan struct{})
 	c.peer.spawn(func() { c.write(stop) })
-	for accepted := true; accepted; {
+	for {
 		stream, err := assoc.AcceptStream()
-		accepted = err == nil && c.accept(stream)
+		if err != nil {
+			break
+		}
+		if !c.accept(stream) {
+			assoc.Abort("too many channels")
+			break
+		}
 	}
 	close(stop)
 	c.mu.Lock()
@@ -247,7 +253,7 @@ func (c *channels) byID(id uint16) *channel {
 	return nil
 }
 
-// accept takes a stream that the peer began; false ends the association.
+// accept takes a stream that the peer began; false aborts the association.
 func (c *channels) accept(stream *sctp.Stream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

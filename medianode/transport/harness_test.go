@@ -135,6 +135,17 @@ func (n *node) awaitClosed(t testing.TB, id engine.PeerID, reason error) {
 	}
 }
 
+// awaitConnected waits until the core has the peer's keys.
+func (n *node) awaitConnected(t testing.TB, id engine.PeerID) {
+	t.Helper()
+	for {
+		s, ok := receive(t, n.events, "StateConnected").(engine.PeerState)
+		if ok && s.Peer == id && s.State == engine.StateConnected {
+			return
+		}
+	}
+}
+
 // client is a stock PeerConnection on the other side.
 type client struct {
 	*webrtc.PeerConnection

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/pion/datachannel"
-	"github.com/pion/dtls/v3"
 	"github.com/pion/sctp"
 	"golang.org/x/time/rate"
 )
@@ -54,9 +53,9 @@ type channels struct {
 	mu      sync.Mutex // guards what follows; taken before peer.mu
 	enabled bool       // SDP has an application section
 	ended   bool
-	conn    *dtls.Conn // nil before the handshake is done
-	near    net.Conn   // SCTP reads here
-	far     net.Conn   // what DTLS delivers goes here; nil before SCTP starts
+	out     io.Writer // DTLS; nil before the handshake is done
+	near    net.Conn  // SCTP reads here
+	far     net.Conn  // what DTLS delivers goes here; nil before SCTP starts
 	assoc   *sctp.Association
 	list    []*channel
 	opening int // accepted streams whose open message is being read
@@ -94,18 +93,18 @@ func (c *channels) enable() {
 	c.start()
 }
 
-// established says that conn may carry the association.
-func (c *channels) established(conn *dtls.Conn) {
+// established says that out, a DTLS conn, may carry the association.
+func (c *channels) established(out io.Writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn = conn
+	c.out = out
 	c.start()
 }
 
 func (c *channels) start() {
-	if c.enabled && c.conn != nil && c.far == nil && !c.ended {
+	if c.enabled && c.out != nil && c.far == nil && !c.ended {
 		c.near, c.far = net.Pipe()
-		near := associationConn{Conn: c.near, out: c.conn}
+		near := associationConn{Conn: c.near, out: c.out}
 		c.peer.spawn(func() { c.run(near) })
 	}
 }
@@ -142,9 +141,15 @@ func (c *channels) run(near associationConn) {
 	c.mu.Unlock()
 	stop := make(chan struct{})
 	c.peer.spawn(func() { c.write(stop) })
-	for accepted := true; accepted; {
+	for {
 		stream, err := assoc.AcceptStream()
-		accepted = err == nil && c.accept(stream)
+		if err != nil {
+			break
+		}
+		if !c.accept(stream) {
+			assoc.Abort("too many channels")
+			break
+		}
 	}
 	close(stop)
 	c.mu.Lock()
@@ -247,7 +252,7 @@ func (c *channels) byID(id uint16) *channel {
 	return nil
 }
 
-// accept takes a stream that the peer began; false ends the association.
+// accept takes a stream that the peer began; false aborts the association.
 func (c *channels) accept(stream *sctp.Stream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -424,7 +429,7 @@ func (c *channels) next() (*datachannel.DataChannel, []byte) {
 // brings and writes to DTLS. Closing it leaves DTLS alone.
 type associationConn struct {
 	net.Conn
-	out *dtls.Conn
+	out io.Writer
 }
 
 // Write sends one SCTP packet.

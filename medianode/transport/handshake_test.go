@@ -52,12 +52,7 @@ func TestHandshake_roleAndProfile(t *testing.T) {
 				peer: func(p *PeerConfig) { p.Active = c.active },
 			})
 			client.awaitState(t, webrtc.PeerConnectionStateConnected)
-			for {
-				e := receive(t, n.events, "StateConnected")
-				if s, ok := e.(engine.PeerState); ok && s.State == engine.StateConnected {
-					break
-				}
-			}
+			n.awaitConnected(t, 1)
 			if got := gcm(n.core.keysOf(1)); got != c.wantGCM {
 				t.Errorf("AES-GCM: got %v, want %v", got, c.wantGCM)
 			}
@@ -139,6 +134,7 @@ func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
 	n := startNode(t, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
+	n.awaitConnected(t, 1)
 	var from netip.AddrPort
 	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
 	for _, forged := range [][]byte{

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,6 +135,17 @@ func (n *node) awaitClosed(t testing.TB, id engine.PeerID, reason error) {
 	}
 }
 
+// awaitConnected waits until the core has the peer's keys.
+func (n *node) awaitConnected(t testing.TB, id engine.PeerID) {
+	t.Helper()
+	for {
+		s, ok := receive(t, n.events, "StateConnected").(engine.PeerState)
+		if ok && s.Peer == id && s.State == engine.StateConnected {
+			return
+		}
+	}
+}
+
 // client is a stock PeerConnection on the other side.
 type client struct {
 	*webrtc.PeerConnection
@@ -143,13 +155,13 @@ type client struct {
 
 // clientConfig says what a client is like.
 type clientConfig struct {
-	profiles []dtls.SRTPProtectionProfile // those that it offers; nil for its own list
-	ipv6     bool
-	settings func(*webrtc.SettingEngine)
-	prepare  func(*webrtc.PeerConnection) // tracks and channels before the offer
-	peer     func(*PeerConfig)            // changes to how the node opens it
-	section  string                       // more lines for the answer's media section
-	opened   func()                       // after Open, before the answer
+	profiles   []dtls.SRTPProtectionProfile // those that it offers; nil for its own list
+	ipv6       bool
+	settings   func(*webrtc.SettingEngine)
+	prepare    func(*webrtc.PeerConnection) // tracks and channels before the offer
+	peer       func(*PeerConfig)            // changes to how the node opens it
+	maxMessage int                          // what the answer allows; 0 for MaxMessage
+	opened     func() []string              // after Open; returns lines for the answer's media section
 }
 
 func newClient(t testing.TB, cfg clientConfig) *client {
@@ -219,11 +231,12 @@ func (n *node) join(t testing.TB, id engine.PeerID, cfg clientConfig) *client {
 	if err := n.Open(peer); err != nil {
 		t.Fatal(err)
 	}
+	var section []string
 	if cfg.opened != nil {
-		cfg.opened()
+		section = cfg.opened()
 	}
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{
-		Type: webrtc.SDPTypeAnswer, SDP: n.answer(offer.SDP, peer, cfg),
+		Type: webrtc.SDPTypeAnswer, SDP: n.answer(offer.SDP, peer, section, cmp.Or(cfg.maxMessage, MaxMessage)),
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -231,14 +244,14 @@ func (n *node) join(t testing.TB, id engine.PeerID, cfg clientConfig) *client {
 }
 
 // answer writes the node's side of an offer: ICE-lite, everything bundled.
-func (n *node) answer(offer string, peer PeerConfig, cfg clientConfig) string {
+func (n *node) answer(offer string, peer PeerConfig, section []string, maxMessage int) string {
 	var mids, sections []string
-	for section := range strings.SplitSeq(offer, "\r\nm=") {
-		kind, _, _ := strings.Cut(section, " ")
+	for offered := range strings.SplitSeq(offer, "\r\nm=") {
+		kind, _, _ := strings.Cut(offered, " ")
 		if kind != "audio" && kind != "application" {
 			continue
 		}
-		mid := attribute(section, "mid")
+		mid := attribute(offered, "mid")
 		mids = append(mids, mid)
 		setup := "passive"
 		if peer.Active {
@@ -250,10 +263,10 @@ func (n *node) answer(offer string, peer PeerConfig, cfg clientConfig) string {
 		}
 		if kind == "audio" {
 			lines = append([]string{"m=audio 9 UDP/TLS/RTP/SAVPF 111"}, append(lines, "a=rtcp-mux", "a=rtpmap:111 opus/48000/2")...)
-			lines = append(lines, strings.Fields(cfg.section)...)
+			lines = append(lines, section...)
 		} else {
 			lines = append([]string{"m=application 9 UDP/DTLS/SCTP webrtc-datachannel"}, append(lines, "a=sctp-port:5000",
-				fmt.Sprintf("a=max-message-size:%d", MaxMessage))...)
+				fmt.Sprintf("a=max-message-size:%d", maxMessage))...)
 		}
 		for i, addr := range n.Addrs() {
 			lines = append(lines, fmt.Sprintf("a=candidate:%d 1 udp %d %s %d typ host", i+1, 2130706431-i, addr.Addr(), addr.Port()))

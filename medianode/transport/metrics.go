@@ -1,6 +1,9 @@
 package transport
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are what the transport counts. Bytes are UDP payload bytes.
 type metrics struct {
@@ -59,4 +62,39 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// registerEngine shows the counters of a core. They are read when scraped.
+func registerEngine(registerer prometheus.Registerer, counters func() engine.Counters) error {
+	if registerer == nil {
+		return nil
+	}
+	for _, c := range []struct {
+		name, help string
+		value      func(engine.Counters) uint64
+	}{
+		{"stun_requests_total", "STUN messages received.", func(c engine.Counters) uint64 { return c.STUNRequests }},
+		{"stun_refused_total", "STUN messages without a valid integrity or user.", func(c engine.Counters) uint64 { return c.STUNRefused }},
+		{"stun_limited_total", "STUN messages past the rate limit.", func(c engine.Counters) uint64 { return c.STUNLimited }},
+		{"unknown_datagrams_total", "Datagrams of no known peer or source.", func(c engine.Counters) uint64 { return c.Unknown }},
+		{"malformed_datagrams_total", "Datagrams that no protocol explains.", func(c engine.Counters) uint64 { return c.Malformed }},
+		{"unprotected_datagrams_total", "SRTP and SRTCP before there were keys.", func(c engine.Counters) uint64 { return c.Unprotected }},
+		{"srtp_open_failures_total", "SRTP and SRTCP that were forged, replayed or malformed.", func(c engine.Counters) uint64 { return c.OpenFailures }},
+		{"srtp_seal_failures_total", "Packets that could not be protected.", func(c engine.Counters) uint64 { return c.SealFailures }},
+		{"media_packets_received_total", "Media packets taken from publishers.", func(c engine.Counters) uint64 { return c.Received }},
+		{"media_packets_forwarded_total", "Media packets sent to subscribers for the first time.", func(c engine.Counters) uint64 { return c.Forwarded }},
+		{"media_packets_retransmitted_total", "Media packets sent to subscribers again.", func(c engine.Counters) uint64 { return c.Retransmitted }},
+		{"media_packets_nacked_total", "Packets that subscribers asked for again.", func(c engine.Counters) uint64 { return c.NACKed }},
+		{"media_packets_not_retransmittable_total", "Of those, packets that were not kept.", func(c engine.Counters) uint64 { return c.NotRetransmittable }},
+		{"key_frame_requests_total", "Key frames asked of publishers.", func(c engine.Counters) uint64 { return c.KeyFrameRequests }},
+		{"address_changes_total", "Peers followed to a new address.", func(c engine.Counters) uint64 { return c.AddressChanges }},
+	} {
+		if err := registerer.Register(prometheus.NewCounterFunc(
+			prometheus.CounterOpts{Name: "drtc_medianode_" + c.name, Help: c.help},
+			func() float64 { return float64(c.value(counters())) },
+		)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -44,6 +44,9 @@ func New(cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	t.engine = c
+	if err := registerEngine(cfg.Metrics, t.counters); err != nil {
+		return nil, errors.Join(fmt.Errorf("transport: registering metrics: %w", err), t.sockets.close())
+	}
 	return t, nil
 }
 
@@ -274,6 +277,12 @@ func (t *Transport) onEvent(event engine.Event) {
 		}
 	}
 	t.inbox.event(event)
+}
+
+// counters reads the core's counters.
+func (t *Transport) counters() (c engine.Counters) {
+	t.Do(func(_ time.Time, core *engine.Core, _ *engine.Batch) { c = core.Counters() })
+	return c
 }
 
 func sameFingerprints(a, b []Fingerprint) bool {

@@ -1,0 +1,230 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// script is a core whose timeouts a test chooses.
+type script struct {
+	peers
+	next  time.Time
+	every time.Duration
+	fired []time.Time
+}
+
+func (s *script) HandleDatagram(now time.Time, _ netip.AddrPort, _ []byte, _ *engine.Batch) {
+	if s.every > 0 {
+		s.next = now.Add(s.every)
+	}
+}
+
+func (s *script) HandleTimeout(now time.Time, _ *engine.Batch) {
+	s.fired = append(s.fired, now)
+	s.next = time.Time{}
+	if len(s.fired) < 3 {
+		s.next = now.Add(s.every)
+	}
+}
+
+func (s *script) NextTimeout() time.Time { return s.next }
+
+func (s *script) Poll() (engine.Event, bool) {
+	return nil, false
+}
+
+type sink struct{}
+
+func (sink) Send([]engine.Datagram) {}
+
+func TestWorker_timersFollowTheCore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core := &script{every: 10 * time.Millisecond}
+		w := newWorker(core, sink{}, func(engine.Event) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		var timers sync.WaitGroup
+		timers.Go(func() { w.runTimers(ctx) })
+		time.Sleep(time.Minute) // nothing is due
+		began := time.Now()
+		w.handle(netip.AddrPort{}, nil)
+		time.Sleep(time.Second)
+		w.enter(func(time.Time) {
+			if len(core.fired) != 3 {
+				t.Fatalf("HandleTimeout ran %d times, want 3", len(core.fired))
+			}
+			for i, at := range core.fired {
+				if want := time.Duration(i+1) * core.every; at.Sub(began) != want {
+					t.Errorf("timeout %d after %v, want %v", i, at.Sub(began), want)
+				}
+			}
+			core.fired, core.every = nil, time.Hour
+		})
+		// An earlier deadline that arises later moves the timer forward.
+		w.handle(netip.AddrPort{}, nil)
+		w.enter(func(time.Time) { core.every = time.Second })
+		w.handle(netip.AddrPort{}, nil)
+		time.Sleep(time.Second + time.Millisecond)
+		w.enter(func(time.Time) {
+			if len(core.fired) != 1 {
+				t.Errorf("HandleTimeout ran %d times in the first second, want 1", len(core.fired))
+			}
+		})
+		cancel()
+		timers.Wait()
+	})
+}
+
+// A core that always wants to be called now costs a wake-up per minTimer.
+func TestWorker_greedyTimerIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core := &greedy{}
+		w := newWorker(core, sink{}, func(engine.Event) {})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w.handle(netip.AddrPort{}, nil)
+		w.runTimers(ctx)
+		if limit := int(time.Second / minTimer); core.calls > limit || core.calls == 0 {
+			t.Errorf("HandleTimeout ran %d times in a second, want 1 to %d", core.calls, limit)
+		}
+	})
+}
+
+type greedy struct {
+	script
+	calls int
+}
+
+func (g *greedy) NextTimeout() time.Time                     { return time.Now() }
+func (g *greedy) HandleTimeout(_ time.Time, _ *engine.Batch) { g.calls++ }
+
+// The shell's part of a media packet's way allocates nothing.
+func TestWorker_allocatesNothing(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	w := newWorker(&script{}, s, func(engine.Event) {})
+	packet := make([]byte, 1200)
+	to := []engine.Datagram{{To: s.addrs()[0], Payload: packet}, {To: s.addrs()[0], Payload: packet}}
+	if allocs := testing.AllocsPerRun(100, func() {
+		w.handle(to[0].To, packet)
+		s.Send(to)
+	}); allocs != 0 {
+		t.Errorf("%v allocations to take one datagram and send two, want 0", allocs)
+	}
+	if sent := gathered(t, registry, "packets_sent_total"); sent != 202 {
+		t.Errorf("packets sent: %v, want 202", sent)
+	}
+	if bytes := gathered(t, registry, "sent_bytes_total"); bytes != 202*1200 {
+		t.Errorf("bytes sent: %v, want %d", bytes, 202*1200)
+	}
+}
+
+func TestSockets_countWhatTheyDrop(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int, 4)
+	ended := make(chan error, 1)
+	go func() { ended <- s.read(s.v4, func(_ netip.AddrPort, b []byte) { got <- len(b) }) }()
+	s.Send([]engine.Datagram{
+		{To: s.addrs()[0], Payload: make([]byte, engine.MaxDatagram+1)},
+		{To: s.addrs()[0], Payload: make([]byte, readSize+1)},
+		{To: netip.MustParseAddrPort("[::1]:9"), Payload: make([]byte, 10)}, // no IPv6 socket
+		{To: s.addrs()[0], Payload: make([]byte, engine.MaxDatagram)},
+	})
+	if size := receive(t, got, "the datagram that fits"); size != engine.MaxDatagram {
+		t.Errorf("took %d bytes, want %d", size, engine.MaxDatagram)
+	}
+	if drops := gathered(t, registry, "receive_drops_total"); drops != 2 {
+		t.Errorf("oversize drops: %v, want 2", drops)
+	}
+	if failed := gathered(t, registry, "send_errors_total"); failed != 1 {
+		t.Errorf("send errors: %v, want 1", failed)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, ended, "read to end"); err != nil {
+		t.Errorf("read after close: %v, want nil", err)
+	}
+}
+
+func TestNew_portInUse(t *testing.T) {
+	taken, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(loopback4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = New(Config{Listen: []netip.AddrPort{taken.LocalAddr().(*net.UDPAddr).AddrPort()}, Handler: &node{}})
+	if err == nil {
+		t.Error("New bound a port that was taken")
+	}
+}
+
+func TestMetrics_areRegistered(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	tr, err := New(Config{Listen: []netip.AddrPort{loopback4}, Handler: &node{}, Metrics: registry, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tr.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, f := range families {
+		names[f.GetName()] = true
+	}
+	for _, want := range []string{
+		"drtc_medianode_packets_received_total", "drtc_medianode_sent_bytes_total", "drtc_medianode_peers",
+		"drtc_medianode_dtls_handshake_seconds", "drtc_medianode_srtp_open_failures_total",
+	} {
+		if !names[want] {
+			t.Errorf("no metric %s", want)
+		}
+	}
+}
+
+// gathered sums a metric over its labels.
+func gathered(t *testing.T, registry *prometheus.Registry, name string) (sum float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "drtc_medianode_"+name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}

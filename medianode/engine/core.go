@@ -111,6 +111,8 @@ type Counters struct {
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
+	// Bytes of sealed media, RTP and RTCP.
+	SentBytes uint64
 }
 
 // New makes an empty Core. It panics if cfg.Random is nil.

@@ -61,6 +61,7 @@ func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bo
 		c.counters.SealFailures++
 		return false
 	}
+	c.counters.SentBytes += uint64(len(sealed))
 	batch.add(s.peer.addr, sealed, ssrc)
 	return true
 }

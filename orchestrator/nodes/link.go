@@ -1,0 +1,204 @@
+package nodes
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
+	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/rpcauth/httpauth"
+)
+
+// errFingerprint: the node showed another certificate than its record names.
+var errFingerprint = errors.New("nodes: the TLS certificate is not the one in the node's record")
+
+// link is the connection to one node.
+type link struct {
+	pool   *Pool
+	target Target
+	client medianodev1connect.ControlServiceClient
+	base   *http.Transport
+	ctx    context.Context //nolint:containedctx // the life of the link's goroutines
+	cancel context.CancelFunc
+	calls  chan struct{} // a token for each call at once
+
+	// Of the goroutine of run.
+	instance  string
+	sequence  uint64
+	lastHeard time.Time
+	renewedAt time.Time
+
+	mu     sync.Mutex // guards what follows
+	status Status
+	up     chan struct{} // closed while the node is up
+	lanes  map[laneKey]*lane
+}
+
+func newLink(p *Pool, t Target) *link {
+	ctx, cancel := context.WithCancel(p.ctx)
+	base := &http.Transport{
+		TLSClientConfig:   pinned(t.Fingerprint),
+		ForceAttemptHTTP2: true,
+		MaxConnsPerHost:   4,
+		// A connection to a host that vanished must not be used again.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second},
+	}
+	signed := &httpauth.Transport{Base: base, Key: p.config.Key, Audience: t.ID, Now: p.config.Now, Rand: p.config.Rand}
+	return &link{
+		pool: p, target: t, ctx: ctx, cancel: cancel, base: base,
+		client: medianodev1connect.NewControlServiceClient(&http.Client{Transport: signed}, t.URL, connect.WithGRPC()),
+		calls:  make(chan struct{}, p.config.MaxCalls),
+		up:     make(chan struct{}),
+		lanes:  map[laneKey]*lane{},
+	}
+}
+
+// pinned accepts the one certificate with this fingerprint, whoever issued it.
+func pinned(fingerprint [32]byte) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself
+		VerifyConnection: func(s tls.ConnectionState) error {
+			got := sha256.Sum256(s.PeerCertificates[0].Raw)
+			if subtle.ConstantTimeCompare(got[:], fingerprint[:]) != 1 {
+				return errFingerprint
+			}
+			return nil
+		},
+	}
+}
+
+func (l *link) getStatus() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// run keeps the event stream open until the link is cancelled.
+func (l *link) run() {
+	defer l.base.CloseIdleConnections()
+	backoff := 50 * time.Millisecond
+	for l.ctx.Err() == nil {
+		heard, err := l.follow()
+		if l.ctx.Err() != nil {
+			return
+		}
+		if heard {
+			backoff = 50 * time.Millisecond
+		}
+		if l.getStatus().Up && (errors.Is(err, syscall.ECONNREFUSED) || l.silence() >= l.pool.config.Silence) {
+			l.lose(err)
+		}
+		if !l.getStatus().Up {
+			// A stream that could not be opened may hang on a dead connection.
+			l.base.CloseIdleConnections()
+		}
+		wait := backoff
+		if backoff = min(2*backoff, l.pool.config.MaxBackoff); l.getStatus().Up {
+			wait, backoff = 20*time.Millisecond, 50*time.Millisecond
+		}
+		select {
+		case <-l.ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (l *link) silence() time.Duration { return time.Since(l.lastHeard) }
+
+// follow opens the event stream and takes what comes until it ends or falls
+// silent. heard reports whether anything came.
+func (l *link) follow() (heard bool, err error) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	patience := l.pool.config.Silence
+	if l.getStatus().Up {
+		patience -= l.silence()
+	}
+	// The watchdog ends the stream; whoever waits in Receive then goes on.
+	watchdog := time.AfterFunc(max(0, patience), cancel)
+	defer watchdog.Stop()
+
+	stream, err := l.client.Events(ctx, connect.NewRequest(&medianodev1.EventsRequest{After: l.sequence, Instance: l.instance}))
+	if err != nil {
+		return false, err
+	}
+	defer stream.Close() //nolint:errcheck // ended either way
+	for stream.Receive() {
+		heard = true
+		l.lastHeard = time.Now()
+		watchdog.Reset(l.pool.config.Silence)
+		l.take(stream.Msg())
+	}
+	return heard, stream.Err()
+}
+
+// take handles one message of the event stream.
+func (l *link) take(m *medianodev1.EventsResponse) {
+	if m.GetInstance() != l.instance {
+		if l.getStatus().Up {
+			l.lose(errors.New("nodes: the media node was restarted"))
+		}
+		l.instance = m.GetInstance()
+	}
+	l.sequence = m.GetSequence()
+	if !l.getStatus().Up {
+		l.mu.Lock()
+		l.status.Up = true
+		close(l.up)
+		l.mu.Unlock()
+		l.pool.config.Log.Info("media node is up", slog.String("node", l.target.ID.String()), slog.String("instance", l.instance))
+		l.pool.config.Emit(Event{Node: l.target.ID, Up: true})
+	}
+	if h := m.GetHeartbeat(); h != nil {
+		l.heartbeat(h)
+		return
+	}
+	if e, ok := translate(l.target.ID, m); ok {
+		l.pool.config.Emit(e)
+	}
+}
+
+func (l *link) heartbeat(h *medianodev1.Heartbeat) {
+	l.mu.Lock()
+	l.status.Sessions, l.status.MaxSessions = int(h.GetSessions()), int(h.GetMaxSessions())
+	l.status.EgressBps, l.status.Draining = h.GetEgressBps(), h.GetDraining()
+	l.mu.Unlock()
+	const early = 2 * time.Minute
+	left := time.Duration(h.GetLeaseLeftMs()) * time.Millisecond
+	if left > 0 && left < early && time.Since(l.renewedAt) > min(left/4, 10*time.Second) {
+		l.renewedAt = time.Now()
+		l.pool.group.Go(l.renew)
+	}
+}
+
+func (l *link) renew() {
+	ctx, cancel := context.WithTimeout(l.ctx, l.pool.config.CallTimeout)
+	defer cancel()
+	if _, err := l.client.RenewEvents(ctx, connect.NewRequest(&medianodev1.RenewEventsRequest{})); err != nil && l.ctx.Err() == nil {
+		l.pool.config.Log.Warn("lease of a media node's event stream was not renewed",
+			slog.String("node", l.target.ID.String()), slog.Any("error", err))
+	}
+}
+
+// lose declares the node dead: its sessions are gone for us.
+func (l *link) lose(cause error) {
+	l.mu.Lock()
+	l.status = Status{}
+	l.up = make(chan struct{})
+	l.mu.Unlock()
+	l.instance, l.sequence = "", 0
+	l.pool.config.Log.Warn("media node is lost", slog.String("node", l.target.ID.String()), slog.Any("error", cause))
+	l.pool.config.Emit(Event{Node: l.target.ID, Command: room.NodeLost{Node: l.target.ID}})
+}

@@ -1,0 +1,197 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/orchestrator/room"
+)
+
+// Target is where a node's control service is.
+type Target struct {
+	ID          drtc.NodeID
+	URL         string   // https://host:port
+	Fingerprint [32]byte // SHA-256 of its TLS certificate
+}
+
+// Event is something that a node reported, or that was found out about it.
+type Event struct {
+	Node drtc.NodeID
+	// Room is set for events that concern a room, Session for those that
+	// concern a session; with neither they concern the node.
+	Room    drtc.RoomID
+	Session drtc.SessionID
+	// Command is the event for the rooms; nil for Up.
+	Command room.Command
+	Up      bool
+}
+
+// Status is how a node is doing by its last heartbeat.
+type Status struct {
+	Up          bool
+	Sessions    int
+	MaxSessions int // 0 is unlimited
+	EgressBps   uint64
+	Draining    bool
+}
+
+// Config of a Pool. Key, Now, Rand, Emit and Log are required.
+type Config struct {
+	Key  *identity.Key
+	Now  func() time.Time // time.Now outside of tests
+	Rand io.Reader        // crypto/rand.Reader outside of tests
+	// Emit takes events, those of one node in order. It may block for as long
+	// as a room takes to accept a command.
+	Emit func(Event)
+	Log  *slog.Logger
+	// Report, if set, hears of every call: the command's name, whether it
+	// worked, and how long it took.
+	Report func(command string, ok bool, took time.Duration)
+
+	CallTimeout time.Duration // of one call; default 900 ms
+	Silence     time.Duration // after which a node is lost; default 1.5 s
+	MaxBackoff  time.Duration // between attempts to reach a node; default 5 s
+	MaxLane     int           // commands waiting in a session's lane; default 128
+	MaxCalls    int           // at once with one node; default 64
+}
+
+func (c Config) withDefaults() Config {
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 900 * time.Millisecond
+	}
+	if c.Silence == 0 {
+		c.Silence = 1500 * time.Millisecond
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = 5 * time.Second
+	}
+	if c.MaxLane == 0 {
+		c.MaxLane = 128
+	}
+	if c.MaxCalls == 0 {
+		c.MaxCalls = 64
+	}
+	if c.Report == nil {
+		c.Report = func(string, bool, time.Duration) {}
+	}
+	return c
+}
+
+// Validate names the field that is missing or out of range.
+func (c Config) Validate() error {
+	switch {
+	case c.Key == nil:
+		return errors.New("nodes: config: Key: want the Orchestrator's key, got none")
+	case c.Now == nil, c.Rand == nil, c.Emit == nil, c.Log == nil:
+		return errors.New("nodes: config: Now, Rand, Emit, Log: all are required")
+	case c.CallTimeout < 0 || c.CallTimeout > 10*time.Second:
+		return fmt.Errorf("nodes: config: CallTimeout: want up to 10s, got %v", c.CallTimeout)
+	case c.Silence < 0 || c.Silence > time.Minute:
+		return fmt.Errorf("nodes: config: Silence: want up to 1m, got %v", c.Silence)
+	}
+	return nil
+}
+
+// Pool holds one connection for each node that is kept.
+type Pool struct {
+	config Config
+	ctx    context.Context //nolint:containedctx // the life of the pool's goroutines
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+
+	mu    sync.Mutex // guards links
+	links map[drtc.NodeID]*link
+}
+
+// New makes a Pool without connections.
+func New(c Config) (*Pool, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Pool{config: c.withDefaults(), ctx: ctx, cancel: cancel, links: map[drtc.NodeID]*link{}}, nil
+}
+
+// Run waits for ctx to end, then ends all connections and returns when all
+// goroutines have ended. No event is emitted for that.
+func (p *Pool) Run(ctx context.Context) error {
+	<-ctx.Done()
+	p.cancel()
+	p.mu.Lock()
+	for id, l := range p.links {
+		l.cancel()
+		delete(p.links, id)
+	}
+	p.mu.Unlock()
+	p.group.Wait()
+	return nil
+}
+
+// Keep makes the set of kept nodes equal to targets: it opens connections to new
+// ones, replaces those whose address or certificate changed, and closes the rest.
+func (p *Pool) Keep(targets []Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	wanted := make(map[drtc.NodeID]Target, len(targets))
+	for _, t := range targets {
+		wanted[t.ID] = t
+	}
+	for id, l := range p.links {
+		if t, ok := wanted[id]; !ok || t != l.target {
+			l.cancel()
+			delete(p.links, id)
+		}
+	}
+	for id, t := range wanted {
+		if p.links[id] != nil {
+			continue
+		}
+		l := newLink(p, t)
+		p.links[id] = l
+		p.group.Go(l.run)
+	}
+}
+
+// Status returns how a node is doing; the zero Status for one that is not kept.
+func (p *Pool) Status(id drtc.NodeID) Status {
+	if l := p.link(id); l != nil {
+		return l.getStatus()
+	}
+	return Status{}
+}
+
+// Send hands a command about a session to a node. Commands of one session are
+// carried out in the order of the calls. If the command has a result, done is
+// called with it once, from another goroutine; done may be nil.
+func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand, done func(room.Command)) {
+	finish := func(result room.Command) {
+		if result != nil && done != nil {
+			done(result)
+		}
+	}
+	if l := p.link(node); l != nil && l.enqueue(job{session: session, command: c, done: finish}) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	p.group.Go(func() { finish(failure(node, session, c, "the media node is not connected or overloaded", false)) })
+}
+
+func (p *Pool) link(id drtc.NodeID) *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.links[id]
+}

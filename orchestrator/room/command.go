@@ -1,0 +1,268 @@
+package room
+
+import (
+	"github.com/drtc-network/drtc"
+)
+
+// Command is an input of the room.
+type Command interface{ command() }
+
+// Conn names one signalling connection of the owner's; 0 is none.
+type Conn uint64
+
+// Commands of clients and of the owner.
+type (
+	// Join asks for a place in the room. The ids are new and chosen by the owner.
+	Join struct {
+		Conn          Conn
+		Participant   drtc.ParticipantID
+		Session       drtc.SessionID
+		Identity      drtc.Identity
+		Name          string
+		Metadata      string
+		Attributes    map[string]string
+		Permission    Permission
+		Client        Client
+		AutoSubscribe bool
+		Place         *drtc.Place // where the client says it is
+		Application   string      // who pays
+		RoomMetadata  string      // for a room that has none yet
+		Offer         *Offer      // the first offer, if it came with the request
+		Tracks        []AddTrack  // tracks announced with the request
+	}
+	// Resume asks to take up a session with a new connection.
+	Resume struct {
+		Conn        Conn
+		Participant drtc.ParticipantID
+		Identity    drtc.Identity
+	}
+	// Dropped says that a signalling connection has ended without a Leave.
+	Dropped struct {
+		Conn        Conn
+		Participant drtc.ParticipantID
+	}
+	// Leave ends a participant's stay.
+	Leave struct{ Participant drtc.ParticipantID }
+	// Dismiss ends a participant's stay with a message to it. The owner's, not
+	// the client's.
+	Dismiss struct {
+		Participant drtc.ParticipantID
+		Reason      Reason
+		Action      Action
+	}
+	// Offer hands over a client's SDP.
+	Offer struct {
+		Participant drtc.ParticipantID
+		ID          uint32
+		SDP         string
+	}
+	// Trickle hands over ICE candidates, "candidate:...".
+	Trickle struct {
+		Participant drtc.ParticipantID
+		Candidates  []string
+	}
+	// AddTrack announces a track. Track.ID is new and chosen by the owner.
+	AddTrack struct {
+		Participant drtc.ParticipantID
+		Track       Track
+	}
+	// Mute mutes or unmutes a track of the participant's own.
+	Mute struct {
+		Participant drtc.ParticipantID
+		Track       drtc.TrackID
+		Muted       bool
+	}
+	// Subscribe asks for tracks or for their end.
+	Subscribe struct {
+		Participant drtc.ParticipantID
+		Tracks      []drtc.TrackID
+		On          bool
+	}
+	// SetTrack says what a viewer wants of tracks.
+	SetTrack struct {
+		Participant drtc.ParticipantID
+		Tracks      []drtc.TrackID
+		Settings    Settings
+	}
+	// SetPermission says who may subscribe to the participant's tracks.
+	SetPermission struct {
+		Participant drtc.ParticipantID
+		All         bool
+		Grants      []Grant
+	}
+	// SetMetadata changes name, metadata and attributes. Empty strings leave a
+	// field as it is; an attribute with an empty value is deleted.
+	SetMetadata struct {
+		Participant drtc.ParticipantID
+		Request     uint32
+		Name        string
+		Metadata    string
+		Attributes  map[string]string
+	}
+	// SetFeatures changes what the publisher says of a track.
+	SetFeatures struct {
+		Participant   drtc.ParticipantID
+		Track         drtc.TrackID
+		AudioFeatures []int32
+		Width, Height uint32
+	}
+)
+
+// Answers of the owner to Allocate.
+type (
+	// Assign gives the room its node.
+	Assign struct{ Node drtc.NodeID }
+	// Unassigned says that there is no node for the room.
+	Unassigned struct{ Reason string }
+)
+
+// Results of node commands.
+type (
+	// SessionOpened is the result of OpenSession.
+	SessionOpened struct {
+		Node    drtc.NodeID
+		Session drtc.SessionID
+		Err     string // empty when it worked
+	}
+	// Offered is the result of SendOffer.
+	Offered struct {
+		Session      drtc.SessionID
+		ID           uint32
+		SDP          string
+		MIDs         map[string]drtc.TrackID
+		Published    []Section
+		MissingAudio uint32
+		MissingVideo uint32
+		Refused      map[drtc.TrackID]string
+		Restarted    bool
+		Err          string
+		Invalid      bool // the SDP itself was refused
+	}
+	// Subscribed is the result of SubscribeTracks.
+	Subscribed struct {
+		Session      drtc.SessionID
+		Tracks       []drtc.TrackID
+		MissingAudio uint32
+		MissingVideo uint32
+		Negotiate    bool
+		Refused      map[drtc.TrackID]string
+		Err          string
+	}
+	// Unsubscribed is the result of UnsubscribeTracks.
+	Unsubscribed struct {
+		Session   drtc.SessionID
+		Negotiate bool
+	}
+	// Inspected is the result of InspectSession.
+	Inspected struct {
+		Session      drtc.SessionID
+		Found        bool
+		LastSequence uint32
+		Figures      Figures
+	}
+)
+
+// Section is a section of an SDP on which the client publishes.
+type Section struct {
+	MID   string
+	CID   string
+	Kind  Kind
+	Track drtc.TrackID // empty when no announced track matched
+	MIME  string
+}
+
+// Events of nodes.
+type (
+	// SessionChanged reports the transport of a session.
+	SessionChanged struct {
+		Session   drtc.SessionID
+		Connected bool
+		Closed    bool
+		Reason    string
+	}
+	// TrackLive reports first media, or a change of layers.
+	TrackLive struct {
+		Session drtc.SessionID
+		Track   drtc.TrackID
+		MID     string
+		MIME    string
+		Layers  []Layer // RID, SSRC and Repair only
+	}
+	// TrackEnded reports that a published track is gone.
+	TrackEnded struct {
+		Session drtc.SessionID
+		Track   drtc.TrackID
+		Reason  string
+	}
+	// NegotiationNeeded asks for a new offer of the client.
+	NegotiationNeeded struct {
+		Session      drtc.SessionID
+		MissingAudio uint32
+		MissingVideo uint32
+	}
+	// LayerDemand is the set of layers that somebody wants of a track.
+	LayerDemand struct {
+		Session drtc.SessionID
+		Track   drtc.TrackID
+		Layers  []uint32
+	}
+	// SpeakerLevels lists who speaks, loudest first.
+	SpeakerLevels struct{ Speakers []SessionLevel }
+	// SubscriptionActive reports the first packet of a subscription.
+	SubscriptionActive struct {
+		Session drtc.SessionID
+		Track   drtc.TrackID
+	}
+	// SessionReport carries the figures of one session.
+	SessionReport struct {
+		Session drtc.SessionID
+		Figures Figures
+	}
+	// NodeLost says that a node is dead to us.
+	NodeLost struct{ Node drtc.NodeID }
+	// NodeSynced lists the sessions that a node still has of ours after events
+	// were missed.
+	NodeSynced struct {
+		Node     drtc.NodeID
+		Sessions []drtc.SessionID
+	}
+)
+
+// SessionLevel is the audio level of one session.
+type SessionLevel struct {
+	Session drtc.SessionID
+	Level   float32 // 0 to 1
+	Active  bool
+}
+
+func (Join) command()               {}
+func (Resume) command()             {}
+func (Dropped) command()            {}
+func (Leave) command()              {}
+func (Dismiss) command()            {}
+func (Offer) command()              {}
+func (Trickle) command()            {}
+func (AddTrack) command()           {}
+func (Mute) command()               {}
+func (Subscribe) command()          {}
+func (SetTrack) command()           {}
+func (SetPermission) command()      {}
+func (SetMetadata) command()        {}
+func (SetFeatures) command()        {}
+func (Assign) command()             {}
+func (Unassigned) command()         {}
+func (SessionOpened) command()      {}
+func (Offered) command()            {}
+func (Subscribed) command()         {}
+func (Unsubscribed) command()       {}
+func (Inspected) command()          {}
+func (SessionChanged) command()     {}
+func (TrackLive) command()          {}
+func (TrackEnded) command()         {}
+func (NegotiationNeeded) command()  {}
+func (LayerDemand) command()        {}
+func (SpeakerLevels) command()      {}
+func (SubscriptionActive) command() {}
+func (SessionReport) command()      {}
+func (NodeLost) command()           {}
+func (NodeSynced) command()         {}

@@ -1,0 +1,30 @@
+// Package room is the state machine of one room (whitepaper 4.1): who is in it,
+// what they publish, who may see and who does see it, and on which Media Node
+// each of them is.
+//
+// The contract: EVERY CHANGE IS A COMMAND, EVERY CONSEQUENCE IS AN EFFECT. The
+// owner hands commands to Handle (from clients, from Media Nodes, from the
+// choice of a node) and carries out the effects that it returns, in order:
+//
+//	client ──▶ Offer, AddTrack, Mute … ─┐            ┌─▶ ToClient, CloseClient
+//	node   ──▶ TrackLive, NodeLost …   ─┼─▶ Handle ──┼─▶ ToNode
+//	clock  ──▶ HandleTimeout           ─┘            └─▶ Allocate, Refuse, Ended
+//
+// Effects for one client must reach it in order, and so must the node commands
+// of one session; nothing else is ordered. Results of node commands come back
+// as commands (SessionOpened, Offered, Subscribed …).
+//
+// Rules that hold after every call: the version of a participant rises with
+// every change that others see; nobody hears of a hidden participant; nobody is
+// subscribed to a track that its publisher's permission forbids; a participant
+// is announced before its tracks, and its tracks before the SDP that carries
+// them; after a participant left nothing refers to it.
+//
+// Every participant has one home node. In this version all of a room's
+// participants share it; Member.Node is kept for each of them so that a cascade
+// can differ.
+//
+// The package is a core: no clock, socket, goroutine or logger, and not safe for
+// concurrent use. What leaves it (views in messages) is a copy that nobody
+// writes to again.
+package room

@@ -1,0 +1,277 @@
+package room
+
+import (
+	"slices"
+
+	"github.com/drtc-network/drtc"
+)
+
+// maxDeparted bounds what is kept for a participant that is away: who went
+// meanwhile.
+const maxDeparted = 1000
+
+// maxAttempts is how many nodes are tried for the first participant of a room.
+const maxAttempts = 3
+
+func (r *Room) join(c Join) {
+	for _, m := range r.members() {
+		// Its own full reconnect: the old connection is gone, so its session can
+		// make room at once. One that is still waiting is simply superseded.
+		if m.Identity == c.Identity && (m.phase != present || m.conn == 0) {
+			if m.phase != present {
+				r.out = append(r.out, Refuse{Conn: m.conn, Reason: "the same identity joined again"})
+			}
+			r.remove(m, DuplicateIdentity)
+		}
+	}
+	if len(r.state.Members) >= r.config.MaxParticipants {
+		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room is full"})
+		return
+	}
+	if r.state.Metadata == "" {
+		r.state.Metadata = c.RoomMetadata
+	}
+	m := &member{
+		ID: c.Participant, Session: c.Session, Identity: c.Identity, Name: c.Name,
+		Metadata: c.Metadata, Attributes: c.Attributes, Permission: c.Permission,
+		Client: c.Client, AutoSubscribe: c.AutoSubscribe, Application: c.Application,
+		Subscriptions: map[drtc.TrackID]*subscription{},
+		conn:          c.Conn, place: c.Place, first: c.Tracks,
+	}
+	m.negotiation.next = c.Offer
+	r.state.Members = append(r.state.Members, m)
+	r.place(m)
+}
+
+// place finds a node for m: the room's, or a new one.
+func (r *Room) place(m *member) {
+	m.phase = waiting
+	if !r.state.Node.IsZero() {
+		m.Node, m.phase = r.state.Node, opening
+		r.toNode(m, OpenSession{
+			Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
+			Permission: m.Permission, Application: m.Application,
+		})
+		return
+	}
+	if r.allocating {
+		return
+	}
+	r.allocating = true
+	r.out = append(r.out, Allocate{Place: m.place, Exclude: slices.Clone(r.exclude)})
+}
+
+func (r *Room) assign(c Assign) {
+	r.allocating = false
+	if len(r.state.Members) == 0 {
+		return
+	}
+	r.state.Node = c.Node
+	for _, m := range r.members() {
+		if m.phase == waiting {
+			r.place(m)
+		}
+	}
+}
+
+func (r *Room) unassigned(c Unassigned) {
+	r.allocating = false
+	r.exclude, r.attempts = nil, 0
+	for _, m := range r.members() {
+		if m.phase == waiting {
+			r.refuse(m, c.Reason)
+		}
+	}
+}
+
+// refuse turns away a member that is not in the room yet.
+func (r *Room) refuse(m *member, reason string) {
+	r.out = append(r.out, Refuse{Conn: m.conn, Reason: reason})
+	r.remove(m, JoinFailure)
+}
+
+// opened goes on when a node has made m's session, or looks for another node.
+func (r *Room) opened(m *member, c SessionOpened) {
+	if c.Err == "" {
+		r.exclude, r.attempts = nil, 0
+		r.enter(m)
+		return
+	}
+	shared := slices.ContainsFunc(r.state.Members, func(o *member) bool {
+		return o != m && o.Node == m.Node && o.phase == present
+	})
+	r.attempts++
+	if shared || r.attempts >= maxAttempts {
+		r.attempts = 0
+		r.refuse(m, "the media node takes no more: "+c.Err)
+		return
+	}
+	if r.state.Node == m.Node {
+		r.exclude = append(r.exclude, m.Node)
+		r.state.Node = drtc.NodeID{}
+	}
+	r.toNode(m, CloseSession{}) // it may exist if only the answer was lost
+	r.place(m)
+}
+
+// enter makes m visible. Nobody has heard of it before.
+func (r *Room) enter(m *member) {
+	for _, old := range r.members() {
+		if old != m && old.Identity == m.Identity {
+			r.dismiss(old, DuplicateIdentity, Disconnect)
+		}
+	}
+	m.phase, m.State, m.JoinedAt = present, Joined, r.now
+	m.refreshAt = r.now.Add(r.config.TokenRefresh)
+	if r.reportAt.IsZero() {
+		r.reportAt = r.now.Add(r.config.ReportInterval)
+	}
+	m.Version++
+	r.changed = true
+	welcome := Welcome{Room: r.Info(), Self: m.view(), Node: m.Node}
+	for _, o := range r.state.Members {
+		if o != m && o.phase == present && !o.Permission.Hidden {
+			welcome.Others = append(welcome.Others, o.view())
+		}
+	}
+	r.toClient(m, welcome)
+	r.refreshToken(m)
+	update := Update{Participants: []Participant{m.view()}}
+	for _, v := range r.viewers(m) {
+		if v != m {
+			r.toClient(v, update)
+		}
+	}
+	for _, t := range m.first {
+		r.addTrack(m, t)
+	}
+	m.first = nil
+	r.reconcile(m)
+	if o := m.negotiation.next; o != nil {
+		m.negotiation.next = nil
+		r.offer(m, *o)
+	}
+}
+
+func (r *Room) refreshToken(m *member) {
+	v := m.view()
+	r.toClient(m, RefreshToken{Name: v.Name, Metadata: v.Metadata, Attributes: v.Attributes})
+}
+
+// dismiss tells m to go, and lets it go.
+func (r *Room) dismiss(m *member, reason Reason, action Action) {
+	r.toClient(m, Goodbye{Reason: reason, Action: action})
+	if m.conn != 0 {
+		r.out = append(r.out, CloseClient{Conn: m.conn})
+	}
+	r.remove(m, reason)
+}
+
+// remove ends m's stay. Afterwards nothing refers to it.
+func (r *Room) remove(m *member, reason Reason) {
+	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })
+	r.changed = true
+	if m.phase != waiting {
+		r.toNode(m, CloseSession{})
+	}
+	if m.resuming != 0 {
+		r.turnAway(m.resuming)
+	}
+	delete(r.speakers, m.ID)
+	for _, v := range r.state.Members {
+		for _, t := range m.Tracks {
+			delete(v.Subscriptions, t.ID)
+		}
+		v.Grants = slices.DeleteFunc(v.Grants, func(g Grant) bool { return g.Participant == m.ID })
+	}
+	if m.phase != present || m.Permission.Hidden {
+		return
+	}
+	m.Version++
+	gone := m.view()
+	gone.State, gone.Reason, gone.Tracks = Disconnected, reason, nil
+	for _, v := range r.state.Members {
+		if v.phase != present {
+			continue
+		}
+		if v.conn == 0 {
+			if len(v.departed) < maxDeparted {
+				v.departed = append(v.departed, gone)
+			}
+			continue
+		}
+		r.toClient(v, Update{Participants: []Participant{gone}})
+	}
+}
+
+// nodeLost lets everybody go whom the node carried; they come back by joining
+// anew, and the room gets another node then.
+func (r *Room) nodeLost(c NodeLost) {
+	if r.state.Node == c.Node {
+		r.state.Node = drtc.NodeID{}
+	}
+	lost := slices.DeleteFunc(r.members(), func(m *member) bool { return m.Node != c.Node || m.phase == waiting })
+	// All are told to go before any of them hears that another went.
+	for _, m := range lost {
+		r.toClient(m, Goodbye{Reason: Migration, Action: Reconnect})
+	}
+	for _, m := range lost {
+		if m.phase == opening {
+			r.exclude = append(r.exclude, c.Node)
+			r.toNode(m, CloseSession{})
+			r.place(m)
+			continue
+		}
+		if m.conn != 0 {
+			r.out = append(r.out, CloseClient{Conn: m.conn})
+		}
+		m.conn = 0
+		r.remove(m, Migration)
+	}
+}
+
+// nodeSynced lets those go whom the node has forgotten.
+func (r *Room) nodeSynced(c NodeSynced) {
+	for _, m := range r.members() {
+		if m.Node == c.Node && m.phase == present && !slices.Contains(c.Sessions, m.Session) {
+			r.dismiss(m, StateMismatch, Reconnect)
+		}
+	}
+}
+
+// sessionChanged follows the transport of m's session.
+func (r *Room) sessionChanged(m *member, c SessionChanged) {
+	switch {
+	case c.Closed:
+		r.dismiss(m, MediaFailure, Reconnect)
+	case !c.Connected:
+		m.down = true
+	default:
+		m.down = false
+		if m.State != Active {
+			m.State = Active
+			r.announce(m)
+		}
+	}
+}
+
+// dropped starts the grace time of a participant whose connection has ended.
+func (r *Room) dropped(c Dropped) {
+	m := r.byID(c.Participant)
+	if m == nil {
+		return
+	}
+	switch {
+	case m.resuming == c.Conn:
+		m.resuming = 0
+		if m.conn == 0 && m.graceUntil.IsZero() {
+			m.graceUntil = r.now.Add(r.config.Grace)
+		}
+	case m.conn != c.Conn:
+	case m.phase != present:
+		r.remove(m, SignalClosed)
+	default:
+		m.conn = 0
+		m.graceUntil = r.now.Add(r.config.Grace)
+	}
+}

@@ -1,0 +1,147 @@
+package room
+
+import "strings"
+
+// maxAsks is how often a client is asked for the same missing sections.
+const maxAsks = 3
+
+// negotiation is where a participant's offers and answers are. One offer is with
+// the node at a time; of those that come meanwhile only the last one counts,
+// because a client that offers again has given up its earlier offer.
+type negotiation struct {
+	inFlight *Offer
+	next     *Offer
+	retried  bool
+	// Sections that the client has been asked for since its last offer.
+	asked                  bool
+	askedAudio, askedVideo uint32
+	asks                   int
+	// The node asked for a new offer while one was in flight.
+	pending bool
+}
+
+func (r *Room) offer(m *member, c Offer) {
+	n := &m.negotiation
+	n.asked, n.askedAudio, n.askedVideo = false, 0, 0
+	if n.inFlight != nil {
+		n.next = &c
+		return
+	}
+	n.retried = false
+	r.sendOffer(m, c)
+}
+
+func (r *Room) sendOffer(m *member, c Offer) {
+	m.negotiation.inFlight = &c
+	send := SendOffer{ID: c.ID, SDP: c.SDP}
+	for _, t := range m.Tracks {
+		if !t.Matched {
+			v := t.view()
+			t.offeredAs = t.Muted
+			send.Publications = append(send.Publications, Publication{
+				Track: t.ID, CID: t.CID, Kind: t.Kind, Muted: t.Muted, Layers: v.Layers,
+			})
+		}
+	}
+	r.toNode(m, send)
+}
+
+// offered takes the node's answer.
+func (r *Room) offered(m *member, c Offered) {
+	n := &m.negotiation
+	if n.inFlight == nil || n.inFlight.ID != c.ID {
+		return // of a connection that is gone
+	}
+	sent := *n.inFlight
+	n.inFlight = nil
+	switch {
+	case c.Invalid:
+		r.dismiss(m, JoinFailure, Disconnect)
+		return
+	case c.Err != "" && n.next == nil && n.retried:
+		r.dismiss(m, StateMismatch, Reconnect)
+		return
+	case c.Err != "" && n.next == nil:
+		n.retried = true
+		r.sendOffer(m, sent)
+		return
+	case c.Err == "":
+		r.matchSections(m, c.Published)
+		r.toClient(m, Answer{ID: c.ID, SDP: c.SDP, MIDs: c.MIDs})
+		if !m.Answered || c.Restarted {
+			m.Answered = true
+			r.sendCandidates(m, c.SDP)
+		}
+		r.announceMuted(m, c.Published)
+		r.refusedTracks(m, c.Refused)
+	}
+	if n.next != nil {
+		next := *n.next
+		n.next, n.retried = nil, false
+		r.sendOffer(m, next)
+		return
+	}
+	r.afterAnswer(m, c)
+}
+
+// afterAnswer asks for sections that this answer could not give.
+func (r *Room) afterAnswer(m *member, c Offered) {
+	n := &m.negotiation
+	pending := n.pending
+	n.pending = false
+	if c.MissingAudio == 0 && c.MissingVideo == 0 {
+		n.asks = 0
+		if pending {
+			r.needSections(m, 0, 0)
+		}
+		return
+	}
+	if n.asks < maxAsks {
+		n.asks++
+		r.needSections(m, c.MissingAudio, c.MissingVideo)
+	}
+}
+
+// needSections asks the client for an offer with so many more sections, unless
+// it has been asked already.
+func (r *Room) needSections(m *member, audio, video uint32) {
+	n := &m.negotiation
+	if n.inFlight != nil || n.next != nil || !m.Answered {
+		n.pending = n.pending || n.inFlight != nil
+		return
+	}
+	moreAudio, moreVideo := above(audio, n.askedAudio), above(video, n.askedVideo)
+	if n.asked && moreAudio == 0 && moreVideo == 0 {
+		return
+	}
+	n.asked = true
+	n.askedAudio, n.askedVideo = n.askedAudio+moreAudio, n.askedVideo+moreVideo
+	r.toClient(m, NeedSections{Audio: moreAudio, Video: moreVideo})
+}
+
+func above(want, have uint32) uint32 {
+	if want > have {
+		return want - have
+	}
+	return 0
+}
+
+func (r *Room) negotiationNeeded(m *member, c NegotiationNeeded) {
+	r.needSections(m, c.MissingAudio, c.MissingVideo)
+}
+
+// sendCandidates repeats the candidates of an answer as single messages, which
+// is what clients are used to.
+func (r *Room) sendCandidates(m *member, sdp string) {
+	var candidates []string
+	for line := range strings.Lines(sdp) {
+		if c, ok := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:"); ok {
+			candidates = append(candidates, "candidate:"+c)
+		} else if len(candidates) > 0 && strings.HasPrefix(line, "m=") {
+			break // bundled sections share the first one's
+		}
+	}
+	for i, c := range candidates {
+		r.toClient(m, NodeCandidate{Candidate: c, Final: i == len(candidates)-1})
+	}
+}

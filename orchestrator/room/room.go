@@ -1,0 +1,318 @@
+package room
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/drtc-network/drtc"
+)
+
+// Config of a room.
+type Config struct {
+	// Grace is how long a participant stays after its connection was lost.
+	Grace time.Duration
+	// EmptyTimeout is how long an empty room lives.
+	EmptyTimeout time.Duration
+	// ReportInterval is the time between connection quality reports.
+	ReportInterval time.Duration
+	// TokenRefresh is the time between new tokens.
+	TokenRefresh time.Duration
+	// MaxParticipants and MaxTracks (of one participant) bound the room.
+	MaxParticipants, MaxTracks int
+}
+
+// DefaultConfig returns the values used in production.
+func DefaultConfig() Config {
+	return Config{
+		Grace:           20 * time.Second,
+		EmptyTimeout:    20 * time.Second,
+		ReportInterval:  5 * time.Second,
+		TokenRefresh:    4 * time.Minute,
+		MaxParticipants: 200,
+		MaxTracks:       32,
+	}
+}
+
+// Validate names the field that is out of range.
+func (c Config) Validate() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Grace", c.Grace}, {"EmptyTimeout", c.EmptyTimeout},
+		{"ReportInterval", c.ReportInterval}, {"TokenRefresh", c.TokenRefresh},
+	} {
+		if d.value < 100*time.Millisecond || d.value > 24*time.Hour {
+			return fmt.Errorf("room: config: %s: want 100ms to 24h, got %v", d.name, d.value)
+		}
+	}
+	if c.MaxParticipants < 1 {
+		return fmt.Errorf("room: config: MaxParticipants: want at least 1, got %d", c.MaxParticipants)
+	}
+	if c.MaxTracks < 1 {
+		return fmt.Errorf("room: config: MaxTracks: want at least 1, got %d", c.MaxTracks)
+	}
+	return nil
+}
+
+// Room is the state machine of one room.
+type Room struct {
+	config Config
+	state  state
+
+	// What follows is not worth saving.
+	now        time.Time
+	out        []Effect
+	changed    bool
+	allocating bool
+	attempts   int
+	exclude    []drtc.NodeID
+	reportAt   time.Time
+	emptyAt    time.Time
+	speakers   map[drtc.ParticipantID]Speaker
+	said       counts // last sent in a RoomChanged
+}
+
+// state is what outlives the process.
+type state struct {
+	ID       drtc.RoomID `json:"id"`
+	Name     string      `json:"name"`
+	Metadata string      `json:"metadata,omitempty"`
+	Created  time.Time   `json:"created"`
+	Node     drtc.NodeID `json:"node"`
+	Members  []*member   `json:"members,omitempty"`
+}
+
+type counts struct{ participants, publishers uint32 }
+
+// New makes an empty room. id is new.
+func New(config Config, id drtc.RoomID, name string, now time.Time) *Room {
+	return &Room{
+		config:   config,
+		state:    state{ID: id, Name: name, Created: now},
+		emptyAt:  now.Add(config.EmptyTimeout),
+		speakers: map[drtc.ParticipantID]Speaker{},
+	}
+}
+
+// ID returns the room's id.
+func (r *Room) ID() drtc.RoomID { return r.state.ID }
+
+// Name returns the name by which clients ask for the room.
+func (r *Room) Name() string { return r.state.Name }
+
+// Handle applies one command and returns what follows from it.
+func (r *Room) Handle(now time.Time, c Command) []Effect {
+	r.now = now
+	r.apply(c)
+	return r.drain()
+}
+
+// drain hands over the effects, and notes when the room fell empty: then it is
+// free to come up on another node.
+func (r *Room) drain() []Effect {
+	if len(r.state.Members) > 0 {
+		r.emptyAt = time.Time{}
+	} else if r.emptyAt.IsZero() {
+		r.emptyAt = r.now.Add(r.config.EmptyTimeout)
+		r.state.Node, r.exclude, r.attempts, r.allocating = drtc.NodeID{}, nil, 0, false
+	}
+	out := r.out
+	r.out = nil
+	return out
+}
+
+func (r *Room) apply(c Command) {
+	switch c := c.(type) {
+	case Join:
+		r.join(c)
+	case Assign:
+		r.assign(c)
+	case Unassigned:
+		r.unassigned(c)
+	case Resume:
+		r.resume(c)
+	case Dropped:
+		r.dropped(c)
+	case NodeLost:
+		r.nodeLost(c)
+	case NodeSynced:
+		r.nodeSynced(c)
+	case SpeakerLevels:
+		r.speakerLevels(c)
+	case SessionOpened:
+		if m := r.bySession(c.Session); m != nil && m.phase == opening && m.Node == c.Node {
+			r.opened(m, c)
+		}
+	case Leave, Dismiss, Offer, Trickle, AddTrack, Mute, Subscribe, SetTrack, SetPermission, SetMetadata, SetFeatures:
+		r.request(c)
+	default:
+		r.report(c)
+	}
+}
+
+// request applies what a participant asks for.
+func (r *Room) request(c Command) {
+	switch c := c.(type) {
+	case Leave:
+		r.with(c.Participant, func(m *member) { r.dismiss(m, ClientInitiated, Disconnect) })
+	case Dismiss:
+		r.with(c.Participant, func(m *member) { r.dismiss(m, c.Reason, c.Action) })
+	case Offer:
+		r.with(c.Participant, func(m *member) { r.offer(m, c) })
+	case Trickle:
+		r.with(c.Participant, func(m *member) { r.toNode(m, SendCandidates{Candidates: c.Candidates}) })
+	case AddTrack:
+		r.with(c.Participant, func(m *member) { r.addTrack(m, c) })
+	case Mute:
+		r.with(c.Participant, func(m *member) { r.mute(m, c) })
+	case Subscribe:
+		r.with(c.Participant, func(m *member) { r.subscribe(m, c) })
+	case SetTrack:
+		r.with(c.Participant, func(m *member) { r.setTrack(m, c) })
+	case SetPermission:
+		r.with(c.Participant, func(m *member) { r.setPermission(m, c) })
+	case SetMetadata:
+		r.with(c.Participant, func(m *member) { r.setMetadata(m, c) })
+	case SetFeatures:
+		r.with(c.Participant, func(m *member) { r.setFeatures(m, c) })
+	}
+}
+
+// report applies what a node says of a session.
+func (r *Room) report(c Command) {
+	switch c := c.(type) {
+	case Offered:
+		r.of(c.Session, func(m *member) { r.offered(m, c) })
+	case Subscribed:
+		r.of(c.Session, func(m *member) { r.subscribed(m, c) })
+	case Unsubscribed:
+		r.of(c.Session, func(m *member) {
+			if c.Negotiate {
+				r.needSections(m, 0, 0)
+			}
+		})
+	case Inspected:
+		r.of(c.Session, func(m *member) { r.inspected(m, c) })
+	case SessionChanged:
+		r.of(c.Session, func(m *member) { r.sessionChanged(m, c) })
+	case TrackLive:
+		r.of(c.Session, func(m *member) { r.trackLive(m, c) })
+	case TrackEnded:
+		r.of(c.Session, func(m *member) { r.trackEnded(m, c) })
+	case NegotiationNeeded:
+		r.of(c.Session, func(m *member) { r.negotiationNeeded(m, c) })
+	case LayerDemand:
+		r.of(c.Session, func(m *member) { r.layerDemand(m, c) })
+	case SubscriptionActive:
+		r.of(c.Session, func(m *member) { r.subscriptionActive(m, c) })
+	case SessionReport:
+		r.of(c.Session, func(m *member) { m.figures, m.reportedAt = c.Figures, r.now })
+	}
+}
+
+// NextTimeout returns when HandleTimeout is due, or the zero time.
+func (r *Room) NextTimeout() time.Time {
+	next := r.emptyAt
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	sooner(r.reportAt)
+	for _, m := range r.state.Members {
+		sooner(m.graceUntil)
+		sooner(m.refreshAt)
+		sooner(m.retryAt)
+	}
+	return next
+}
+
+// HandleTimeout does what is due at now.
+func (r *Room) HandleTimeout(now time.Time) []Effect {
+	r.now = now
+	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	for _, m := range r.members() {
+		if due(m.graceUntil) {
+			r.remove(m, SignalClosed)
+			continue
+		}
+		if due(m.refreshAt) {
+			m.refreshAt = now.Add(r.config.TokenRefresh)
+			r.refreshToken(m)
+		}
+		if due(m.retryAt) {
+			m.retryAt = time.Time{}
+			r.reconcile(m)
+		}
+	}
+	if due(r.reportAt) {
+		r.reportQualities()
+	}
+	if due(r.emptyAt) {
+		r.out = append(r.out, Ended{})
+	}
+	return r.drain()
+}
+
+// Info returns the public face of the room.
+func (r *Room) Info() Info {
+	n := r.count()
+	return Info{
+		ID: r.state.ID, Name: r.state.Name, Metadata: r.state.Metadata, Created: r.state.Created,
+		Participants: n.participants, Publishers: n.publishers,
+	}
+}
+
+func (r *Room) count() (n counts) {
+	for _, m := range r.state.Members {
+		if m.phase != present || m.Permission.Hidden {
+			continue
+		}
+		n.participants++
+		if m.publishing() {
+			n.publishers++
+		}
+	}
+	return n
+}
+
+// Session is what the owner may know of one participant.
+type Session struct {
+	Participant drtc.ParticipantID
+	Session     drtc.SessionID
+	Node        drtc.NodeID
+	Figures     Figures
+}
+
+// Find returns the session of the participant with this identity.
+func (r *Room) Find(id drtc.Identity) (Session, bool) {
+	for _, m := range r.state.Members {
+		if m.Identity == id && m.phase == present {
+			return Session{Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures}, true
+		}
+	}
+	return Session{}, false
+}
+
+// Sessions lists the sessions that exist or are being made, for the owner's
+// routing of events.
+func (r *Room) Sessions() []Session {
+	var all []Session
+	for _, m := range r.state.Members {
+		if m.phase != waiting {
+			all = append(all, Session{Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures})
+		}
+	}
+	return all
+}
+
+func (r *Room) toClient(m *member, msg Message) {
+	if m.conn != 0 && m.phase == present {
+		r.out = append(r.out, ToClient{Conn: m.conn, Message: msg})
+	}
+}
+
+func (r *Room) toNode(m *member, c NodeCommand) {
+	r.out = append(r.out, ToNode{Node: m.Node, Session: m.Session, Command: c})
+}

@@ -92,6 +92,7 @@ func Repository() Rules {
 			{"orchestrator/discovery", Shell, "snapshot of the Registry"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/...", Shell, "stores behind that interface and their conformance suite"},
+			{"orchestrator/state/statetest", TestOnly, "what every store must do"},
 			{"orchestrator", Composition, "the Orchestrator role"},
 
 			{"gen/...", Generated, "wire types made from proto/"},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,13 +19,25 @@ func TestMain(m *testing.M) {
 }
 
 // Each file of testdata is one story about the binary; it reads as a manual.
-// Two commands are added: "waitfor FILE" waits until a file is there, and "get
-// READY-FILE PATH" asks the server that wrote it and shows the answer.
+// Commands are added: "waitfor FILE" waits until a file is there; "get
+// READY-FILE PATH" and "post READY-FILE PATH JSON" ask the server that wrote
+// the file and show the answer; "url READY-FILE NAME" puts its URL into $NAME.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "get": get},
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"waitfor": waitFor, "get": ask, "post": ask, "url": setURL,
+		},
 	})
+}
+
+func readReady(ts *testscript.TestScript, file string) (s devnet.Server) {
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &s))
+	return s
+}
+
+func setURL(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[1], readReady(ts, args[0]).URL)
 }
 
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
@@ -43,16 +56,21 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func get(ts *testscript.TestScript, _ bool, args []string) {
-	var s devnet.Server
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &s))
-	response, err := http.Get(s.URL + args[1])
+func ask(ts *testscript.TestScript, _ bool, args []string) {
+	url := readReady(ts, args[0]).URL + args[1]
+	var response *http.Response
+	var err error
+	if len(args) == 2 {
+		response, err = http.Get(url)
+	} else {
+		response, err = http.Post(url, "application/json", strings.NewReader(args[2]))
+	}
 	ts.Check(err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	ts.Check(err)
 	if response.StatusCode != http.StatusOK {
-		ts.Fatalf("%s: %s: %s", args[1], response.Status, text)
+		ts.Fatalf("%s: %s: %s", url, response.Status, text)
 	}
 	_, err = ts.Stdout().Write(text)
 	ts.Check(err)

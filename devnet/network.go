@@ -163,6 +163,14 @@ func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *l
 	if err != nil {
 		return Server{}, err
 	}
+	listens := child.Ready
+	child.Ready = func(ctx context.Context) (string, error) {
+		detail, err := listens(ctx)
+		if err == nil {
+			err = awaitNodes(ctx, server.URL, n.cfg.Nodes)
+		}
+		return fmt.Sprintf("%s, commands %s", detail, count(n.cfg.Nodes, "media node", "media nodes")), err
+	}
 	child.Args = append(child.Args, "--dev-tokens")
 	child.Env = []string{"DRTC_API_KEY=" + key.Key, "DRTC_API_SECRET=" + key.Secret}
 	_, err = s.startStage(ctx, []Child{child})

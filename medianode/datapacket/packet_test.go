@@ -23,6 +23,8 @@ func marshal(t interface{ Fatal(...any) }, m proto.Message) []byte {
 }
 
 // forged is a packet that claims to come from somebody else everywhere.
+//
+//nolint:staticcheck // older clients read the deprecated copies of the sender
 func forged() *livekit.DataPacket {
 	return &livekit.DataPacket{
 		ParticipantIdentity: "mallory", ParticipantSid: "PA_mallory", DestinationIdentities: []string{"bob", "carol"}, Sequence: 7,
@@ -42,6 +44,7 @@ func TestParse_readsWhatRoutingNeeds(t *testing.T) {
 	}
 }
 
+//nolint:staticcheck // older clients read the deprecated copies of the sender
 func TestRewrite_replacesEverySender(t *testing.T) {
 	got := &livekit.DataPacket{}
 	if err := proto.Unmarshal(datapacket.Rewrite(nil, marshal(t, forged()), "PA_alice", "alice"), got); err != nil {
@@ -66,6 +69,7 @@ func TestRewrite_addsAMissingSender(t *testing.T) {
 	}
 }
 
+//nolint:staticcheck // older clients read the deprecated copies of the sender
 func TestRewrite_keepsEverythingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String()

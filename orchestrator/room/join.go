@@ -110,6 +110,7 @@ func (r *Room) opened(m *member, c SessionOpened) {
 		r.exclude = append(r.exclude, m.Node)
 		r.state.Node = drtc.NodeID{}
 	}
+	r.toNode(m, CloseSession{}) // it may exist if only the answer was lost
 	r.place(m)
 }
 
@@ -217,6 +218,7 @@ func (r *Room) nodeLost(c NodeLost) {
 	for _, m := range lost {
 		if m.phase == opening {
 			r.exclude = append(r.exclude, c.Node)
+			r.toNode(m, CloseSession{})
 			r.place(m)
 			continue
 		}

@@ -59,14 +59,14 @@ web-check: web/node_modules ## types and unit tests of the page
 	@$(LANE) web-unit npm --prefix web run --silent test
 
 browser: build web/node_modules ## headless Chromium against drtc devnet
-	@$(LANE) browser npm --prefix web run --silent test:e2e
+	@DRTC_BIN=$(CURDIR)/bin/drtc $(LANE) browser npm --prefix web run --silent test:e2e
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@$(LANE) linter bash -c 'cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint'
 	@touch $@
 
 %/node_modules: %/package-lock.json
-	@$(LANE) npm bash -c 'cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules'
+	@$(LANE) npm-$(subst /,-,$*) bash -c 'cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules'
 
 clean: ## remove what make built
 	@rm -rf bin tools/proto/node_modules web/node_modules

@@ -52,7 +52,8 @@ func AppendBindingError(dst []byte, id [12]byte, code int, reason, password stri
 }
 
 // AppendBindingRequest appends a connectivity check, as relay links, load
-// bots and tests send it. username is "receiver's ufrag:sender's ufrag".
+// bots and tests send it. username is "receiver's ufrag:sender's ufrag", at most
+// 512 bytes.
 func AppendBindingRequest(dst []byte, id [12]byte, username, password string, o RequestOptions) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, BindingRequest, id)

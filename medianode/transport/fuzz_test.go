@@ -35,6 +35,8 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 	f.Add(record(recordAlert, 0, 2, 40))
 	f.Add(record(recordAlert, 1, 2, 40))
 	f.Add(record(recordChangeCipherSpec, 0, 1))
+	f.Add(record(recordChangeCipherSpec, 1, 1))
+	f.Add(record(recordChangeCipherSpec, 1, make([]byte, 64)...))
 	f.Add(record(recordApplication, 1, make([]byte, 64)...))
 	f.Add(append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)) // STUN
 	f.Add(packet(f, 7, 1, 100))                                                    // RTP

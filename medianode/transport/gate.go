@@ -53,6 +53,9 @@ func (g *gate) admit(b []byte, established bool) bool {
 		if kind < recordChangeCipherSpec || kind > recordApplication || epoch > 1 {
 			return false // no renegotiation, no connection ids
 		}
+		if epoch == 1 && kind == recordChangeCipherSpec {
+			return false // pion takes one unauthenticated in any epoch
+		}
 		handshake = handshake || kind == recordHandshake
 	}
 	if handshake && established {

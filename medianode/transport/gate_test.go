@@ -43,6 +43,7 @@ func TestGate_admits(t *testing.T) {
 		{"sealed data", record(recordApplication, 1, 1, 2, 3), true, true},
 		{"plain data", record(recordApplication, 0, 1, 2, 3), false, false},
 		{"odd change cipher spec", record(recordChangeCipherSpec, 0, 2), false, false},
+		{"change cipher spec after the first cipher", record(recordChangeCipherSpec, 1, 1), false, false},
 		{"odd alert", record(recordAlert, 0, 2), false, false},
 		{"unknown type", record(24, 1, 1), false, false},
 		{"later epoch", record(recordApplication, 2, 1), false, false},
@@ -95,6 +96,9 @@ func FuzzGate(f *testing.F) {
 		for rest := b; len(rest) > 0; {
 			size := 13 + int(binary.BigEndian.Uint16(rest[11:]))
 			plain := binary.BigEndian.Uint16(rest[3:]) == 0
+			if !plain && rest[0] == recordChangeCipherSpec {
+				t.Fatalf("admitted a ChangeCipherSpec that nothing authenticates: %x", b)
+			}
 			if plain && rest[0] == recordApplication || plain && established && rest[0] == recordAlert {
 				t.Fatalf("admitted a plain record of type %d: %x", rest[0], b)
 			}

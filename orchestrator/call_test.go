@@ -18,6 +18,21 @@ func hasTrack(sid string) func(*livekit.ParticipantInfo) bool {
 	}
 }
 
+func mutedTrack(sid string, muted bool) func(*livekit.ParticipantInfo) bool {
+	return func(p *livekit.ParticipantInfo) bool {
+		for _, t := range p.GetTracks() {
+			if t.GetSid() == sid {
+				return t.GetMuted() == muted
+			}
+		}
+		return false
+	}
+}
+
+func inState(s livekit.ParticipantInfo_State) func(*livekit.ParticipantInfo) bool {
+	return func(p *livekit.ParticipantInfo) bool { return p.GetState() == s }
+}
+
 func TestCall_twoPeoplePublishAndSubscribe(t *testing.T) {
 	n := newNetwork(t, 1, nil)
 	ann, join := n.join("ann", "r")
@@ -63,6 +78,6 @@ func TestCall_twoPeoplePublishAndSubscribe(t *testing.T) {
 		t.Errorf("echo of the leave has action %v, want DISCONNECT", got.GetAction())
 	}
 	bob.expectClosed(websocket.StatusNormalClosure)
-	ann.expectUpdate("bob", func(p *livekit.ParticipantInfo) bool { return p.GetState() == livekit.ParticipantInfo_DISCONNECTED })
+	ann.expectUpdate("bob", inState(livekit.ParticipantInfo_DISCONNECTED))
 	eventually(t, "bob's session ends", func() bool { return n.nodes[0].sessionCount() == 1 })
 }

@@ -180,6 +180,18 @@ func (n *fakeNode) live(session, track, mid, mime string) {
 	}}})
 }
 
+func subscriptionActive(session, track string) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SubscriptionActive{
+		SubscriptionActive: &medianodev1.SubscriptionActive{Session: session, Track: track},
+	}}
+}
+
+func layerDemand(session, track string, layers ...uint32) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_LayerDemand{
+		LayerDemand: &medianodev1.LayerDemand{Session: session, Track: track, Layers: layers},
+	}}
+}
+
 func (n *fakeNode) session(id string) (*fakeSession, error) {
 	s := n.sessions[id]
 	if s == nil {
@@ -291,15 +303,11 @@ func (n *fakeNode) activate(session string) {
 			continue
 		}
 		s.active[track] = true
-		n.emit(&medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SubscriptionActive{
-			SubscriptionActive: &medianodev1.SubscriptionActive{Session: session, Track: track},
-		}})
+		n.emit(subscriptionActive(session, track))
 		if n.kindOf(track) == "video" {
 			for id, p := range n.sessions {
 				if slices.Contains(slices.Collect(maps.Values(p.published)), track) {
-					n.emit(&medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_LayerDemand{
-						LayerDemand: &medianodev1.LayerDemand{Session: id, Track: track, Layers: []uint32{0, 1, 2}},
-					}})
+					n.emit(layerDemand(id, track, 0, 1, 2))
 				}
 			}
 		}

@@ -129,8 +129,8 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 		where := places[i%len(places)]
 		child, err := prepare(files, "medianode", fmt.Sprintf("medianode-%d", i+1), func(h home) any {
 			return medianodeFile{
-				Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
-				Listen: "127.0.0.1:0", MediaListen: bind, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
+				Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
+				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
 				Registries: registries,
 				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
 				Admission: admission{Mode: "anyone"},

@@ -24,12 +24,21 @@ import (
 type Media interface {
 	// Do runs f with the engine, serialised with packets.
 	Do(f func(now time.Time, c *engine.Core, b *engine.Batch))
-	// Open, Update and Close a peer: ICE, DTLS, data association.
+	Peers
+	Channels
+}
+
+// Peers are the client connections: ICE, DTLS, data association.
+type Peers interface {
 	Open(transport.PeerConfig) error
 	Update(engine.PeerID, transport.Update) error
 	Close(engine.PeerID)
+}
+
+// Channels are the data channels of the peers.
+type Channels interface {
 	OpenChannel(engine.PeerID, transport.ChannelConfig) error
-	// SendData queues a message on the data channel with that label.
+	// SendData queues a message on the channel with that label.
 	SendData(peer engine.PeerID, label string, payload []byte) error
 }
 

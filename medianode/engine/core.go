@@ -94,7 +94,7 @@ type Core struct {
 	nextTick time.Time
 	plain    []byte // scratch of one opened packet
 	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
+	elements [3]rtpheader.Extension
 	values   [8]byte
 	lost     []uint16
 	counters Counters

@@ -67,7 +67,7 @@ func (m *memory) breakNow(err error) {
 	m.broken = err
 }
 
-func testNode(t *testing.T) *identity.Key {
+func testNode(t testing.TB) *identity.Key {
 	t.Helper()
 	k, err := identity.Generate(rand.Reader)
 	if err != nil {

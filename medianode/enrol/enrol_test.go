@@ -130,8 +130,11 @@ func (f *fakeRegistry) KeepAlive(ctx context.Context, s *connect.BidiStream[regi
 	}
 	f.mu.Lock()
 	f.streams++
-	asks := f.asks
+	asks, unknown := f.asks, f.held == nil
 	f.mu.Unlock()
+	if unknown {
+		return connect.NewError(connect.CodeNotFound, errors.New("register first"))
+	}
 	var as drtc.NodeID
 	select {
 	case as = <-asks:
@@ -442,6 +445,45 @@ func TestRun_answersTheKeepAliveOfItsRegistryOnly(t *testing.T) {
 	f.want(t, "no pong")
 	f.asks <- f.id
 	f.want(t, "pong")
+}
+
+func TestRun_registersAgainWhenTheKeepAliveSaysSo(t *testing.T) {
+	f := newFake(t, 1)
+	f.asks = make(chan drtc.NodeID)
+	run(t, newEnrolment(t, testConfig(f), newKey(t), newFigures()))
+	f.want(t, "register")
+	f.change(func() { f.held = nil }) // it lost everything
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case f.asks <- f.id: // ends a stream from before
+		case got := <-f.events:
+			if got == "register" {
+				return
+			}
+		case <-deadline:
+			t.Fatal("not registered again within 20s")
+		}
+	}
+}
+
+func TestRun_givesUpASilentKeepAlive(t *testing.T) {
+	f := newFake(t, 1)
+	c := testConfig(f)
+	c.Silence = 20 * time.Millisecond
+	run(t, newEnrolment(t, c, newKey(t), newFigures()))
+	f.want(t, "register")
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for opened := 0; opened < 3; {
+		select {
+		case <-tick.C:
+			f.change(func() { opened = f.streams })
+		case <-deadline:
+			t.Fatalf("opened %d streams in 20s, want another after each silence", opened)
+		}
+	}
 }
 
 func TestRun_leavingIsBounded(t *testing.T) {

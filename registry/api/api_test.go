@@ -395,7 +395,7 @@ func TestValidate_namesTheField(t *testing.T) {
 }
 
 func FuzzGetMediaNodes(f *testing.F) {
-	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1"} {
+	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0"} {
 		f.Add(q)
 	}
 	s := newRest(newBackend(3))

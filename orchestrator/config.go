@@ -45,6 +45,8 @@ type Config struct {
 	Grace time.Duration `toml:"grace"`
 	// EmptyTimeout is how long an empty room lives.
 	EmptyTimeout time.Duration `toml:"empty_timeout"`
+	// ReportInterval is the time between reports of connection quality.
+	ReportInterval time.Duration `toml:"report_interval"`
 	// MaxParticipants bounds a room, MaxTracks what one participant publishes.
 	MaxParticipants int `toml:"max_participants"`
 	MaxTracks       int `toml:"max_tracks"`
@@ -80,6 +82,7 @@ func DefaultConfig() Config {
 		AllocateWait:    2 * time.Second,
 		Grace:           rooms.Grace,
 		EmptyTimeout:    rooms.EmptyTimeout,
+		ReportInterval:  rooms.ReportInterval,
 		MaxParticipants: rooms.MaxParticipants,
 		MaxTracks:       rooms.MaxTracks,
 		MaxSockets:      10_000,
@@ -139,7 +142,7 @@ func (c Config) keyFile() string {
 
 func (c Config) room() room.Config {
 	rooms := room.DefaultConfig()
-	rooms.Grace, rooms.EmptyTimeout = c.Grace, c.EmptyTimeout
+	rooms.Grace, rooms.EmptyTimeout, rooms.ReportInterval = c.Grace, c.EmptyTimeout, c.ReportInterval
 	rooms.MaxParticipants, rooms.MaxTracks = c.MaxParticipants, c.MaxTracks
 	return rooms
 }

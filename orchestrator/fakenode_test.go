@@ -431,3 +431,27 @@ func (n *fakeNode) Events(ctx context.Context, _ *connect.Request[medianodev1.Ev
 		}
 	}
 }
+
+func trackEnded(session, track string) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackEnded{
+		TrackEnded: &medianodev1.TrackEnded{Session: session, Track: track},
+	}}
+}
+
+func speakers(room, session string, level float32) *medianodev1.EventsResponse {
+	s := &medianodev1.SpeakerLevels{Room: room}
+	if session != "" {
+		s.Speakers = []*medianodev1.SpeakerLevel{{Session: session, Level: level, Active: true}}
+	}
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: s}}
+}
+
+func report(session string, roundTripUs uint32, loss float32) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionReport{SessionReport: &medianodev1.SessionReport{
+		Session: session, Figures: &medianodev1.SessionFigures{RoundTripUs: roundTripUs, UplinkLoss: loss, Connected: true},
+	}}}
+}
+
+func resync(sessions ...string) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_Resync{Resync: &medianodev1.Resync{Sessions: sessions}}}
+}

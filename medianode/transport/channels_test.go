@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/pion/webrtc/v4"
@@ -49,6 +50,13 @@ func TestData_bothDirections(t *testing.T) {
 					}
 				}
 			}
+			want := uint64(2 * (len("small") + len(big)))
+			eventually(t, func() string { // the meter runs after the message has left
+				if got := n.usage(1); got != want {
+					return fmt.Sprintf("%d bytes on the peer's meter, want %d", got, want)
+				}
+				return ""
+			})
 			if n.channelOf(1, "_lossy").lossy != true || n.channelOf(1, "_reliable").lossy != false {
 				t.Error("the node mistook which channel is lossy")
 			}
@@ -66,6 +74,15 @@ func (n *node) channelOf(id engine.PeerID, label string) *channel {
 		}
 	}
 	return nil
+}
+
+// usage is what the core's meter says of the peer's client bytes.
+func (n *node) usage(id engine.PeerID) (bytes uint64) {
+	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
+		usage, _ := c.Usage(id)
+		bytes = usage.Client
+	})
+	return bytes
 }
 
 func TestData_orderIsKept(t *testing.T) {
@@ -281,8 +298,8 @@ func TestChannels_ofTheClientAreBounded(t *testing.T) {
 	receive(t, closed, "the other one too many to close")
 	c := n.peer(1).channels
 	c.mu.Lock()
-	if got := len(c.list); got != MaxChannels {
-		t.Errorf("%d channels are open, want %d", got, MaxChannels)
+	if got := len(c.list) + c.opening; got != MaxChannels {
+		t.Errorf("%d channels are open or opening, want %d", got, MaxChannels)
 	}
 	c.mu.Unlock()
 	for i := range 2 * maxRefused {

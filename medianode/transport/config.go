@@ -115,7 +115,8 @@ var (
 type PeerConfig struct {
 	engine.PeerConfig
 	// RemoteFingerprints are those of the peer's SDP; the certificate must match
-	// one of them.
+	// one of them. A node that offers leaves them out and learns them from the
+	// answer by Update: DTLS waits for them.
 	RemoteFingerprints []Fingerprint
 	// Active makes this side the DTLS client. It then offers AES-GCM alone,
 	// since Chromium would choose SHA1_80 from a longer list.
@@ -124,12 +125,16 @@ type PeerConfig struct {
 	SCTP bool
 }
 
-// Update is what a re-offer may change.
+// Update is what a later offer or an answer may change.
 type Update struct {
-	// Local and Remote are new ICE credentials; nil keeps the old.
+	// Local and Remote are new ICE credentials: both for a restart, Remote alone
+	// for those that an answer brings, none to keep the old.
 	Local, Remote *engine.ICE
-	// RemoteFingerprints, where given, must be those of the first offer.
+	// RemoteFingerprints, where given, must be those that are known already; a
+	// peer that was opened without any takes them, and Active with them.
 	RemoteFingerprints []Fingerprint
+	// Active as in PeerConfig, for a peer that was opened without fingerprints.
+	Active bool
 	// SCTP starts the association if it isn't there yet.
 	SCTP bool
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"crypto"
 	"net/netip"
 	"runtime/pprof"
@@ -199,31 +198,18 @@ func TestClose_leavesNoGoroutine(t *testing.T) {
 // goroutines end a moment after its Close.
 func awaitNoGoroutine(t testing.TB, names ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	eventually(t, func() string {
 		var stacks strings.Builder
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 			t.Fatal(err)
 		}
-		var found []string
 		for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
 			for _, name := range names {
 				if strings.Contains(stack, name) {
-					found = append(found, stack)
-					break
+					return "a goroutine is left:\n" + stack
 				}
 			}
 		}
-		if len(found) == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%d goroutines are left:\n%s", len(found), strings.Join(found, "\n\n"))
-		}
-	}
+		return ""
+	})
 }

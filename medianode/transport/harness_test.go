@@ -126,6 +126,24 @@ func receive[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
+// eventually repeats check until it has nothing to say.
+func eventually(t testing.TB, check func() string) {
+	t.Helper()
+	tick, deadline := time.NewTicker(5*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for {
+		problem := check()
+		if problem == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal(problem)
+		}
+	}
+}
+
 // awaitClosed waits for the end of a peer and checks the reason.
 func (n *node) awaitClosed(t testing.TB, id engine.PeerID, reason error) {
 	t.Helper()

@@ -36,8 +36,10 @@ type peer struct {
 	ctx       context.Context // ends with the peer
 	cancel    context.CancelFunc
 
-	started bool           // by the worker: the handshake has begun
-	last    netip.AddrPort // by the worker: where goodbyes go once the core forgot it
+	// The worker's mutex guards these, and cfg until the handshake has begun.
+	reachable bool           // a connectivity check has passed
+	started   bool           // the handshake has begun
+	last      netip.AddrPort // where goodbyes go once the core forgot the peer
 
 	mu    sync.Mutex // guards what follows
 	ended bool       // no goroutine may start any more
@@ -59,6 +61,15 @@ func (p *peer) spawn(fn func()) {
 	defer p.mu.Unlock()
 	if !p.ended {
 		p.wg.Go(fn)
+	}
+}
+
+// start begins the handshake as soon as the peer can be reached and it is known
+// who it must be. It is called by the worker.
+func (p *peer) start() {
+	if p.reachable && !p.started && len(p.cfg.RemoteFingerprints) > 0 {
+		p.started = true
+		p.spawn(p.run)
 	}
 }
 

@@ -140,8 +140,8 @@ func (t *Transport) Do(fn func(now time.Time, c *engine.Core, batch *engine.Batc
 // Open adds a peer, whose DTLS begins with its first authenticated
 // connectivity check. It fails with ErrPeer if the id is taken or Run is over.
 func (t *Transport) Open(cfg PeerConfig) error {
-	if len(cfg.RemoteFingerprints) == 0 || slices.Contains(cfg.RemoteFingerprints, Fingerprint{}) {
-		return fmt.Errorf("transport: RemoteFingerprints: want at least one and no empty one")
+	if slices.Contains(cfg.RemoteFingerprints, Fingerprint{}) {
+		return errors.New("transport: RemoteFingerprints: want no empty one")
 	}
 	cfg.RemoteFingerprints = slices.Clone(cfg.RemoteFingerprints)
 	p := newPeer(t, cfg)
@@ -165,34 +165,41 @@ func (t *Transport) Open(cfg PeerConfig) error {
 	return err
 }
 
-// Update applies a re-offer: new ICE credentials, and data channels where
-// there were none. It changes nothing if it fails.
+// Update applies a later offer or an answer. It changes nothing if it fails,
+// with ErrPeer or ErrFingerprintChanged.
 func (t *Transport) Update(id engine.PeerID, u Update) error {
-	p := t.peer(id)
-	if p == nil {
-		return fmt.Errorf("%w %d: not open", ErrPeer, id)
+	if slices.Contains(u.RemoteFingerprints, Fingerprint{}) {
+		return errors.New("transport: Update.RemoteFingerprints: want no empty one")
 	}
-	if len(u.RemoteFingerprints) > 0 && !sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints) {
-		return ErrFingerprintChanged
+	if u.Local != nil && u.Remote == nil {
+		return errors.New("transport: Update.Remote: required where Local is given")
 	}
-	if (u.Local == nil) != (u.Remote == nil) {
-		return errors.New("transport: Update: want both Local and Remote credentials, or neither")
-	}
-	if u.Local != nil {
-		err := fmt.Errorf("%w %d: not open", ErrPeer, id)
-		t.worker.enter(func(now time.Time) {
-			if t.worker.peers[id] == p {
-				err = t.worker.core.RestartICE(now, id, *u.Local, *u.Remote)
-			}
-		})
-		if err != nil {
-			return err
+	var p *peer
+	var err error
+	t.worker.enter(func(now time.Time) {
+		p = t.worker.peers[id]
+		switch {
+		case p == nil:
+			err = fmt.Errorf("%w %d: not open", ErrPeer, id)
+			return
+		case len(u.RemoteFingerprints) > 0 && len(p.cfg.RemoteFingerprints) > 0 &&
+			!sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints):
+			err = ErrFingerprintChanged
+			return
+		case u.Local != nil:
+			err = t.worker.core.RestartICE(now, id, *u.Local, *u.Remote)
+		case u.Remote != nil:
+			err = t.worker.core.SetRemoteICE(id, *u.Remote)
 		}
-	}
-	if u.SCTP {
+		if err == nil && len(p.cfg.RemoteFingerprints) == 0 {
+			p.cfg.RemoteFingerprints, p.cfg.Active = slices.Clone(u.RemoteFingerprints), u.Active
+			p.start()
+		}
+	})
+	if err == nil && u.SCTP {
 		p.channels.enable()
 	}
-	return nil
+	return err
 }
 
 // Close ends a peer: media stops at once, the goodbye and OnClosed with
@@ -267,9 +274,9 @@ func (t *Transport) onEvent(event engine.Event) {
 		}
 		return
 	case engine.PeerReachable:
-		if p := t.worker.peers[e.Peer]; p != nil && !p.started {
-			p.started = true
-			p.spawn(p.run)
+		if p := t.worker.peers[e.Peer]; p != nil {
+			p.reachable = true
+			p.start()
 		}
 	case engine.PeerState:
 		if p := t.worker.peers[e.Peer]; p != nil && e.State == engine.StateFailed {

@@ -49,8 +49,44 @@ func TestUpdate_refuses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
-	if err := n.Update(1, Update{Local: &ice}); err == nil || !strings.Contains(err.Error(), "Remote") {
-		t.Errorf("half a restart: %v, want an error that names Remote", err)
+	for name, u := range map[string]Update{
+		"Update.Remote":             {Local: &ice},
+		"Update.RemoteFingerprints": {RemoteFingerprints: []Fingerprint{{}}},
+	} {
+		if err := n.Update(1, u); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%+v: %v, want an error that names %s", u, err, name)
+		}
+	}
+}
+
+// A node that offers opens the peer first and learns from the answer who the
+// client must be, maybe after its first checks and DTLS datagrams.
+func TestUpdate_answerBringsTheFingerprint(t *testing.T) {
+	for _, active := range []bool{false, true} {
+		n := startNode(t, nil)
+		var answer Update
+		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
+			remote := p.Remote
+			answer = Update{RemoteFingerprints: p.RemoteFingerprints, Remote: &remote, Active: active}
+			p.RemoteFingerprints, p.Remote, p.Active = nil, engine.ICE{}, active
+		}})
+		for {
+			if _, ok := receive(t, n.events, "PeerReachable").(engine.PeerReachable); ok {
+				break
+			}
+		}
+		if n.core.keysOf(1) != nil {
+			t.Error("keys before the fingerprint was known")
+		}
+		if err := n.Update(1, answer); err != nil {
+			t.Fatal(err)
+		}
+		client.awaitState(t, webrtc.PeerConnectionStateConnected)
+		n.expectOpen(t, client)
+		wrong := Update{RemoteFingerprints: []Fingerprint{fingerprintOf(nil)}}
+		if err := n.Update(1, wrong); !errors.Is(err, ErrFingerprintChanged) {
+			t.Errorf("another answer: %v, want %v", err, ErrFingerprintChanged)
+		}
 	}
 }
 
@@ -99,12 +135,10 @@ func TestOpen_refuses(t *testing.T) {
 	if err := n.Open(same); !errors.Is(err, engine.ErrPeerExists) {
 		t.Errorf("the same ufrag: %v, want %v", err, engine.ErrPeerExists)
 	}
-	for _, fingerprints := range [][]Fingerprint{nil, {{}}} {
-		none := ok
-		none.ID, none.RemoteFingerprints = 3, fingerprints
-		if err := n.Open(none); err == nil || !strings.Contains(err.Error(), "RemoteFingerprints") {
-			t.Errorf("fingerprints %v: %v, want an error that names RemoteFingerprints", fingerprints, err)
-		}
+	empty := ok
+	empty.ID, empty.RemoteFingerprints = 3, []Fingerprint{{}}
+	if err := n.Open(empty); err == nil || !strings.Contains(err.Error(), "RemoteFingerprints") {
+		t.Errorf("an empty fingerprint: %v, want an error that names RemoteFingerprints", err)
 	}
 	n.Close(1)
 	if err := n.Open(ok); err != nil {

@@ -9,10 +9,12 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine"
 )
 
-// core is what a worker needs of an engine.Core: its packets and its peers.
+// core is what a worker needs of an engine.Core: its packets, its peers and
+// what flows to a peer from outside of it.
 type core interface {
 	packets
 	peers
+	flows
 }
 
 type packets interface {
@@ -25,9 +27,14 @@ type packets interface {
 type peers interface {
 	AddPeer(now time.Time, cfg engine.PeerConfig) error
 	RestartICE(now time.Time, id engine.PeerID, local, remote engine.ICE) error
-	Protect(now time.Time, id engine.PeerID, p engine.Protection, batch *engine.Batch) error
+	SetRemoteICE(id engine.PeerID, remote engine.ICE) error
 	RemovePeer(now time.Time, id engine.PeerID)
+}
+
+type flows interface {
+	Protect(now time.Time, id engine.PeerID, p engine.Protection, batch *engine.Batch) error
 	Address(id engine.PeerID) netip.AddrPort
+	CountData(id engine.PeerID, bytes int)
 }
 
 // minTimer bounds how often the timer goroutine wakes, whatever the core wants.
@@ -89,6 +96,15 @@ func (w *worker) send(p *peer, b []byte) {
 	w.single[0] = engine.Datagram{To: to, Payload: b}
 	w.egress.Send(w.single[:])
 	w.single[0] = engine.Datagram{}
+}
+
+// countData adds the bytes of a sent message to the peer's meter.
+func (w *worker) countData(p *peer, bytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.peers[p.id] == p {
+		w.core.CountData(p.id, bytes)
+	}
 }
 
 // flush sends the batch, drains the events and looks at the timer.

@@ -17,6 +17,7 @@ import (
 // script is a core whose timeouts a test chooses.
 type script struct {
 	peers
+	flows
 	next  time.Time
 	every time.Duration
 	fired []time.Time

@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/drtc-network/drtc"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode/datapacket"
 	"github.com/drtc-network/drtc/medianode/engine"
@@ -46,22 +47,35 @@ func (s *Service) OnData(peer engine.PeerID, label string, payload []byte) {
 	if !allowed {
 		return
 	}
-	out := datapacket.Rewrite(nil, payload, string(e.participant), string(e.identity))
-	for _, to := range s.receivers(e, p.Destinations) {
+	if p.Kind == datapacket.KindSpeaker {
+		return // the node's own to say
+	}
+	out := datapacket.Rewrite(nil, payload, e.participant, e.identity)
+	for _, to := range s.receivers(e, p) {
 		s.deliver(to, label, out)
 	}
 }
 
-// receivers lists the other sessions of the room, all or by identity.
-func (s *Service) receivers(from *session, identities []string) []*session {
+// receivers lists the other sessions of the room, all or those addressed.
+func (s *Service) receivers(from *session, p datapacket.Packet) []*session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var named map[drtc.Identity]bool
+	var ids map[drtc.ParticipantID]bool
+	if p.Addressed() {
+		named, ids = map[drtc.Identity]bool{}, map[drtc.ParticipantID]bool{}
+		for identity := range p.Destinations() {
+			named[identity] = true
+		}
+		for id := range p.DestinationIDs() {
+			ids[id] = true
+		}
+	}
 	var out []*session
 	for e := range s.rooms[from.room] {
-		if e == from || len(identities) > 0 && !slices.Contains(identities, string(e.identity)) {
-			continue
+		if e != from && (named == nil || named[e.identity] || ids[e.participant]) {
+			out = append(out, e)
 		}
-		out = append(out, e)
 	}
 	return out
 }

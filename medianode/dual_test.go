@@ -9,6 +9,49 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 )
 
+// A newcomer is subscribed to what the room has before its client has offered
+// anything: its first answer carries the tracks.
+func TestNode_subscriptionsWaitForTheFirstOffer(t *testing.T) {
+	n := startNode(t, nil)
+	o := newOrchestrator(t, n)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := o.events(ctx)
+	alice := o.join("alice", everything())
+	video, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := alice.AddTrack(video); err != nil {
+		t.Fatal(err)
+	}
+	alice.negotiate(&medianodev1.Publication{Track: "TR_cam", Cid: "cam", Kind: medianodev1.Kind_KIND_VIDEO})
+	stop := make(chan struct{})
+	defer close(stop)
+	go sendFrames(video, stop)
+	until(t, events, (*medianodev1.EventsResponse).GetTrackLive)
+
+	bob := o.join("bob", everything())
+	tracks := make(chan *webrtc.TrackRemote, 1)
+	bob.OnTrack(func(r *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { tracks <- r })
+	if _, err := bob.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	sub := call(o, o.Subscribe, &medianodev1.SubscribeRequest{Session: bob.session, Subscriptions: []*medianodev1.Subscription{{Track: "TR_cam", Stream: "PA_alice|camera"}}})
+	if len(sub.Refused) != 0 {
+		t.Fatalf("subscribe before the offer: refused %v", sub.Refused)
+	}
+	if answer := bob.negotiate(); len(answer.MidToTrack) != 1 {
+		t.Errorf("first answer: got tracks %v, want the one subscribed to", answer.MidToTrack)
+	}
+	remote := within(t, "remote track", tracks)
+	for range 20 {
+		if _, _, err := remote.ReadRTP(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A dual session: the client publishes on one transport, the node offers what
 // it forwards, and the data channels, on another.
 func TestNode_dualSessionIsOfferedItsTracks(t *testing.T) {

@@ -214,8 +214,6 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 		return "the session has ended"
 	case !e.perms.subscribe:
 		return "the participant may not subscribe"
-	case !e.subscriber.open && !e.dual:
-		return "the client has made no offer yet"
 	case len(e.wanted) >= maxSubscriptions && e.wanted[id] == nil:
 		return fmt.Sprintf("a session subscribes to at most %d tracks", maxSubscriptions)
 	}
@@ -224,25 +222,28 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 		return "no such track in this room on this node"
 	}
 	w := &want{id: id, stream: m.Stream, settings: settingsOf(m.Settings)}
-	var ssrc, rtx uint32
-	var err error
-	s.media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-		ssrc, rtx, err = c.Subscribe(now, e.subscriber.peer, id, w.settings)
-	})
+	if old := e.wanted[id]; old != nil {
+		w.ssrc, w.rtx = old.ssrc, old.rtx
+	} else {
+		w.ssrc, w.rtx = e.freshSSRC(), e.freshSSRC()
+	}
+	t := negotiate.Track{ID: id, Stream: w.stream, Kind: kind, Codec: codec, SSRC: w.ssrc}
+	if kind == negotiate.Video {
+		t.RTXSSRC = w.rtx
+	}
+	b, err := e.subscriber.describe.Bind(t)
 	if err != nil {
 		return err.Error()
 	}
-	if kind == negotiate.Audio {
-		rtx = 0
+	if b.Refused != "" {
+		e.subscriber.describe.Unbind(id)
+		return b.Refused
 	}
-	b, err := e.subscriber.describe.Bind(negotiate.Track{ID: id, Stream: w.stream, Kind: kind, Codec: codec, SSRC: ssrc, RTXSSRC: rtx})
-	if err == nil && b.Refused != "" {
-		err = fmt.Errorf("%s", b.Refused)
+	if e.subscriber.open { // else the first agreement subscribes
+		err = s.command(func(now time.Time, c *engine.Core) error { return c.Subscribe(now, e.subscriber.peer, w.config()) })
 	}
 	if err != nil {
-		if undo := s.command(func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, id) }); undo != nil {
-			err = undo
-		}
+		e.subscriber.describe.Unbind(id)
 		return err.Error()
 	}
 	e.wanted[id] = w

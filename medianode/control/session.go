@@ -3,6 +3,8 @@ package control
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -69,6 +71,29 @@ type want struct {
 	id       drtc.TrackID
 	stream   string
 	settings engine.Settings
+	ssrc     uint32
+	rtx      uint32
+}
+
+func (w *want) config() engine.SubscribeConfig {
+	return engine.SubscribeConfig{Track: w.id, SSRC: w.ssrc, RTX: w.rtx, Settings: w.settings}
+}
+
+// freshSSRC chooses a number that no other subscription of the session has; the
+// caller holds e.mu.
+func (s *session) freshSSRC() uint32 {
+	var b [4]byte
+	for {
+		rand.Read(b[:])
+		v := binary.BigEndian.Uint32(b[:])
+		taken := v == 0
+		for _, w := range s.wanted {
+			taken = taken || w.ssrc == v || w.rtx == v
+		}
+		if !taken {
+			return v
+		}
+	}
 }
 
 // scoped keeps the rooms of different owners apart.
@@ -109,6 +134,7 @@ func newLeg(cfg Config, peer engine.PeerID, role negotiate.Role) (*leg, error) {
 // apply takes an agreement into the engine and the transport shell. The first
 // one opens the peer.
 func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
+	opened := !l.open
 	if err := s.secure(media, l, a); err != nil {
 		return err
 	}
@@ -123,6 +149,13 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 			note(c.SetReceive(now, l.peer, receiveSections(a.Receive)))
 			for _, p := range s.published {
 				note(c.Publish(now, l.peer, p.config()))
+			}
+		}
+		if l == s.subscriber && opened {
+			for _, w := range s.wanted {
+				if err := c.Subscribe(now, l.peer, w.config()); !errors.Is(err, engine.ErrTrack) { // it may have ended
+					note(err)
+				}
 			}
 		}
 		if l == s.subscriber {

@@ -20,6 +20,7 @@ var (
 	ErrTrackExists  = errors.New("engine: track id is taken by another peer")
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
+	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 

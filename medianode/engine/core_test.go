@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -422,8 +423,7 @@ func TestCore_audioAndSpeakers(t *testing.T) {
 	pub.camera("TR_v")
 	n.must(n.core.Publish(n.now, 1, engine.TrackConfig{ID: "TR_a", Mid: "a"}))
 	viewer := n.join(2)
-	_, _, err := n.core.Subscribe(n.now, 2, "TR_a", engine.Settings{})
-	n.must(err)
+	n.must(n.core.Subscribe(n.now, 2, engine.SubscribeConfig{Track: "TR_a", SSRC: 5000, RTX: 5001}))
 	n.must(n.core.SetSend(n.now, 2, []engine.SendSection{{Track: "TR_a", Mid: "1", Codec: opus, Extensions: engine.ExtensionIDs{AudioLevel: 6}, Active: true}}))
 	for i := range 30 {
 		p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: opus.Number, SequenceNumber: uint16(i), Timestamp: uint32(i * 960), SSRC: 77}, Payload: []byte{1, 2, 0}}
@@ -495,7 +495,7 @@ func TestCore_strangersInOtherRoomsSeeNothing(t *testing.T) {
 	n := newNetwork(t)
 	n.join(1).camera("TR_v")
 	n.must(n.core.AddPeer(n.now, engine.PeerConfig{ID: 5, Room: "elsewhere", Local: engine.ICE{Ufrag: "five", Pwd: pwd}}))
-	if _, _, err := n.core.Subscribe(n.now, 5, "TR_v", engine.Settings{}); err == nil {
+	if err := n.core.Subscribe(n.now, 5, engine.SubscribeConfig{Track: "TR_v", SSRC: 1, RTX: 2}); !errors.Is(err, engine.ErrOtherRoom) {
 		t.Error("a peer of another room subscribed")
 	}
 }

@@ -181,7 +181,7 @@ type NodeBody struct {
 	// Compressed public key, hex.
 	PubKey  string `protobuf:"bytes,8,opt,name=pub_key,json=pubKey,proto3" json:"pub_key,omitempty"`
 	Version string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
-	// Mbit/s that the operator offers.
+	// Mbit/s that the operator offers in each direction.
 	CapacityMbps uint32   `protobuf:"varint,10,opt,name=capacity_mbps,json=capacityMbps,proto3" json:"capacity_mbps,omitempty"`
 	Cores        uint32   `protobuf:"varint,11,opt,name=cores,proto3" json:"cores,omitempty"`
 	Features     []string `protobuf:"bytes,12,rep,name=features,proto3" json:"features,omitempty"`
@@ -420,10 +420,13 @@ type RegisterNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identity of the Registry that answers, EVM address hex.
 	Registry string `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
-	// Highest (generation, seq) that the Registry holds of this node after the
-	// call: a node that lost its state continues from here.
-	Generation    uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	Seq           uint64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Whether the record is now the newest that the Registry holds of this node.
+	// Sending the held record again is accepted.
+	Accepted bool `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// The newer record that stands in the way, when accepted is false. A node
+	// that lost its state checks its own signature on it and continues from its
+	// generation and seq.
+	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,18 +468,18 @@ func (x *RegisterNodeResponse) GetRegistry() string {
 	return ""
 }
 
-func (x *RegisterNodeResponse) GetGeneration() uint64 {
+func (x *RegisterNodeResponse) GetAccepted() bool {
 	if x != nil {
-		return x.Generation
+		return x.Accepted
 	}
-	return 0
+	return false
 }
 
-func (x *RegisterNodeResponse) GetSeq() uint64 {
+func (x *RegisterNodeResponse) GetHeld() *Record {
 	if x != nil {
-		return x.Seq
+		return x.Held
 	}
-	return 0
+	return nil
 }
 
 type RefreshNodeRequest struct {
@@ -524,9 +527,11 @@ func (x *RefreshNodeRequest) GetRecord() *Record {
 }
 
 type RefreshNodeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in RegisterNodeResponse.
+	Registry      string  `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
+	Accepted      bool    `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,23 +566,31 @@ func (*RefreshNodeResponse) Descriptor() ([]byte, []int) {
 	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *RefreshNodeResponse) GetGeneration() uint64 {
+func (x *RefreshNodeResponse) GetRegistry() string {
 	if x != nil {
-		return x.Generation
+		return x.Registry
 	}
-	return 0
+	return ""
 }
 
-func (x *RefreshNodeResponse) GetSeq() uint64 {
+func (x *RefreshNodeResponse) GetAccepted() bool {
 	if x != nil {
-		return x.Seq
+		return x.Accepted
 	}
-	return 0
+	return false
+}
+
+func (x *RefreshNodeResponse) GetHeld() *Record {
+	if x != nil {
+		return x.Held
+	}
+	return nil
 }
 
 type DeregisterNodeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tombstone     *Record                `protobuf:"bytes,1,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A record with flag bit 0 and an empty body.
+	Tombstone     *Record `protobuf:"bytes,1,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -620,7 +633,11 @@ func (x *DeregisterNodeRequest) GetTombstone() *Record {
 }
 
 type DeregisterNodeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in RegisterNodeResponse.
+	Registry      string  `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
+	Accepted      bool    `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -653,6 +670,27 @@ func (x *DeregisterNodeResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use DeregisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*DeregisterNodeResponse) Descriptor() ([]byte, []int) {
 	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeregisterNodeResponse) GetRegistry() string {
+	if x != nil {
+		return x.Registry
+	}
+	return ""
+}
+
+func (x *DeregisterNodeResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+func (x *DeregisterNodeResponse) GetHeld() *Record {
+	if x != nil {
+		return x.Held
+	}
+	return nil
 }
 
 type KeepAliveRequest struct {
@@ -787,8 +825,8 @@ func (x *Hello) GetNode() []byte {
 type Pong struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Nonce []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	// EIP-191 over "drtc keepalive\n" followed by registry id, a newline and the
-	// nonce in hex.
+	// EIP-191 over "drtc keepalive\n", the Registry's id as 0x and 40 lower-case
+	// hex digits, a newline and the nonce in lower-case hex.
 	Signature     []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -938,23 +976,23 @@ const file_drtc_registry_v1_registry_proto_rawDesc = "" +
 	"\x05owner\x18\x13 \x01(\tR\x05owner\x12\x1a\n" +
 	"\bdraining\x18\x14 \x01(\bR\bdraining\"G\n" +
 	"\x13RegisterNodeRequest\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"d\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"|\n" +
 	"\x14RegisterNodeResponse\x12\x1a\n" +
-	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x02 \x01(\x04R\n" +
-	"generation\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\"F\n" +
+	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
+	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"F\n" +
 	"\x12RefreshNodeRequest\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"G\n" +
-	"\x13RefreshNodeResponse\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"O\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"{\n" +
+	"\x13RefreshNodeResponse\x12\x1a\n" +
+	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
+	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"O\n" +
 	"\x15DeregisterNodeRequest\x126\n" +
-	"\ttombstone\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\ttombstone\"\x18\n" +
-	"\x16DeregisterNodeResponse\"|\n" +
+	"\ttombstone\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\ttombstone\"~\n" +
+	"\x16DeregisterNodeResponse\x12\x1a\n" +
+	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
+	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"|\n" +
 	"\x10KeepAliveRequest\x12/\n" +
 	"\x05hello\x18\x01 \x01(\v2\x17.drtc.registry.v1.HelloH\x00R\x05hello\x12,\n" +
 	"\x04pong\x18\x02 \x01(\v2\x16.drtc.registry.v1.PongH\x00R\x04pongB\t\n" +
@@ -1002,23 +1040,26 @@ var file_drtc_registry_v1_registry_proto_goTypes = []any{
 }
 var file_drtc_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: drtc.registry.v1.RegisterNodeRequest.record:type_name -> drtc.registry.v1.Record
-	0,  // 1: drtc.registry.v1.RefreshNodeRequest.record:type_name -> drtc.registry.v1.Record
-	0,  // 2: drtc.registry.v1.DeregisterNodeRequest.tombstone:type_name -> drtc.registry.v1.Record
-	9,  // 3: drtc.registry.v1.KeepAliveRequest.hello:type_name -> drtc.registry.v1.Hello
-	10, // 4: drtc.registry.v1.KeepAliveRequest.pong:type_name -> drtc.registry.v1.Pong
-	2,  // 5: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
-	4,  // 6: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
-	6,  // 7: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
-	8,  // 8: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
-	3,  // 9: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
-	5,  // 10: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
-	7,  // 11: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
-	11, // 12: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
-	9,  // [9:13] is the sub-list for method output_type
-	5,  // [5:9] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	0,  // 1: drtc.registry.v1.RegisterNodeResponse.held:type_name -> drtc.registry.v1.Record
+	0,  // 2: drtc.registry.v1.RefreshNodeRequest.record:type_name -> drtc.registry.v1.Record
+	0,  // 3: drtc.registry.v1.RefreshNodeResponse.held:type_name -> drtc.registry.v1.Record
+	0,  // 4: drtc.registry.v1.DeregisterNodeRequest.tombstone:type_name -> drtc.registry.v1.Record
+	0,  // 5: drtc.registry.v1.DeregisterNodeResponse.held:type_name -> drtc.registry.v1.Record
+	9,  // 6: drtc.registry.v1.KeepAliveRequest.hello:type_name -> drtc.registry.v1.Hello
+	10, // 7: drtc.registry.v1.KeepAliveRequest.pong:type_name -> drtc.registry.v1.Pong
+	2,  // 8: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
+	4,  // 9: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
+	6,  // 10: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
+	8,  // 11: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
+	3,  // 12: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
+	5,  // 13: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
+	7,  // 14: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
+	11, // 15: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_drtc_registry_v1_registry_proto_init() }

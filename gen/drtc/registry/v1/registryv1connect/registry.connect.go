@@ -56,9 +56,11 @@ type RegistryServiceClient interface {
 	// RegisterNode takes a node's first record (algorithm 2). It returns after
 	// the record is stored.
 	RegisterNode(context.Context, *connect.Request[v1.RegisterNodeRequest]) (*connect.Response[v1.RegisterNodeResponse], error)
-	// RefreshNode takes a newer record of a registered node.
+	// RefreshNode takes a newer record of a registered node. It fails with
+	// not_found for a node that the Registry does not know: register again.
 	RefreshNode(context.Context, *connect.Request[v1.RefreshNodeRequest]) (*connect.Response[v1.RefreshNodeResponse], error)
-	// DeregisterNode takes a tombstone and removes the node from all answers.
+	// DeregisterNode takes a tombstone and removes the node from all answers. A
+	// node that the Registry does not know may be deregistered too.
 	DeregisterNode(context.Context, *connect.Request[v1.DeregisterNodeRequest]) (*connect.Response[v1.DeregisterNodeResponse], error)
 	// KeepAlive is opened by the node. The Registry sends nonces; the node
 	// signs each and sends it back. A stream that stops answering makes the node
@@ -137,9 +139,11 @@ type RegistryServiceHandler interface {
 	// RegisterNode takes a node's first record (algorithm 2). It returns after
 	// the record is stored.
 	RegisterNode(context.Context, *connect.Request[v1.RegisterNodeRequest]) (*connect.Response[v1.RegisterNodeResponse], error)
-	// RefreshNode takes a newer record of a registered node.
+	// RefreshNode takes a newer record of a registered node. It fails with
+	// not_found for a node that the Registry does not know: register again.
 	RefreshNode(context.Context, *connect.Request[v1.RefreshNodeRequest]) (*connect.Response[v1.RefreshNodeResponse], error)
-	// DeregisterNode takes a tombstone and removes the node from all answers.
+	// DeregisterNode takes a tombstone and removes the node from all answers. A
+	// node that the Registry does not know may be deregistered too.
 	DeregisterNode(context.Context, *connect.Request[v1.DeregisterNodeRequest]) (*connect.Response[v1.DeregisterNodeResponse], error)
 	// KeepAlive is opened by the node. The Registry sends nonces; the node
 	// signs each and sends it back. A stream that stops answering makes the node

@@ -1,0 +1,153 @@
+// Package api is the Registry's face to the network (whitepaper section 4.2.3):
+// the RPC service by which Media Nodes join, stay and leave, and the REST
+// interface by which anybody finds them.
+//
+// Contract: nothing that comes in over the network can make a handler panic,
+// block for longer than its time or use more than its share; every refusal says
+// which parameter or field it is about.
+//
+//	/drtc.registry.v1.RegistryService/*   Connect, gRPC, gRPC-Web (HTTP/2 for KeepAlive)
+//	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /healthz  /metrics
+//
+// docs/protocol/registry.md has all parameters and errors. A Handler is safe for
+// concurrent use.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
+	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/registry/index"
+	"github.com/drtc-network/drtc/registry/liveness"
+)
+
+// Backend is the Registry behind the API. All methods are safe for concurrent
+// use.
+type Backend interface {
+	// Submit judges a record and returns once it is on disk and in the answers.
+	// Its errors are those of registry/record and envelope and of the kind's
+	// rule about bodies.
+	Submit(ctx context.Context, e envelope.Envelope) (Receipt, error)
+	// Held returns the node record that is held, shown or not.
+	Held(id drtc.NodeID) (envelope.Envelope, bool)
+	// Nodes returns what is shown.
+	Nodes() *index.Snapshot
+	// OpenKeepAlive starts a keepalive stream of somebody who claims to be node.
+	OpenKeepAlive(node drtc.NodeID) (KeepAlive, error)
+	// Health reports how the Registry is.
+	Health() Health
+}
+
+// ErrUnknownNode is returned by OpenKeepAlive for a node without a record.
+var ErrUnknownNode = errors.New("registry: node: is not registered here")
+
+// Receipt is the answer to a record that was not refused.
+type Receipt struct {
+	// Accepted: it is now the newest held, or was so already.
+	Accepted bool
+	// Held is the newer record, if not accepted.
+	Held envelope.Envelope
+}
+
+// KeepAlive is one open stream.
+type KeepAlive interface {
+	// Nonces are to be sent; it is closed when the stream is to end.
+	Nonces() <-chan liveness.Nonce
+	// Pong takes an answer.
+	Pong(nonce []byte, sig identity.Signature) error
+	// Close ends the stream. It is called once.
+	Close()
+}
+
+// Health is the body of /healthz.
+type Health struct {
+	Registry drtc.NodeID `json:"registry"`
+	Network  string      `json:"network"`
+	Version  string      `json:"version"`
+	Records  int         `json:"records"` // held, marks included
+	Nodes    int         `json:"nodes"`   // shown
+	Digest   string      `json:"digest"`  // of everything held, a few seconds old
+	// Problem is empty while all is well.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Config sets the limits of the API.
+type Config struct {
+	// RequestsPerSecond and Burst bound each client address (IPv6: each /64).
+	RequestsPerSecond float64
+	Burst             int
+	// Timeout is for reading and for answering one request. Keepalive streams
+	// have it per message.
+	Timeout time.Duration
+	// Silence is how long a keepalive stream may bring nothing.
+	Silence time.Duration
+}
+
+// DefaultConfig returns limits for a public Registry.
+func DefaultConfig() Config {
+	return Config{RequestsPerSecond: 200, Burst: 1000, Timeout: 10 * time.Second, Silence: 30 * time.Second}
+}
+
+// Validate names the field that is out of range.
+func (c Config) Validate() error {
+	switch {
+	case !(c.RequestsPerSecond > 0):
+		return fmt.Errorf("api: RequestsPerSecond must be above 0, is %v", c.RequestsPerSecond)
+	case c.Burst < 1:
+		return fmt.Errorf("api: Burst must be at least 1, is %d", c.Burst)
+	case c.Timeout <= 0:
+		return fmt.Errorf("api: Timeout must be above 0, is %s", c.Timeout)
+	case c.Silence <= 0:
+		return fmt.Errorf("api: Silence must be above 0, is %s", c.Silence)
+	}
+	return nil
+}
+
+// maxMessage bounds an RPC message after decompression: the largest record of
+// any kind that is submitted by RPC, and its fields.
+const maxMessage = 8 << 10
+
+// New returns the handler of all paths. Metrics are registered with, and
+// served from, the given registry.
+func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMeter(metrics)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
+		&service{config: c, backend: b, meter: m}, connect.WithReadMaxBytes(maxMessage))
+	mux.Handle(rpcPath, rpc)
+	newRest(b).register(mux)
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))
+	return m.observe(newGate(c).admit(withDeadlines(c, mux))), nil
+}
+
+type controllerKey struct{}
+
+// withDeadlines bounds how long a request may take in either direction. A
+// stream's handler moves its own deadlines on.
+func withDeadlines(c Config, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		end := time.Now().Add(c.Timeout)
+		// Only a ResponseWriter without deadlines refuses, as in tests of handlers.
+		_ = rc.SetReadDeadline(end)
+		_ = rc.SetWriteDeadline(end)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), controllerKey{}, rc)))
+	})
+}

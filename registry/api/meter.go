@@ -1,0 +1,84 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
+)
+
+// meter counts what the API does.
+type meter struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	streams  prometheus.Gauge
+}
+
+func newMeter(r prometheus.Registerer) (*meter, error) {
+	m := &meter{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_registry_requests_total", Help: "Requests by path and HTTP status.",
+		}, []string{"path", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "drtc_registry_request_seconds", Help: "Time to answer, keepalive streams not counted.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
+		}, []string{"path"}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "drtc_registry_keepalive_streams", Help: "Open keepalive streams.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.streams} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("api: metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *meter) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, start := knownPath(r.URL.Path), time.Now()
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(sw, r)
+		m.requests.WithLabelValues(path, strconv.Itoa(sw.status)).Inc()
+		if path != registryv1connect.RegistryServiceKeepAliveProcedure {
+			m.seconds.WithLabelValues(path).Observe(time.Since(start).Seconds())
+		}
+	})
+}
+
+// knownPath keeps strangers from making up label values.
+func knownPath(path string) string {
+	switch path {
+	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/healthz", "/metrics",
+		registryv1connect.RegistryServiceRegisterNodeProcedure,
+		registryv1connect.RegistryServiceRefreshNodeProcedure,
+		registryv1connect.RegistryServiceDeregisterNodeProcedure,
+		registryv1connect.RegistryServiceKeepAliveProcedure:
+		return path
+	}
+	return "other"
+}
+
+// statusWriter remembers the status. Unwrap lets http.ResponseController reach
+// the connection.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush implements http.Flusher, which Connect asks for by type.
+func (w *statusWriter) Flush() {
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // the client has gone
+}

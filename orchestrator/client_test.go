@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/drtc-network/drtc/orchestrator"
+	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
 	"github.com/drtc-network/drtc/orchestrator/state/memory"
@@ -36,11 +37,11 @@ const (
 // fixedDiscovery is a list of nodes that a test may change.
 type fixedDiscovery struct {
 	mu      sync.Mutex
-	nodes   []orchestrator.Node
+	nodes   []discovery.Node
 	changed chan struct{}
 }
 
-func (d *fixedDiscovery) Snapshot() []orchestrator.Node {
+func (d *fixedDiscovery) Snapshot() []discovery.Node {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.nodes)

@@ -5,34 +5,22 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/orchestrator/allocate"
+	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 )
 
-// Node is a Media Node as its verified record describes it.
-type Node struct {
-	ID           drtc.NodeID
-	URL          string   // of the control service, https
-	Fingerprint  [32]byte // SHA-256 of the control service's certificate
-	Region       drtc.Region
-	Place        drtc.Place
-	PlaceName    string
-	Version      string
-	Features     []string
-	Owner        string
-	CapacityMbps float64
-	MaxSessions  int
-	Signed       time.Time // when the node last signed its record
-}
-
-// Discovery knows the nodes. Both methods are safe for concurrent use.
+// Discovery knows the nodes, as package discovery does. Its methods are safe for
+// concurrent use.
 type Discovery interface {
-	// Snapshot returns the nodes that may be used now.
-	Snapshot() []Node
-	// Changed receives after the snapshot has changed.
+	// Snapshot returns the nodes that may be used now, to be read only.
+	Snapshot() []discovery.Node
+	// Changed returns a channel on which something is received, or which is
+	// closed, at the next change.
 	Changed() <-chan struct{}
 }
 
@@ -43,11 +31,12 @@ func (o *Orchestrator) keepNodes(ctx context.Context) {
 	again := time.NewTicker(2 * time.Second)
 	defer again.Stop()
 	for {
+		changed := o.discovery.Changed() // before the snapshot, not to miss one
 		o.pool.Keep(o.targets())
 		select {
 		case <-ctx.Done():
 			return
-		case <-o.discovery.Changed():
+		case <-changed:
 		case <-again.C:
 		}
 	}
@@ -56,8 +45,10 @@ func (o *Orchestrator) keepNodes(ctx context.Context) {
 // targets lists the nodes to be connected: all that carry sessions, then known
 // ones up to MaxNodes, those that offer most first.
 func (o *Orchestrator) targets() []nodes.Target {
-	known := o.discovery.Snapshot()
-	slices.SortFunc(known, func(a, b Node) int {
+	known := slices.DeleteFunc(slices.Clone(o.discovery.Snapshot()), func(n discovery.Node) bool {
+		return !strings.HasPrefix(n.URL, "https://") // can't be pinned
+	})
+	slices.SortFunc(known, func(a, b discovery.Node) int {
 		return cmp.Or(cmp.Compare(b.CapacityMbps, a.CapacityMbps), bytes.Compare(a.ID[:], b.ID[:]))
 	})
 	var targets []nodes.Target
@@ -72,7 +63,7 @@ func (o *Orchestrator) targets() []nodes.Target {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, n := range known {
-		t := nodes.Target{ID: n.ID, URL: n.URL, Fingerprint: n.Fingerprint}
+		t := targetOf(n)
 		if used[n.ID] || o.lastTargets[n.ID] == t {
 			add(t)
 		}
@@ -85,7 +76,7 @@ func (o *Orchestrator) targets() []nodes.Target {
 	}
 	for _, n := range known {
 		if len(targets) < o.config.MaxNodes {
-			add(nodes.Target{ID: n.ID, URL: n.URL, Fingerprint: n.Fingerprint})
+			add(targetOf(n))
 		}
 	}
 	o.lastTargets = map[drtc.NodeID]nodes.Target{}
@@ -95,31 +86,46 @@ func (o *Orchestrator) targets() []nodes.Target {
 	return targets
 }
 
-// candidates is what the choice of a node is made from.
+func targetOf(n discovery.Node) nodes.Target {
+	return nodes.Target{ID: n.ID, URL: n.URL, Fingerprint: n.TLSFingerprint}
+}
+
+// candidates is what the choice of a node is made from. What a node says by its
+// heartbeat is newer than what stands in its record.
 func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 	s := allocate.Snapshot{At: now}
 	for _, n := range o.discovery.Snapshot() {
 		status := o.pool.Status(n.ID)
-		sessions := n.MaxSessions
-		if status.MaxSessions > 0 {
-			sessions = status.MaxSessions
+		c := allocate.Candidate{
+			ID: n.ID, Region: n.Region, Version: n.Version, Features: n.Features,
+			CapacityMbps: float64(n.CapacityMbps), LoadMbps: float64(n.LoadMbps),
+			Sessions: int(n.Sessions), MaxSessions: int(n.MaxSessions),
+			AgeOfRecord: max(0, now.Sub(n.IssuedAt)),
+			Reachable:   status.Up && !status.Draining && !n.Draining,
 		}
-		s.Nodes = append(s.Nodes, allocate.Candidate{
-			ID: n.ID, Place: n.Place, Region: n.Region, Version: n.Version, Features: n.Features, Owner: n.Owner,
-			CapacityMbps: n.CapacityMbps, LoadMbps: float64(status.EgressBps) / 1e6,
-			Sessions: status.Sessions, MaxSessions: sessions,
-			AgeOfRecord: max(0, now.Sub(n.Signed)), Reachable: status.Up && !status.Draining,
-		})
+		if n.Place != nil {
+			c.Place = *n.Place
+		}
+		if !n.Owner.IsZero() {
+			c.Owner = n.Owner.String()
+		}
+		if status.Up {
+			c.Sessions, c.LoadMbps = status.Sessions, float64(status.EgressBps)/1e6
+			if status.MaxSessions > 0 {
+				c.MaxSessions = status.MaxSessions
+			}
+		}
+		s.Nodes = append(s.Nodes, c)
 	}
 	return s
 }
 
 // node returns what is known of one node.
-func (o *Orchestrator) node(id drtc.NodeID) Node {
+func (o *Orchestrator) node(id drtc.NodeID) discovery.Node {
 	for _, n := range o.discovery.Snapshot() {
 		if n.ID == id {
 			return n
 		}
 	}
-	return Node{ID: id}
+	return discovery.Node{ID: id}
 }

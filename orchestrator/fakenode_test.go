@@ -20,7 +20,7 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
 	"github.com/drtc-network/drtc/identity"
-	"github.com/drtc-network/drtc/orchestrator"
+	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/rpcauth"
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
 )
@@ -35,7 +35,6 @@ type fakeNode struct {
 	medianodev1connect.UnimplementedControlServiceHandler
 	id     drtc.NodeID
 	server *httptest.Server
-	place  drtc.Place
 
 	mu               sync.Mutex
 	sessions         map[string]*fakeSession
@@ -91,10 +90,10 @@ func (n *fakeNode) kill() {
 	n.server.Close()
 }
 
-func (n *fakeNode) record() orchestrator.Node {
-	return orchestrator.Node{
-		ID: n.id, URL: n.server.URL, Fingerprint: sha256.Sum256(n.server.Certificate().Raw),
-		Region: drtc.Europe, Place: n.place, PlaceName: "Testville", Version: drtc.Version, CapacityMbps: 1000, Signed: time.Now(),
+func (n *fakeNode) record() discovery.Node {
+	return discovery.Node{
+		ID: n.id, URL: n.server.URL, TLSFingerprint: sha256.Sum256(n.server.Certificate().Raw),
+		Region: drtc.Europe, Place: &drtc.Place{Lat: 50, Lon: 8}, PlaceName: "Testville", Version: drtc.Version, CapacityMbps: 1000, IssuedAt: time.Now(),
 	}
 }
 

@@ -61,7 +61,7 @@ type sessionAnswer struct {
 	Node struct {
 		ID        drtc.NodeID `json:"id"`
 		Region    drtc.Region `json:"region"`
-		Place     drtc.Place  `json:"place"`
+		Place     *drtc.Place `json:"place"` // null when the node does not say
 		PlaceName string      `json:"place_name"`
 		Version   string      `json:"version"`
 	} `json:"node"`

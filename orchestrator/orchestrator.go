@@ -17,16 +17,20 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
+	"github.com/drtc-network/drtc/orchestrator/state/memory"
 )
 
-// Parts are what an Orchestrator is put together with.
+// Parts are what an Orchestrator is put together with; each may be left out.
 type Parts struct {
+	// Discovery knows the nodes; without it Config.Registries are asked.
 	Discovery Discovery
-	Store     state.KV
+	// Store keeps the rooms; without it they end with the process.
+	Store state.KV
 	// Web serves what no other path does; without it / says that we are here.
 	Web http.Handler
 }
@@ -37,6 +41,7 @@ type Orchestrator struct {
 	log       *slog.Logger
 	key       *identity.Key
 	discovery Discovery
+	asking    *discovery.Discovery // run by us, or nil
 	store     state.KV
 	pool      *nodes.Pool
 	signal    *signal.Server
@@ -60,9 +65,6 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if p.Discovery == nil || p.Store == nil {
-		return nil, errors.New("orchestrator: parts: Discovery and Store are required")
-	}
 	key, err := keyfile.LoadOrCreate(c.keyFile())
 	if err != nil {
 		return nil, fmt.Errorf("orchestrator: %w", err)
@@ -82,6 +84,19 @@ func (o *Orchestrator) assemble(p Parts) error {
 	var err error
 	if o.meter, err = newMeter(o); err != nil {
 		return err
+	}
+	if o.discovery == nil {
+		c := discovery.DefaultConfig()
+		c.Registries, c.Network = o.config.Registries, o.config.Network
+		if o.asking, err = discovery.New(c, o.log, o.meter.registry); err != nil {
+			return fmt.Errorf("orchestrator: %w", err)
+		}
+		o.discovery = o.asking
+	}
+	if o.store == nil {
+		if o.store, err = memory.New(memory.Config{}); err != nil {
+			return fmt.Errorf("orchestrator: %w", err)
+		}
 	}
 	o.pool, err = nodes.New(nodes.Config{
 		Key: o.key, Now: time.Now, Rand: rand.Reader, Emit: o.nodeEvent, Log: o.log, Report: o.meter.call,
@@ -162,6 +177,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPool()
 	pool.Go(func() { _ = o.pool.Run(poolCtx) })
+	if o.asking != nil {
+		loops.Go(func() { _ = o.asking.Run(ctx) }) // nil when ctx ends
+	}
 	loops.Go(func() { o.keepNodes(ctx) })
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	loops.Go(func() {

@@ -12,6 +12,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 
 	"github.com/drtc-network/drtc/orchestrator"
+	"github.com/drtc-network/drtc/orchestrator/discovery"
 )
 
 // resume connects again with the same session.
@@ -200,9 +201,9 @@ func TestNode_wrongCertificateIsNotUsed(t *testing.T) {
 	n := newNetwork(t, 1, func(c *orchestrator.Config) { c.AllocateWait = 300 * time.Millisecond })
 	impostor := newFakeNode(t)
 	record := impostor.record()
-	record.Fingerprint[0] ^= 1
+	record.TLSFingerprint[0] ^= 1
 	n.discovery.mu.Lock()
-	n.discovery.nodes = []orchestrator.Node{record}
+	n.discovery.nodes = []discovery.Node{record}
 	n.discovery.mu.Unlock()
 	n.discovery.changed <- struct{}{}
 	_, resp, err := n.dial(token(t, "ann", "r"), joinRequest(""))

@@ -12,6 +12,7 @@ type negotiation struct {
 	inFlight *Offer
 	next     *Offer
 	retried  bool
+	stale    bool // the offer in flight is of a connection that is gone
 	// Sections that the client has been asked for since its last offer.
 	asked                  bool
 	askedAudio, askedVideo uint32
@@ -46,15 +47,26 @@ func (r *Room) sendOffer(m *member, c Offer) {
 	r.toNode(m, send)
 }
 
+// renew forgets what was between us and a connection that is gone. An offer that
+// the node still has is waited for, because the node has one at a time.
+func (n *negotiation) renew() {
+	*n = negotiation{inFlight: n.inFlight, stale: n.inFlight != nil}
+}
+
 // offered takes the node's answer.
 func (r *Room) offered(m *member, c Offered) {
 	n := &m.negotiation
 	if n.inFlight == nil || n.inFlight.ID != c.ID {
-		return // of a connection that is gone
+		return
 	}
-	sent := *n.inFlight
-	n.inFlight = nil
+	sent, stale := *n.inFlight, n.stale
+	n.inFlight, n.stale = nil, false
 	switch {
+	case stale: // nobody waits for the answer, but the node has matched its sections
+		if c.Err == "" {
+			r.matchSections(m, c.Published)
+			r.announceMuted(m, c.Published)
+		}
 	case c.Invalid:
 		r.dismiss(m, JoinFailure, Disconnect)
 		return
@@ -66,14 +78,7 @@ func (r *Room) offered(m *member, c Offered) {
 		r.sendOffer(m, sent)
 		return
 	case c.Err == "":
-		r.matchSections(m, c.Published)
-		r.toClient(m, Answer{ID: c.ID, SDP: c.SDP, MIDs: c.MIDs})
-		if !m.Answered || c.Restarted {
-			m.Answered = true
-			r.sendCandidates(m, c.SDP)
-		}
-		r.announceMuted(m, c.Published)
-		r.refusedTracks(m, c.Refused)
+		r.answer(m, c)
 	}
 	if n.next != nil {
 		next := *n.next
@@ -81,7 +86,21 @@ func (r *Room) offered(m *member, c Offered) {
 		r.sendOffer(m, next)
 		return
 	}
-	r.afterAnswer(m, c)
+	if !stale {
+		r.afterAnswer(m, c)
+	}
+}
+
+// answer hands the node's answer to the client.
+func (r *Room) answer(m *member, c Offered) {
+	r.matchSections(m, c.Published)
+	r.toClient(m, Answer{ID: c.ID, SDP: c.SDP, MIDs: c.MIDs})
+	if !m.Answered || c.Restarted {
+		m.Answered = true
+		r.sendCandidates(m, c.SDP)
+	}
+	r.announceMuted(m, c.Published)
+	r.refusedTracks(m, c.Refused)
 }
 
 // afterAnswer asks for sections that this answer could not give.

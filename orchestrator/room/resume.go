@@ -42,7 +42,7 @@ func (r *Room) inspected(m *member, c Inspected) {
 	m.conn, m.resuming = m.resuming, 0
 	m.graceUntil = time.Time{}
 	m.figures = c.Figures
-	m.negotiation = negotiation{}
+	m.negotiation.renew()
 	r.toClient(m, WelcomeBack{Node: m.Node, LastSequence: c.LastSequence})
 	r.refreshToken(m)
 	r.catchUp(m)

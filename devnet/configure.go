@@ -27,9 +27,8 @@ type (
 	medianodeFile struct {
 		Network       string      `toml:"network"`
 		KeyFile       string      `toml:"key_file"`
-		Dir           string      `toml:"dir"`
 		Listen        string      `toml:"listen"`
-		MediaListen   string      `toml:"media_listen"`
+		MediaListen   []string    `toml:"media_listen"`
 		AdvertiseIPs  []string    `toml:"advertise_ips"`
 		MetricsListen string      `toml:"metrics_listen"`
 		Registries    []string    `toml:"registries"`

@@ -129,8 +129,8 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 		where := places[i%len(places)]
 		child, err := prepare(files, "medianode", fmt.Sprintf("medianode-%d", i+1), func(h home) any {
 			return medianodeFile{
-				Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
-				Listen: "127.0.0.1:0", MediaListen: bind, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
+				Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
+				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
 				Registries: registries,
 				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
 				Admission: admission{Mode: "anyone"},
@@ -162,6 +162,14 @@ func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *l
 	}, &server, func() string { return server.URL })
 	if err != nil {
 		return Server{}, err
+	}
+	listens := child.Ready
+	child.Ready = func(ctx context.Context) (string, error) {
+		detail, err := listens(ctx)
+		if err == nil {
+			err = awaitNodes(ctx, server.URL, n.cfg.Nodes)
+		}
+		return fmt.Sprintf("%s, commands %s", detail, count(n.cfg.Nodes, "media node", "media nodes")), err
 	}
 	child.Args = append(child.Args, "--dev-tokens")
 	child.Env = []string{"DRTC_API_KEY=" + key.Key, "DRTC_API_SECRET=" + key.Secret}

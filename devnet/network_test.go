@@ -77,7 +77,7 @@ func TestRun_readyFileAndFinalBlock(t *testing.T) {
 	out.await(t, "Ctrl-C\n\n")
 
 	r := readReady(t, cfg.ReadyFile)
-	if r.URL != "http://127.0.0.1:0" || r.Orchestrator.PID == 0 || r.PID != os.Getpid() {
+	if r.URL == "" || r.URL != r.Orchestrator.URL || r.Orchestrator.PID == 0 || r.PID != os.Getpid() {
 		t.Errorf("url %q, orchestrator pid %d, own pid %d; want what the orchestrator said", r.URL, r.Orchestrator.PID, r.PID)
 	}
 	if len(r.Registries) != 2 || len(r.Nodes) != 3 {
@@ -105,8 +105,9 @@ func TestRun_readyFileAndFinalBlock(t *testing.T) {
 		"Frankfurt (EU)",
 		"orchestrator | orchestrator listens at 127.0.0.1:0, registries 2, dev tokens true, secret true",
 		"medianode-3  | medianode-3 listens at 127.0.0.1:0, registries 2, dev tokens false, secret false",
-		"http://127.0.0.1:0   open it in two tabs",
-		"ws://127.0.0.1:0",
+		"commands 3 media nodes",
+		r.URL + "   open it in two tabs",
+		"ws" + strings.TrimPrefix(r.URL, "http") + " ",
 		r.APISecret,
 	} {
 		if !strings.Contains(out.all(), want) {
@@ -183,6 +184,18 @@ func TestRun_childThatIsNeverReady(t *testing.T) {
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "registry-1 silent")
 	err := runToEnd(t, cfg)
 	for _, want := range []string{"registry-1 was not ready within 0.3 s", "listens at 127.0.0.1:0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want it to say %q", err, want)
+		}
+	}
+}
+
+func TestRun_orchestratorWithoutNodesIsNotReady(t *testing.T) {
+	cfg, _ := testConfig(t)
+	cfg.Patience = time.Second
+	t.Setenv("DEVNET_TEST_BEHAVIOUR", "orchestrator alone")
+	err := runToEnd(t, cfg)
+	for _, want := range []string{"orchestrator was not ready within 1.0 s", "commands 0 of 3 media nodes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}

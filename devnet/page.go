@@ -39,13 +39,17 @@ func Page(page http.Handler, sign func(Guest) (string, error)) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+		scheme := "ws://"
+		if r.TLS != nil {
+			scheme = "wss://"
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		// The reader is gone when this fails: nobody to tell.
 		_ = json.NewEncoder(w).Encode(struct {
 			Token string `json:"token"`
 			URL   string `json:"url"`
-		}{token, "ws://" + r.Host})
+		}{token, scheme + r.Host})
 	})
 	return http.NewCrossOriginProtection().Handler(mux)
 }

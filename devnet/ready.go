@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -82,8 +84,10 @@ func writeFile(path string, text []byte) error {
 	return nil
 }
 
-// pollEvery is how often a ready file is looked for.
-const pollEvery = 10 * time.Millisecond
+const (
+	pollEvery = 10 * time.Millisecond // for a ready file, and for nodes
+	maxHealth = 64 << 10              // bytes of a health page
+)
 
 // awaitFile waits until a child has written its ready file and reads it into v.
 func awaitFile(ctx context.Context, path string, v any) error {
@@ -106,6 +110,41 @@ func awaitFile(ctx context.Context, path string, v any) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// awaitNodes waits until an Orchestrator says on /healthz that it commands so
+// many Media Nodes: from then on the first client finds one at once.
+func awaitNodes(ctx context.Context, url string, nodes int) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		up, err := nodesUp(ctx, url)
+		if err == nil && up >= nodes {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("devnet: the orchestrator commands %d of %d media nodes: %w", up, nodes, errors.Join(ctx.Err(), err))
+		case <-tick.C:
+		}
+	}
+}
+
+func nodesUp(ctx context.Context, url string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	var health struct {
+		NodesUp int `json:"nodes_up"`
+	}
+	err = json.NewDecoder(io.LimitReader(response.Body, maxHealth)).Decode(&health)
+	return health.NodesUp, err
 }
 
 // removeReady takes the ready file of a network that has stopped away.

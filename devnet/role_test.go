@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"strings"
@@ -86,6 +88,17 @@ func pretend(role string, args []string) int {
 	}
 	id := drtc.NodeID{19: name[len(name)-1]}
 	var said any = Server{ID: id, URL: "http://" + file.Listen, PID: os.Getpid()}
+	if role == "orchestrator" {
+		health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			up := 3
+			if behaviour == "alone" {
+				up = 0
+			}
+			fmt.Fprintf(w, `{"nodes_up": %d}`, up)
+		}))
+		defer health.Close()
+		said = Server{ID: id, URL: health.URL, PID: os.Getpid()}
+	}
 	if role == "medianode" {
 		said = Node{ID: id, PID: os.Getpid(), UDP: "127.0.0.1:1", Metrics: "http://127.0.0.1:2/metrics"}
 	}

@@ -94,7 +94,7 @@ func (s *supervisor) awaitReady(ctx context.Context, p *process) error {
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("devnet: %s was not ready within %s; %s", p.child.Name, seconds(s.patience), p.lastWords())
+		return fmt.Errorf("devnet: %s was not ready within %s: %w; %s", p.child.Name, seconds(s.patience), err, p.lastWords())
 	case err != nil:
 		return fmt.Errorf("devnet: waiting for %s: %w", p.child.Name, err)
 	}

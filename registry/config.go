@@ -22,9 +22,11 @@ type Config struct {
 	// Network is the name that every record must carry.
 	Network string `toml:"network"`
 
-	// MaxRecords and MaxConnections bound memory.
-	MaxRecords     int `toml:"max_records"`
-	MaxConnections int `toml:"max_connections"`
+	// MaxRecords and MaxConnections bound memory; of the latter one client
+	// address may have MaxConnectionsPerAddress.
+	MaxRecords               int `toml:"max_records"`
+	MaxConnections           int `toml:"max_connections"`
+	MaxConnectionsPerAddress int `toml:"max_connections_per_address"`
 	// UpdateEvery and UpdateBurst bound how often one node may change its record.
 	UpdateEvery time.Duration `toml:"update_every"`
 	UpdateBurst int           `toml:"update_burst"`
@@ -48,18 +50,19 @@ type Config struct {
 func DefaultConfig() Config {
 	rules, keepalive, limits := record.DefaultRules(""), liveness.DefaultConfig(), api.DefaultConfig()
 	return Config{
-		Listen:            "127.0.0.1:7900",
-		MaxRecords:        rules.MaxRecords,
-		MaxConnections:    8192,
-		UpdateEvery:       rules.RateEvery,
-		UpdateBurst:       rules.RateBurst,
-		RequestsPerSecond: limits.RequestsPerSecond,
-		RequestBurst:      limits.Burst,
-		KeepAliveEvery:    keepalive.Interval,
-		KeepAliveMisses:   keepalive.Misses,
-		KeepAliveReopen:   keepalive.Reopen,
-		ExpireEvery:       time.Second,
-		ShutdownTimeout:   5 * time.Second,
+		Listen:                   "127.0.0.1:7900",
+		MaxRecords:               rules.MaxRecords,
+		MaxConnections:           8192,
+		MaxConnectionsPerAddress: 512,
+		UpdateEvery:              rules.RateEvery,
+		UpdateBurst:              rules.RateBurst,
+		RequestsPerSecond:        limits.RequestsPerSecond,
+		RequestBurst:             limits.Burst,
+		KeepAliveEvery:           keepalive.Interval,
+		KeepAliveMisses:          keepalive.Misses,
+		KeepAliveReopen:          keepalive.Reopen,
+		ExpireEvery:              time.Second,
+		ShutdownTimeout:          5 * time.Second,
 	}
 }
 
@@ -74,6 +77,8 @@ func (c Config) Validate() error {
 		return errors.New("registry: network is empty: give the network's name, such as devnet")
 	case c.MaxConnections < 1:
 		return fmt.Errorf("registry: max_connections must be at least 1, is %d", c.MaxConnections)
+	case c.MaxConnectionsPerAddress < 1:
+		return fmt.Errorf("registry: max_connections_per_address must be at least 1, is %d", c.MaxConnectionsPerAddress)
 	case c.ExpireEvery <= 0:
 		return fmt.Errorf("registry: expire_every must be above 0, is %s", c.ExpireEvery)
 	case c.ShutdownTimeout <= 0:

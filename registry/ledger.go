@@ -18,7 +18,6 @@ import (
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/record"
-	"github.com/drtc-network/drtc/registry/store"
 	"github.com/drtc-network/drtc/registry/wire"
 )
 
@@ -30,7 +29,7 @@ import (
 type ledger struct {
 	config Config
 	id     drtc.NodeID
-	store  *store.Store
+	store  disk
 	log    *slog.Logger
 	meter  *meter
 
@@ -50,6 +49,12 @@ type ledger struct {
 	wake chan struct{} // holds one: the open batch has something
 }
 
+// disk is what a ledger asks of registry/store.
+type disk interface {
+	All() ([]envelope.Envelope, error)
+	Write(put []envelope.Envelope, remove []record.Key) error
+}
+
 type batch struct {
 	put    []envelope.Envelope
 	remove []record.Key
@@ -61,7 +66,7 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 func (b *batch) empty() bool { return len(b.put) == 0 && len(b.remove) == 0 }
 
-func newLedger(c Config, id drtc.NodeID, s *store.Store, log *slog.Logger, metrics prometheus.Registerer) (*ledger, error) {
+func newLedger(c Config, id drtc.NodeID, s disk, log *slog.Logger, metrics prometheus.Registerer) (*ledger, error) {
 	set, err := record.New(c.rules())
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (r *Registry) assemble() error {
 	if err != nil {
 		return fmt.Errorf("registry: listen: %w", err)
 	}
-	r.listener = netutil.LimitListener(listener, r.config.MaxConnections)
+	r.listener = newAddressListener(netutil.LimitListener(listener, r.config.MaxConnections), r.config.MaxConnectionsPerAddress)
 	r.server = newServer(handler, r.log)
 	return nil
 }

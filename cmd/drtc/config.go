@@ -23,11 +23,14 @@ func readConfig(path string, into any) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		names := make([]string, len(unknown))
-		for i, key := range unknown {
-			names[i] = key.String()
+	var names []string
+	for _, key := range meta.Undecoded() {
+		// An unknown table is enough; its keys come after it.
+		if n := len(names); n == 0 || !strings.HasPrefix(key.String(), names[n-1]+".") {
+			names = append(names, key.String())
 		}
+	}
+	if len(names) > 0 {
 		return fmt.Errorf("%s: unknown key %s", path, strings.Join(names, ", "))
 	}
 	return nil

@@ -70,6 +70,7 @@ func Repository() Rules {
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
 
 			{"medianode/negotiate", Core, "SDP offer and answer as a function"},
+			{"medianode/datapacket", Core, "the sender of a data packet, on the wire"},
 			{"medianode/engine/...", Core, "per-peer and per-track state machines, driven by packets and now"},
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
@@ -91,7 +92,8 @@ func Repository() Rules {
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/discovery", Shell, "snapshot of the Registry"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
-			{"orchestrator/state/...", Shell, "stores behind that interface and their conformance suite"},
+			{"orchestrator/state/memory", Shell, "that interface in memory"},
+			{"orchestrator/state/statetest", TestOnly, "the conformance suite that every store passes"},
 			{"orchestrator", Composition, "the Orchestrator role"},
 
 			{"gen/...", Generated, "wire types made from proto/"},
@@ -111,6 +113,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
+			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
 			"github.com/golang/geo",
 		},
 		Owners: []Owner{
@@ -130,7 +133,7 @@ func Repository() Rules {
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
 			{"github.com/google/go-cmp", nil, "for tests"},
-			{"pgregory.net/rapid", nil, "for tests"},
+			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},
 			{"github.com/cockroachdb/datadriven", nil, "for tests"},
 			{"github.com/rogpeppe/go-internal", nil, "for tests"},
 		},

@@ -14,10 +14,11 @@ import (
 	"strings"
 )
 
-// Limits of a Go file and of a package comment, in lines.
+// Limits of a Go file and of a package comment in lines, and of an interface.
 const (
 	maxFileLines       = 600
 	minPackageDocLines = 3
+	maxMethods         = 5 // of an interface; embedded ones count as one
 )
 
 // notOurs are folders that hold nothing written here.
@@ -95,6 +96,7 @@ func (r Rules) CheckFile(f File) []string {
 	c.names()
 	c.blankImports()
 	c.initFunctions()
+	c.interfaces()
 	if c.test {
 		if !within(f.Path, "web/e2e") {
 			c.sleeps()
@@ -173,6 +175,15 @@ func (c *fileCheck) initFunctions() {
 			c.report(f.Pos(), "init function: work happens where somebody calls it")
 		}
 	}
+}
+
+func (c *fileCheck) interfaces() {
+	ast.Inspect(c.file.Syntax, func(n ast.Node) bool {
+		if i, ok := n.(*ast.InterfaceType); ok && len(i.Methods.List) > maxMethods {
+			c.report(i.Pos(), "an interface of %d methods: the consumer asks for what it needs, at most %d", len(i.Methods.List), maxMethods)
+		}
+		return true
+	})
 }
 
 // sleeps reports time.Sleep outside a function literal given to synctest.Test,

@@ -25,6 +25,8 @@ func TestCheckFile(t *testing.T) {
 		{"blank import", "shell/a.go", `import _ "net/http/pprof"`, "blank import"},
 		{"embed", "shell/a.go", `import _ "embed"`, ""},
 		{"hash for crypto.Hash", "shell/a.go", `import _ "crypto/sha256"`, ""},
+		{"large interface", "shell/a.go", `type I interface { A(); B(); C(); D(); E(); F() }`, "an interface of 6 methods"},
+		{"interface of five", "shell/a.go", `type I interface { A(); B(); C(); D(); E() }`, ""},
 		{"sleep in a test", "shell/a_test.go", `import "time"; func f() { time.Sleep(1) }`, "time.Sleep in a test"},
 		{"sleep in a bubble", "shell/a_test.go", `import ("time"; "testing/synctest"); func f(t int) { synctest.Test(t, func(int) { time.Sleep(1) }) }`, ""},
 		{"sleep beside a bubble", "shell/a_test.go", `import ("time"; "testing/synctest"); func f(t int) { synctest.Test(t, nil); time.Sleep(1) }`, "time.Sleep in a test"},

@@ -96,6 +96,8 @@ func DirectModules(goMod []byte) []string {
 	return modules
 }
 
+var replaced = regexp.MustCompile(`(?m)^replace[ (]`)
+
 var dependencyRow = regexp.MustCompile("(?m)^\\| *`([^`]+)` *\\|([^|]*)\\|")
 
 // CheckDependencies compares the modules of go.mod with the rows of
@@ -106,6 +108,9 @@ func CheckDependencies(goMod, doc []byte) []string {
 		reasons[string(row[1])] = strings.TrimSpace(string(row[2]))
 	}
 	var found []string
+	if replaced.Match(goMod) {
+		found = append(found, "go.mod replaces a module: whoever imports this module does not get the replacement")
+	}
 	direct := map[string]bool{}
 	for _, m := range DirectModules(goMod) {
 		direct[m] = true

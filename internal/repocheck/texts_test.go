@@ -78,6 +78,13 @@ func TestCheckDependencies(t *testing.T) {
 	}
 }
 
+func TestCheckDependencies_noReplace(t *testing.T) {
+	mod := "module example.org/m\n\nreplace example.com/a => ../a\n"
+	if found := CheckDependencies([]byte(mod), nil); len(found) != 1 || !strings.Contains(found[0], "replaces a module") {
+		t.Errorf("got %q, want one sentence about the replacement", found)
+	}
+}
+
 func TestReadReasons_pathWithoutReasonIsAnError(t *testing.T) {
 	if _, err := ReadReasons([]byte("# list\na.go\n")); err == nil {
 		t.Error("got no error for a path without a reason")

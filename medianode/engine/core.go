@@ -20,6 +20,7 @@ var (
 	ErrTrackExists  = errors.New("engine: track id is taken by another peer")
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
+	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 
@@ -94,7 +95,7 @@ type Core struct {
 	nextTick time.Time
 	plain    []byte // scratch of one opened packet
 	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
+	elements [3]rtpheader.Extension
 	values   [8]byte
 	lost     []uint16
 	counters Counters
@@ -111,6 +112,8 @@ type Counters struct {
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
+	// Bytes of sealed media, RTP and RTCP.
+	SentBytes uint64
 }
 
 // New makes an empty Core. It panics if cfg.Random is nil.

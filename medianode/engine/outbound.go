@@ -12,7 +12,10 @@ import (
 // and RFC 7714, 16 bytes, and the SRTCP index.
 const sealRoom = 20
 
-// header writes the header of an outgoing packet into scratch memory.
+// header writes the header of an outgoing packet into scratch memory. The
+// dependency descriptor is left out of every packet: its template structure on
+// key frames is longer than an element of the one-byte form can be, and a
+// browser that gets descriptors without the structure drops the frames.
 func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
 	ids := &s.section.Extensions
 	n := 0
@@ -30,10 +33,6 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 	}
 	if ids.AudioLevel != 0 && len(k.level) > 0 {
 		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
-		n++
-	}
-	if ids.DependencyDescriptor != 0 && len(k.descriptor) > 0 {
-		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: k.descriptor}
 		n++
 	}
 	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
@@ -61,6 +60,7 @@ func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bo
 		c.counters.SealFailures++
 		return false
 	}
+	c.counters.SentBytes += uint64(len(sealed))
 	batch.add(s.peer.addr, sealed, ssrc)
 	return true
 }

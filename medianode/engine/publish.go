@@ -21,7 +21,6 @@ type ExtensionIDs struct {
 	AudioLevel            uint8 // RFC 6464
 	TransportCC           uint8
 	AbsSendTime           uint8
-	DependencyDescriptor  uint8
 }
 
 // PayloadType is what one RTP payload type stands for.
@@ -100,7 +99,7 @@ func (e *ExtensionIDs) merge(o ExtensionIDs) {
 		from uint8
 	}{
 		{&e.Mid, o.Mid}, {&e.RID, o.RID}, {&e.RepairedRID, o.RepairedRID}, {&e.AudioLevel, o.AudioLevel},
-		{&e.TransportCC, o.TransportCC}, {&e.AbsSendTime, o.AbsSendTime}, {&e.DependencyDescriptor, o.DependencyDescriptor},
+		{&e.TransportCC, o.TransportCC}, {&e.AbsSendTime, o.AbsSendTime},
 	} {
 		if *f.to == 0 {
 			*f.to = f.from
@@ -346,8 +345,7 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 	l.reception.Receive(now, h.SequenceNumber, h.Timestamp, len(plain)-h.PaddingSize)
 	c.deliver(now, l, packet{
 		seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload, pt: pt,
-		level:      h.Extension(plain, src.section.Extensions.AudioLevel),
-		descriptor: h.Extension(plain, src.section.Extensions.DependencyDescriptor),
+		level: h.Extension(plain, src.section.Extensions.AudioLevel),
 	}, batch)
 }
 
@@ -370,22 +368,20 @@ func (c *Core) receiveRepair(now time.Time, p *peer, src *source, h *rtpheader.H
 	}
 	c.deliver(now, l, packet{
 		seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:], pt: pt, repaired: true,
-		level:      h.Extension(plain, src.section.Extensions.AudioLevel),
-		descriptor: h.Extension(plain, src.section.Extensions.DependencyDescriptor),
+		level: h.Extension(plain, src.section.Extensions.AudioLevel),
 	}, batch)
 }
 
 // packet is one media packet on its way through the engine.
 type packet struct {
-	seq        uint64
-	timestamp  uint32
-	marker     bool
-	repaired   bool
-	payload    []byte
-	pt         *PayloadType
-	vp8        codec.VP8Descriptor
-	level      []byte // RFC 6464 element, nil if absent
-	descriptor []byte // dependency descriptor, nil if absent
+	seq       uint64
+	timestamp uint32
+	marker    bool
+	repaired  bool
+	payload   []byte
+	pt        *PayloadType
+	vp8       codec.VP8Descriptor
+	level     []byte // RFC 6464 element, nil if absent
 }
 
 // deliver forwards a packet of a layer, once.

@@ -260,5 +260,6 @@ func (c *Core) sendRawRTCP(p *peer, raw []byte, batch *Batch) {
 		c.counters.SealFailures++
 		return
 	}
+	c.counters.SentBytes += uint64(len(sealed))
 	batch.add(p.addr, sealed, 0)
 }

@@ -314,8 +314,8 @@ func (c *camera) packet(l int, key, marker, arrives bool) {
 // watch subscribes to a track with a picture of the size given.
 func (c *client) watch(track drtc.TrackID, width, height uint32) uint32 {
 	n := c.n
-	ssrc, _, err := n.core.Subscribe(n.now, c.id, track, engine.Settings{Width: width, Height: height})
-	n.must(err)
+	const ssrc, rtx = 5000, 5001
+	n.must(n.core.Subscribe(n.now, c.id, engine.SubscribeConfig{Track: track, SSRC: ssrc, RTX: rtx, Settings: engine.Settings{Width: width, Height: height}}))
 	n.must(n.core.SetSend(n.now, c.id, []engine.SendSection{{Track: track, Mid: "0", Codec: vp8, Extensions: engine.ExtensionIDs{TransportCC: 5}, Active: true}}))
 	return ssrc
 }

@@ -57,40 +57,47 @@ type subscription struct {
 // sentPackets is how many packets a subscriber may ask for again.
 const sentPackets = 1024
 
-// Subscribe forwards a track to a peer of the same room as soon as SetSend has
-// told how. It returns the SSRCs that the client will see. Subscribing again
-// returns the same.
-func (c *Core) Subscribe(now time.Time, id PeerID, track drtc.TrackID, settings Settings) (ssrc, rtx uint32, err error) {
-	p, t := c.peers[id], c.tracks[track]
-	switch {
-	case p == nil:
-		return 0, 0, fmt.Errorf("%w: %d", ErrPeer, id)
-	case t == nil:
-		return 0, 0, fmt.Errorf("%w: %s", ErrTrack, track)
-	case t.peer.cfg.Room != p.cfg.Room:
-		return 0, 0, ErrOtherRoom
-	}
-	s := p.subscription(track)
-	if s == nil {
-		s = &subscription{peer: p, track: t, waiting: true, announce: true}
-		s.ssrc = c.freshSSRC(p)
-		p.bySSRC[s.ssrc] = s
-		s.rtxSSRC = c.freshSSRC(p)
-		p.bySSRC[s.rtxSSRC] = s
-		p.subscriptions = append(p.subscriptions, s)
-		t.subscriptions = append(t.subscriptions, s)
-	}
-	s.settings = settings
-	s.choose(now)
-	return s.ssrc, s.rtxSSRC, nil
+// SubscribeConfig forwards a track to a peer.
+type SubscribeConfig struct {
+	Track drtc.TrackID
+	// SSRC and RTX are what the client will see: two numbers that are not in
+	// use on the transport, not zero.
+	SSRC, RTX uint32
+	Settings  Settings
 }
 
-func (c *Core) freshSSRC(p *peer) uint32 {
-	for {
-		if v := c.cfg.Random(); v != 0 && p.bySSRC[v] == nil && p.sources[v] == nil && v != p.reporter {
-			return v
-		}
+// Subscribe forwards a track to a peer of the same room as soon as SetSend has
+// told how. Subscribing again changes the settings alone.
+func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
+	p, t := c.peers[id], c.tracks[cfg.Track]
+	switch {
+	case p == nil:
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	case t == nil:
+		return fmt.Errorf("%w: %s", ErrTrack, cfg.Track)
+	case t.peer.cfg.Room != p.cfg.Room:
+		return ErrOtherRoom
 	}
+	if s := p.subscription(cfg.Track); s != nil {
+		s.settings = cfg.Settings
+		s.choose(now)
+		return nil
+	}
+	if !p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX {
+		return fmt.Errorf("%w: %d and %d", ErrSSRC, cfg.SSRC, cfg.RTX)
+	}
+	s := &subscription{
+		peer: p, track: t, settings: cfg.Settings, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true, announce: true,
+	}
+	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
+	p.subscriptions = append(p.subscriptions, s)
+	t.subscriptions = append(t.subscriptions, s)
+	s.choose(now)
+	return nil
+}
+
+func (p *peer) unused(ssrc uint32) bool {
+	return ssrc != 0 && p.bySSRC[ssrc] == nil && p.sources[ssrc] == nil && ssrc != p.reporter
 }
 
 // SetSend tells how each subscription of a peer is carried after a negotiation.

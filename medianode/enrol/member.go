@@ -32,7 +32,7 @@ type member struct {
 	http      *http.Client
 	client    registryv1connect.RegistryServiceClient
 
-	unknown   chan struct{} // holds one: the Registry does not know the node
+	unknown chan struct{} // holds one: the Registry does not know the node
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -42,7 +42,7 @@ func newMember(e *Enrolment, url string, transport http.RoundTripper) *member {
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return &member{
 		enrolment: e, url: url, log: e.log.With(slog.String("registry", url)), http: client,
-		client: registryv1connect.NewRegistryServiceClient(client, url, connect.WithReadMaxBytes(maxMessage)),
+		client:  registryv1connect.NewRegistryServiceClient(client, url, connect.WithReadMaxBytes(maxMessage)),
 		unknown: make(chan struct{}, 1), status: Status{Registry: url},
 	}
 }

@@ -123,10 +123,10 @@ func (n *node) subscribe(t *testing.T, id engine.PeerID, cfg clientConfig) <-cha
 		})
 	}
 	cfg.opened = func() []string {
-		var ssrc uint32
+		const ssrc, rtx = 5000, 5001
 		var err error
 		n.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-			if ssrc, _, err = c.Subscribe(now, id, "TR_a", engine.Settings{}); err == nil {
+			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", SSRC: ssrc, RTX: rtx}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_a", Mid: "0", Codec: opus, Active: true}})
 			}
 		})

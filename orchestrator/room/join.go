@@ -76,7 +76,7 @@ func (r *Room) assign(c Assign) {
 
 func (r *Room) unassigned(c Unassigned) {
 	r.allocating = false
-	r.exclude, r.attempts = nil, 0
+	r.exclude = nil
 	for _, m := range r.members() {
 		if m.phase == waiting {
 			r.refuse(m, c.Reason)
@@ -93,23 +93,22 @@ func (r *Room) refuse(m *member, reason string) {
 // opened goes on when a node has made m's session, or looks for another node.
 func (r *Room) opened(m *member, c SessionOpened) {
 	if c.Err == "" {
-		r.exclude, r.attempts = nil, 0
+		r.exclude = nil
 		r.enter(m)
 		return
 	}
 	shared := slices.ContainsFunc(r.state.Members, func(o *member) bool {
 		return o != m && o.Node == m.Node && o.phase == present
 	})
-	r.attempts++
-	if shared || r.attempts >= maxAttempts {
-		r.attempts = 0
-		r.refuse(m, "the media node takes no more: "+c.Err)
-		return
-	}
-	if r.state.Node == m.Node {
+	if !shared && r.state.Node == m.Node {
 		r.exclude = append(r.exclude, m.Node)
 		r.state.Node = drtc.NodeID{}
 	}
+	if shared || len(r.exclude) >= maxAttempts {
+		r.refuse(m, "the media node takes no more: "+c.Err)
+		return
+	}
+	r.toNode(m, CloseSession{}) // it may exist if only the answer was lost
 	r.place(m)
 }
 
@@ -210,21 +209,24 @@ func (r *Room) nodeLost(c NodeLost) {
 		r.state.Node = drtc.NodeID{}
 	}
 	lost := slices.DeleteFunc(r.members(), func(m *member) bool { return m.Node != c.Node || m.phase == waiting })
-	// All are told to go before any of them hears that another went.
+	// All are told to go, and hear no more, before any of them is removed.
 	for _, m := range lost {
 		r.toClient(m, Goodbye{Reason: Migration, Action: Reconnect})
+		if m.phase == present && m.conn != 0 {
+			r.out = append(r.out, CloseClient{Conn: m.conn})
+			m.conn = 0
+		}
 	}
 	for _, m := range lost {
-		if m.phase == opening {
-			r.exclude = append(r.exclude, c.Node)
-			r.place(m)
+		if m.phase == present {
+			r.remove(m, Migration)
 			continue
 		}
-		if m.conn != 0 {
-			r.out = append(r.out, CloseClient{Conn: m.conn})
+		if !slices.Contains(r.exclude, c.Node) {
+			r.exclude = append(r.exclude, c.Node)
 		}
-		m.conn = 0
-		r.remove(m, Migration)
+		r.toNode(m, CloseSession{})
+		r.place(m)
 	}
 }
 

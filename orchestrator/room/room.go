@@ -65,7 +65,6 @@ type Room struct {
 	out        []Effect
 	changed    bool
 	allocating bool
-	attempts   int
 	exclude    []drtc.NodeID
 	reportAt   time.Time
 	emptyAt    time.Time
@@ -115,7 +114,7 @@ func (r *Room) drain() []Effect {
 		r.emptyAt = time.Time{}
 	} else if r.emptyAt.IsZero() {
 		r.emptyAt = r.now.Add(r.config.EmptyTimeout)
-		r.state.Node, r.exclude, r.attempts, r.allocating = drtc.NodeID{}, nil, 0, false
+		r.state.Node, r.exclude, r.allocating = drtc.NodeID{}, nil, false
 	}
 	out := r.out
 	r.out = nil

@@ -46,7 +46,10 @@ func (r *Room) setTrack(m *member, c SetTrack) {
 }
 
 func (r *Room) setPermission(m *member, c SetPermission) {
-	m.Closed, m.Grants = !c.All, slices.Clone(c.Grants)
+	m.Closed = !c.All
+	m.Grants = slices.DeleteFunc(slices.Clone(c.Grants), func(g Grant) bool {
+		return g.Participant != "" && r.byID(g.Participant) == nil // of somebody who has left
+	})
 	r.changed = true
 	for _, v := range r.state.Members {
 		for _, t := range m.Tracks {

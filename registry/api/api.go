@@ -132,9 +132,9 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
 		&service{config: c, backend: b, meter: m}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(rpcPath, rpc)
-	newRest(b, m).register(mux)
+	newRest(b).register(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))
-	return m.observe(newGate(c, m).admit(withDeadlines(c, mux))), nil
+	return m.observe(newGate(c).admit(withDeadlines(c, mux))), nil
 }
 
 type controllerKey struct{}

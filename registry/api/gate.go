@@ -4,17 +4,19 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 	"golang.org/x/time/rate"
+
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 )
 
 // gate gives each client address its share of requests.
 type gate struct {
 	config Config
-	meter  *meter
 
 	mu       sync.Mutex // guards all below
 	clients  map[netip.Prefix]*client
@@ -27,13 +29,16 @@ type client struct {
 	seen time.Time
 }
 
+// servicePath is where RPC starts; its clients read errors of another form.
+const servicePath = "/" + registryv1connect.RegistryServiceName + "/"
+
 const (
 	maxClients = 50_000 // 10 MB
 	sweepEvery = 10 * time.Second
 )
 
-func newGate(c Config, m *meter) *gate {
-	g := &gate{config: c, meter: m, clients: map[netip.Prefix]*client{}}
+func newGate(c Config) *gate {
+	g := &gate{config: c, clients: map[netip.Prefix]*client{}}
 	g.overflow = g.limiter()
 	return g
 }
@@ -50,7 +55,7 @@ func (g *gate) admit(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("Retry-After", "1")
-		if rpc.IsSupported(r) {
+		if strings.HasPrefix(r.URL.Path, servicePath) {
 			_ = rpc.Write(w, r, connect.NewError(connect.CodeResourceExhausted, errors.New("too many requests from your address; slow down"))) // the client has gone
 			return
 		}

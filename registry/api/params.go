@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -44,11 +45,11 @@ func (p *params) refuse(name, format string, args ...any) {
 
 func (p *params) done() *problem {
 	if p.bad == nil && len(p.values) > 0 {
-		names := make([]string, 0, len(p.values))
-		for name := range p.values {
-			names = append(names, name)
+		name := slices.Min(slices.Collect(maps.Keys(p.values)))
+		p.bad = &problem{status: http.StatusBadRequest, Code: "unknown_parameter", Parameter: fmt.Sprintf("%.64s", name), Message: fmt.Sprintf("%.64q is no parameter of this query", name)}
+		if name == "" {
+			p.bad.Parameter = "query"
 		}
-		p.bad = &problem{status: http.StatusBadRequest, Code: "unknown_parameter", Parameter: fmt.Sprintf("%.64s", slices.Min(names)), Message: fmt.Sprintf("%.64q is no parameter of this query", slices.Min(names))}
 	}
 	return p.bad
 }

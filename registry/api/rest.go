@@ -24,14 +24,13 @@ const (
 // rest serves the paper's three queries and what goes with them.
 type rest struct {
 	backend Backend
-	meter   *meter
 	boot    string // tells the ETags of this process from those of others
 }
 
-func newRest(b Backend, m *meter) *rest {
+func newRest(b Backend) *rest {
 	var boot [4]byte
 	rand.Read(boot[:])
-	return &rest{backend: b, meter: m, boot: hex.EncodeToString(boot[:])}
+	return &rest{backend: b, boot: hex.EncodeToString(boot[:])}
 }
 
 func (s *rest) register(mux *http.ServeMux) {

@@ -12,7 +12,7 @@ func (b bucket) ready(now time.Time, r Rules) bool { return b.wait(now, r) <= 0 
 
 // wait is how long until ready.
 func (b bucket) wait(now time.Time, r Rules) time.Duration {
-	if r.RateEvery == 0 {
+	if r.RateEvery == 0 || !b.full.After(now) { // the zero time is too far for Sub
 		return 0
 	}
 	return b.full.Sub(now) - time.Duration(r.RateBurst-1)*r.RateEvery

@@ -212,6 +212,18 @@ func TestApply_forgeriesDoNotUseUpTheRate(t *testing.T) {
 	}
 }
 
+// A Registry that restarts knows its nodes but not when they last wrote.
+func TestApply_restoredRecordTakesUpdatesAtOnce(t *testing.T) {
+	s := newSet(t, nil)
+	k := key(1)
+	if _, err := s.Restore(epoch, sign(k, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if outcome, err := s.Apply(epoch, sign(k, func(e *envelope.Envelope) { e.Seq = 2 })); outcome != record.Stored || err != nil {
+		t.Errorf("update of a restored record: got %s, %v, want stored", outcome, err)
+	}
+}
+
 func TestApply_fullSetTakesUpdatesButNoNewNodes(t *testing.T) {
 	s := newSet(t, func(r *record.Rules) { r.MaxRecords = 1 })
 	if _, err := s.Apply(epoch, sign(key(1), nil)); err != nil {

@@ -336,11 +336,10 @@ func TestStream_gapsAreTheSources(t *testing.T) {
 		seq := 1<<16 + uint64(rapid.Uint16().Draw(t, "first"))
 		first := Source{Sequence: seq}
 		s.Switch(start, first, clock.Mapping{}, clock.Mapping{})
-		last, ok := s.Next(start, first)
+		last, _ := s.Next(start, first)
 		for _, step := range rapid.SliceOf(rapid.Uint64Range(1, 3000)).Draw(t, "steps") {
 			seq += step
-			var got Sent
-			got, ok = s.Next(start, Source{Sequence: seq})
+			got, ok := s.Next(start, Source{Sequence: seq})
 			if !ok || got.Extended-last.Extended != step {
 				t.Fatalf("got a gap of %d %v, want %d", got.Extended-last.Extended, ok, step)
 			}

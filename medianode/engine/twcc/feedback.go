@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	headerSize = 20
 	// maxArrivals in one packet keeps it below 1200 bytes: an arrival after a
 	// gap takes at most two chunks and two bytes of delta.
 	maxArrivals = 128

@@ -1,0 +1,124 @@
+package medianode
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/control"
+)
+
+// Config of a Media Node, as its TOML file has it.
+type Config struct {
+	// Network names the network that the node joins, such as "devnet".
+	Network string `toml:"network"`
+	// KeyFile holds the node's private key; it is made if it is missing.
+	KeyFile string `toml:"key_file"`
+	// Listen is the TCP address of the control service, host:port.
+	Listen string `toml:"listen"`
+	// URL is how Orchestrators reach the control service, https://host:port;
+	// empty means https:// and the address that Listen got.
+	URL string `toml:"url"`
+	// MediaListen are the UDP addresses for media, at most one of IPv4 and one
+	// of IPv6. One port is all that a node needs.
+	MediaListen []netip.AddrPort `toml:"media_listen"`
+	// AdvertiseIPs are the addresses at which clients reach the media port,
+	// where they differ from what the machine itself has (NAT).
+	AdvertiseIPs []netip.Addr `toml:"advertise_ips"`
+	// MetricsListen serves /metrics and /healthz in plain HTTP; empty for none.
+	MetricsListen string `toml:"metrics_listen"`
+	// Registries are the URLs of Registries to register with.
+	Registries []string `toml:"registries"`
+	// Region, Place and PlaceName say where the node is.
+	Region    drtc.Region `toml:"region"`
+	Place     drtc.Place  `toml:"place"`
+	PlaceName string      `toml:"place_name"`
+	// CapacityMbps is what the operator offers, Mbit/s of egress.
+	CapacityMbps int `toml:"capacity_mbps"`
+	// MaxSessions is how many participants the node carries at once.
+	MaxSessions int `toml:"max_sessions"`
+	// Admission says which Orchestrators may command the node.
+	Admission control.Admission `toml:"admission"`
+	// AllowBareAuth also takes calls signed in the paper's bare form, which
+	// anybody who sees one can replay for two minutes.
+	AllowBareAuth bool `toml:"allow_bare_auth"`
+}
+
+// DefaultConfig is the starting point of a configuration file.
+func DefaultConfig() Config {
+	return Config{
+		Network:       "devnet",
+		KeyFile:       "medianode.key",
+		Listen:        "0.0.0.0:7443",
+		MediaListen:   []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
+		MetricsListen: "127.0.0.1:7091",
+		CapacityMbps:  1000,
+		MaxSessions:   500,
+		Admission:     control.Admission{Mode: control.AdmitAllowList},
+	}
+}
+
+var networkName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// Validate returns an error that names the first wrong field by its TOML name.
+func (c Config) Validate() error {
+	bad := func(field, format string, args ...any) error {
+		return fmt.Errorf("medianode: %s: %s", field, fmt.Sprintf(format, args...))
+	}
+	if !networkName.MatchString(c.Network) {
+		return bad("network", "want 1 to 32 lower-case letters, digits or dashes, got %.40q", c.Network)
+	}
+	if c.KeyFile == "" {
+		return bad("key_file", "want the path of the node's key")
+	}
+	if err := address(c.Listen); err != nil {
+		return bad("listen", "%v", err)
+	}
+	if c.MetricsListen != "" {
+		if err := address(c.MetricsListen); err != nil {
+			return bad("metrics_listen", "%v", err)
+		}
+	}
+	if c.URL != "" {
+		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" || u.Host == "" {
+			return bad("url", "want https://host:port, got %.80q", c.URL)
+		}
+	}
+	if len(c.MediaListen) < 1 || len(c.MediaListen) > 2 {
+		return bad("media_listen", "want one or two addresses, got %d", len(c.MediaListen))
+	}
+	for _, r := range c.Registries {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return bad("registries", "want http:// or https:// URLs, got %.80q", r)
+		}
+	}
+	if _, err := drtc.ParseRegion(string(c.Region)); err != nil {
+		return bad("region", "%v", err)
+	}
+	if !c.Place.Valid() {
+		return bad("place", "want lat -90..90 and lon -180..180, got %s", c.Place)
+	}
+	if len(c.PlaceName) > 64 {
+		return bad("place_name", "want at most 64 bytes, got %d", len(c.PlaceName))
+	}
+	if c.CapacityMbps < 1 || c.CapacityMbps > 1_000_000 {
+		return bad("capacity_mbps", "want 1 to 1000000, got %d", c.CapacityMbps)
+	}
+	if c.MaxSessions < 1 || c.MaxSessions > 100_000 {
+		return bad("max_sessions", "want 1 to 100000, got %d", c.MaxSessions)
+	}
+	if err := c.Admission.Validate(); err != nil {
+		return bad("admission", "%v", err)
+	}
+	return nil
+}
+
+func address(s string) error {
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		return fmt.Errorf("want host:port, got %.80q", s)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/negotiate"
+)
+
+// Admission says who may command the node (design decision 4).
+type Admission struct {
+	// Mode is "anyone" or "allow-list".
+	Mode string `toml:"mode"`
+	// Allow lists the Orchestrators of an allow-list.
+	Allow []drtc.NodeID `toml:"allow"`
+}
+
+// The admission modes.
+const (
+	AdmitAnyone    = "anyone"
+	AdmitAllowList = "allow-list"
+)
+
+// Validate names the field that is wrong.
+func (a Admission) Validate() error {
+	switch {
+	case a.Mode == AdmitAnyone:
+		return nil
+	case a.Mode != AdmitAllowList:
+		return fmt.Errorf("control: admission.mode: want %q or %q, got %.32q", AdmitAnyone, AdmitAllowList, a.Mode)
+	case len(a.Allow) == 0:
+		return errors.New("control: admission.allow: want at least one Orchestrator id in an allow-list")
+	}
+	return nil
+}
+
+// Admits reports whether an Orchestrator may command the node.
+func (a Admission) Admits(caller drtc.NodeID) bool {
+	return a.Mode == AdmitAnyone || slices.Contains(a.Allow, caller)
+}
+
+// Config of a Service.
+type Config struct {
+	// MaxSessions is how many sessions the node admits, default 500.
+	MaxSessions int
+	// Lease of an event stream (design decision 4), default 10 min.
+	Lease time.Duration
+	// OrphanAfter is how long sessions outlive the last event stream of their
+	// Orchestrator, default 5 min: media flows on while it restarts.
+	OrphanAfter time.Duration
+	// Candidates are the UDP addresses that go into answers.
+	Candidates []netip.AddrPort
+	// Fingerprint of the DTLS certificate.
+	Fingerprint negotiate.Fingerprint
+	// Instance tells this run of the node from others.
+	Instance string
+	Logger   *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 500
+	}
+	if c.Lease == 0 {
+		c.Lease = 10 * time.Minute
+	}
+	if c.OrphanAfter == 0 {
+		c.OrphanAfter = 5 * time.Minute
+	}
+	return c
+}
+
+// Bounds of what one caller can make the node remember.
+const (
+	maxIDBytes       = 64
+	maxTracks        = 64   // published by one session
+	maxSubscriptions = 512  // of one session
+	maxEvents        = 4096 // kept per owner for a stream that comes back
+	maxPacket        = 64 << 10
+)

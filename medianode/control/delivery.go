@@ -1,0 +1,123 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/drtc-network/drtc"
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode/datapacket"
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport"
+)
+
+// The data channels of the client protocol (client-protocol 3.8).
+const (
+	reliableLabel = "_reliable"
+	lossyLabel    = "_lossy"
+)
+
+func reliableChannel() transport.ChannelConfig { return transport.ChannelConfig{Label: reliableLabel} }
+
+func lossyChannel() transport.ChannelConfig {
+	return transport.ChannelConfig{Label: lossyLabel, Unordered: true, MaxRetransmits: new(uint16)}
+}
+
+// OnData takes one message from a client's data channel and hands it to the
+// other participants of the room that it is for, with the true sender in it.
+func (s *Service) OnData(peer engine.PeerID, label string, payload []byte) {
+	e := s.sessionOf(peer)
+	if e == nil || label != reliableLabel && label != lossyLabel {
+		return
+	}
+	p, err := datapacket.Parse(payload)
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	allowed := e.perms.publishData && !e.perms.hidden && !e.closed
+	if allowed && label == reliableLabel && p.Sequence > e.lastReliable {
+		e.lastReliable = p.Sequence
+	}
+	e.mu.Unlock()
+	if !allowed {
+		return
+	}
+	if p.Kind == datapacket.KindSpeaker {
+		return // the node's own to say
+	}
+	out := datapacket.Rewrite(nil, payload, e.participant, e.identity)
+	for _, to := range s.receivers(e, p) {
+		s.deliver(to, label, out)
+	}
+}
+
+// receivers lists the other sessions of the room, all or those addressed.
+func (s *Service) receivers(from *session, p datapacket.Packet) []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var named map[drtc.Identity]bool
+	var ids map[drtc.ParticipantID]bool
+	if p.Addressed() {
+		named, ids = map[drtc.Identity]bool{}, map[drtc.ParticipantID]bool{}
+		for identity := range p.Destinations() {
+			named[identity] = true
+		}
+		for id := range p.DestinationIDs() {
+			ids[id] = true
+		}
+	}
+	var out []*session
+	for e := range s.rooms[from.room] {
+		if e != from && (named == nil || named[e.identity] || ids[e.participant]) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (s *Service) deliver(to *session, label string, payload []byte) {
+	peer := to.subscriber.peer
+	if s.media.SendData(peer, label, payload) != nil {
+		return // not connected yet, or too slow: the transport counts it
+	}
+	s.media.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { c.CountData(peer, len(payload)) })
+}
+
+// SendData implements the ControlService.
+func (s *Service) SendData(ctx context.Context, req *connect.Request[medianodev1.SendDataRequest]) (*connect.Response[medianodev1.SendDataResponse], error) {
+	owner, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(req.Msg.Packet); n == 0 || n > maxPacket {
+		return nil, invalid("packet: want 1 to %d bytes, got %d", maxPacket, n)
+	}
+	if _, err := datapacket.Parse(req.Msg.Packet); err != nil {
+		return nil, invalid("packet: %w", err)
+	}
+	label := lossyLabel
+	if req.Msg.Reliable {
+		label = reliableLabel
+	}
+	room := scoped(owner, req.Msg.Room)
+	s.mu.Lock()
+	var to []*session
+	for e := range s.rooms[room] {
+		if len(req.Msg.Sessions) == 0 || slices.Contains(req.Msg.Sessions, string(e.id)) {
+			to = append(to, e)
+		}
+	}
+	s.mu.Unlock()
+	if len(to) == 0 {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("room: no such session in %.64q on this node", req.Msg.Room))
+	}
+	for _, e := range to {
+		s.deliver(e, label, req.Msg.Packet)
+	}
+	return connect.NewResponse(&medianodev1.SendDataResponse{}), nil
+}

@@ -1,0 +1,295 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/drtc-network/drtc"
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode/engine"
+)
+
+// heartbeat is how often an event stream says that the node lives.
+const heartbeat = 500 * time.Millisecond
+
+// Events implements the ControlService.
+func (s *Service) Events(ctx context.Context, req *connect.Request[medianodev1.EventsRequest], stream *connect.ServerStream[medianodev1.EventsResponse]) error {
+	owner, err := s.caller(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	f := s.feedOf(owner)
+	s.mu.Unlock()
+	taken := f.open(time.Now().Add(s.cfg.Lease))
+	defer func() { f.close(time.Now(), taken) }()
+
+	after := req.Msg.After
+	if req.Msg.Instance != s.cfg.Instance {
+		after = 0
+	}
+	resync := after == 0
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	if err := stream.Send(s.heartbeat(f)); err != nil {
+		return err
+	}
+	for {
+		events, missed, wake := f.after(after)
+		if missed || resync {
+			resync = false
+			if err := stream.Send(s.resync(owner, f)); err != nil {
+				return err
+			}
+		}
+		for _, e := range events {
+			if err := stream.Send(e); err != nil {
+				return err
+			}
+			after = e.Sequence
+		}
+		if len(events) == 0 && missed {
+			after = f.sequence()
+		}
+		select {
+		case <-wake:
+		case <-beat.C:
+			left := f.leaseLeft(time.Now())
+			if left <= 0 {
+				return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("lease of the event stream ended: renew it with RenewEvents"))
+			}
+			if err := stream.Send(s.heartbeat(f)); err != nil {
+				return err
+			}
+		case <-taken:
+			return connect.NewError(connect.CodeAborted, fmt.Errorf("a newer event stream of the same Orchestrator took over"))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{
+		Sequence: f.sequence(), Instance: s.cfg.Instance,
+		Event: &medianodev1.EventsResponse_Heartbeat{Heartbeat: &medianodev1.Heartbeat{
+			Sessions: uint32(s.Sessions()), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.egress.Load(),
+			Draining: s.draining.Load(), LeaseLeftMs: uint32(max(f.leaseLeft(time.Now()).Milliseconds(), 0)),
+		}},
+	}
+}
+
+func (s *Service) resync(owner drtc.NodeID, f *feed) *medianodev1.EventsResponse {
+	r := &medianodev1.Resync{}
+	s.mu.Lock()
+	for k := range s.sessions {
+		if k.owner == owner {
+			r.Sessions = append(r.Sessions, string(k.id))
+		}
+	}
+	s.mu.Unlock()
+	slices.Sort(r.Sessions)
+	return &medianodev1.EventsResponse{Sequence: f.sequence(), Instance: s.cfg.Instance, Event: &medianodev1.EventsResponse_Resync{Resync: r}}
+}
+
+// RenewEvents implements the ControlService.
+func (s *Service) RenewEvents(ctx context.Context, _ *connect.Request[medianodev1.RenewEventsRequest]) (*connect.Response[medianodev1.RenewEventsResponse], error) {
+	owner, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	f := s.feedOf(owner)
+	s.mu.Unlock()
+	f.renew(time.Now().Add(s.cfg.Lease))
+	return connect.NewResponse(&medianodev1.RenewEventsResponse{LeaseLeftMs: uint32(s.cfg.Lease.Milliseconds())}), nil
+}
+
+// Run ends the sessions of Orchestrators that stay away and of clients whose
+// consent is long gone, until ctx ends; then it ends every session.
+func (s *Service) Run(ctx context.Context) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			for _, e := range s.all(func(*session) bool { return true }) {
+				s.end(e, "node stops")
+			}
+			return nil
+		case now := <-t.C:
+			s.sweep(now)
+		}
+	}
+}
+
+func (s *Service) sweep(now time.Time) {
+	s.mu.Lock()
+	orphaned := map[drtc.NodeID]bool{}
+	inUse := map[drtc.NodeID]bool{}
+	for k := range s.sessions {
+		inUse[k.owner] = true
+	}
+	for owner, f := range s.feeds {
+		if f.orphaned(now, s.cfg.OrphanAfter) {
+			orphaned[owner] = true
+			if !inUse[owner] {
+				delete(s.feeds, owner)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, e := range s.all(func(e *session) bool { return orphaned[e.owner] }) {
+		s.end(e, "its Orchestrator stayed away")
+	}
+}
+
+func (s *Service) all(which func(*session) bool) []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*session
+	for _, e := range s.sessions {
+		if which(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// report adds an event to the feed of a session's owner.
+func (s *Service) report(e *session, event *medianodev1.EventsResponse) {
+	s.mu.Lock()
+	f := s.feedOf(e.owner)
+	s.mu.Unlock()
+	f.append(s.cfg.Instance, event)
+}
+
+func stateEvent(e *session, target medianodev1.Target, state medianodev1.SessionState_State, reason string) *medianodev1.EventsResponse {
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionState{SessionState: &medianodev1.SessionState{
+		Session: string(e.id), Target: target, State: state, Reason: reason,
+	}}}
+}
+
+// OnEvent takes a report of the engine, in order.
+func (s *Service) OnEvent(event engine.Event) {
+	switch v := event.(type) {
+	case engine.PeerState:
+		s.onPeerState(v)
+	case engine.TrackLive:
+		s.onTrackLive(v)
+	case engine.LayerDemand:
+		s.mu.Lock()
+		t := s.tracks[v.Track]
+		s.mu.Unlock()
+		if t == nil {
+			return
+		}
+		m := &medianodev1.LayerDemand{Session: string(t.session.id), Track: string(v.Track)}
+		for _, l := range v.Layers {
+			m.Layers = append(m.Layers, uint32(l))
+		}
+		s.report(t.session, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_LayerDemand{LayerDemand: m}})
+	case engine.SubscriptionActive:
+		if e := s.sessionOf(v.Peer); e != nil {
+			s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SubscriptionActive{
+				SubscriptionActive: &medianodev1.SubscriptionActive{Session: string(e.id), Track: string(v.Track)},
+			}})
+		}
+	case engine.Speakers:
+		s.onSpeakers(v)
+	case engine.PeerReport:
+		if e := s.sessionOf(v.Peer); e != nil {
+			s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionReport{
+				SessionReport: &medianodev1.SessionReport{Session: string(e.id), Figures: figures(v.Figures)},
+			}})
+		}
+	}
+}
+
+func (s *Service) sessionOf(peer engine.PeerID) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byPeer[peer]
+}
+
+func (s *Service) onPeerState(v engine.PeerState) {
+	e := s.sessionOf(v.Peer)
+	if e == nil {
+		return
+	}
+	target := medianodev1.Target_TARGET_PUBLISHER
+	if e.dual && v.Peer == e.subscriber.peer {
+		target = medianodev1.Target_TARGET_SUBSCRIBER
+	}
+	state := map[engine.State]medianodev1.SessionState_State{
+		engine.StateConnected:    medianodev1.SessionState_STATE_CONNECTED,
+		engine.StateDisconnected: medianodev1.SessionState_STATE_DISCONNECTED,
+		engine.StateFailed:       medianodev1.SessionState_STATE_DISCONNECTED,
+	}[v.State]
+	if state != medianodev1.SessionState_STATE_UNSPECIFIED {
+		s.report(e, stateEvent(e, target, state, v.Reason))
+	}
+}
+
+func (s *Service) onTrackLive(v engine.TrackLive) {
+	s.mu.Lock()
+	t := s.tracks[v.Track]
+	if t != nil {
+		for _, c := range t.codecs {
+			if strings.EqualFold(c.Mime, v.Mime) {
+				t.codec = c
+				break
+			}
+		}
+	}
+	s.mu.Unlock()
+	if t == nil {
+		return
+	}
+	m := &medianodev1.TrackLive{Session: string(t.session.id), Track: string(v.Track), Mid: v.Mid, Mime: v.Mime}
+	for _, l := range v.Layers {
+		m.Layers = append(m.Layers, &medianodev1.LiveLayer{Rid: l.RID, Ssrc: l.SSRC, RepairSsrc: l.RepairSSRC})
+	}
+	s.report(t.session, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackLive{TrackLive: m}})
+}
+
+func (s *Service) onSpeakers(v engine.Speakers) {
+	s.mu.Lock()
+	var owner drtc.NodeID
+	found := false
+	for e := range s.rooms[v.Room] {
+		owner, found = e.owner, true
+		break
+	}
+	var f *feed
+	if found {
+		f = s.feedOf(owner)
+	}
+	s.mu.Unlock()
+	if !found {
+		return
+	}
+	_, room, _ := strings.Cut(string(v.Room), "/")
+	m := &medianodev1.SpeakerLevels{Room: room}
+	seen := map[drtc.SessionID]bool{}
+	for _, sp := range v.Speakers { // loudest first: a session's loudest track speaks for it
+		if !seen[sp.Session] {
+			seen[sp.Session] = true
+			m.Speakers = append(m.Speakers, &medianodev1.SpeakerLevel{Session: string(sp.Session), Level: float32(sp.Level), Active: true})
+		}
+	}
+	f.append(s.cfg.Instance, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: m}})
+}
+
+// OnClosed is told that a peer is gone: its client said goodbye, its handshake
+// failed or its consent ended. The session ends with it.
+func (s *Service) OnClosed(peer engine.PeerID, reason error) {
+	if e := s.sessionOf(peer); e != nil {
+		s.end(e, reason.Error())
+	}
+}

@@ -1,0 +1,101 @@
+package control
+
+import (
+	"sync"
+	"time"
+
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+)
+
+// feed is the sequence of events for one Orchestrator: the newest maxEvents
+// stay for a stream that breaks and comes back.
+type feed struct {
+	mu     sync.Mutex
+	events []*medianodev1.EventsResponse // in order, events[i].Sequence rises by one
+	last   uint64
+	wake   chan struct{} // closed and replaced at every event
+	stream chan struct{} // closed when a newer stream takes over
+	// Since when no stream is open; zero while one is.
+	idleSince time.Time
+	leaseEnd  time.Time
+}
+
+func newFeed(now time.Time) *feed {
+	return &feed{wake: make(chan struct{}), idleSince: now}
+}
+
+// append adds an event and gives it the next sequence number.
+func (f *feed) append(instance string, e *medianodev1.EventsResponse) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last++
+	e.Sequence, e.Instance = f.last, instance
+	if len(f.events) == maxEvents {
+		f.events = append(f.events[:0], f.events[1:]...)
+	}
+	f.events = append(f.events, e)
+	close(f.wake)
+	f.wake = make(chan struct{})
+}
+
+// open starts a stream: the older one of the same owner ends.
+func (f *feed) open(leaseEnd time.Time) (taken <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stream != nil {
+		close(f.stream)
+	}
+	f.stream = make(chan struct{})
+	f.idleSince, f.leaseEnd = time.Time{}, leaseEnd
+	return f.stream
+}
+
+// close ends a stream unless a newer one has taken over already.
+func (f *feed) close(now time.Time, taken <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stream != nil && taken == (<-chan struct{})(f.stream) {
+		f.stream, f.idleSince = nil, now
+	}
+}
+
+// renew moves the end of the lease.
+func (f *feed) renew(end time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leaseEnd = end
+}
+
+func (f *feed) leaseLeft(now time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.leaseEnd.Sub(now)
+}
+
+// after returns the events behind a sequence number, whether some that the
+// caller has not seen are gone, and what to wait for when there are none.
+func (f *feed) after(seq uint64) (events []*medianodev1.EventsResponse, missed bool, wake <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	oldest := f.last - uint64(len(f.events)) + 1
+	if seq > f.last { // of another life: nothing can be said
+		return nil, true, f.wake
+	}
+	from := 0
+	if seq+1 > oldest {
+		from = int(seq + 1 - oldest)
+	}
+	return append(events, f.events[from:]...), seq+1 < oldest, f.wake
+}
+
+func (f *feed) orphaned(now time.Time, grace time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.idleSince.IsZero() && now.Sub(f.idleSince) > grace
+}
+
+func (f *feed) sequence() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}

@@ -1,0 +1,413 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/drtc-network/drtc"
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/negotiate"
+)
+
+// Offer implements the ControlService.
+func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.OfferRequest]) (*connect.Response[medianodev1.OfferResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	m := req.Msg
+	if m.Target == medianodev1.Target_TARGET_SUBSCRIBER {
+		return nil, invalid("target: the node makes the offers on the subscriber transport")
+	}
+	announced, cids, err := publicationsOf(m.Publications)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: %.64q has ended", m.Session))
+	}
+	l := e.publisher
+	a, err := l.describe.Answer(m.Sdp)
+	if err != nil {
+		return nil, invalid("sdp: %w", err)
+	}
+	if e.perms.publish {
+		if len(e.published)+len(announced) > maxTracks {
+			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
+		}
+		e.match(a.Receive, announced, cids)
+		s.claim(e)
+	}
+	if err := e.apply(s.media, l, a); err != nil {
+		return nil, connect.NewError(connect.CodeInternal, err)
+	}
+	resp := &medianodev1.OfferResponse{Sdp: a.SDP, MidToTrack: map[string]string{}, Restarted: a.Restarted, Refused: map[string]string{}}
+	for mid, id := range a.Placed {
+		resp.MidToTrack[mid] = string(id)
+	}
+	for _, r := range a.Refused {
+		resp.Refused[string(r.TrackID)] = r.Reason
+	}
+	for _, r := range a.Receive {
+		if !r.Active {
+			continue
+		}
+		p := &medianodev1.PublishedSection{Mid: r.Mid, Cid: r.CID, Kind: kindOf(r.Kind), Track: string(e.onMid(r.Mid))}
+		if len(r.Codecs) > 0 {
+			p.Mime = r.Codecs[0].Mime
+		}
+		resp.Published = append(resp.Published, p)
+	}
+	resp.MissingAudio, resp.MissingVideo = e.missing()
+	return connect.NewResponse(resp), nil
+}
+
+// claim enters the session's tracks into the node's index; the caller holds
+// e.mu. A track id that another session holds is not published.
+func (s *Service) claim(e *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range e.published {
+		switch t := s.tracks[id]; {
+		case t == nil:
+			s.tracks[id] = &track{session: e, kind: p.kind, codec: p.codec, codecs: p.codecs}
+		case t.session != e:
+			delete(e.published, id)
+		}
+	}
+}
+
+// missing counts the sections that the client lacks; the caller holds e.mu.
+func (e *session) missing() (audio, video uint32) {
+	if e.dual {
+		return 0, 0
+	}
+	n := e.subscriber.describe.Pending()
+	return uint32(n[negotiate.Audio]), uint32(n[negotiate.Video])
+}
+
+func publicationsOf(in []*medianodev1.Publication) ([]*publication, map[drtc.TrackID]string, error) {
+	if len(in) > maxTracks {
+		return nil, nil, invalid("publications: at most %d, got %d", maxTracks, len(in))
+	}
+	var out []*publication
+	cids := map[drtc.TrackID]string{}
+	for i, m := range in {
+		if m.Track == "" || len(m.Track) > maxIDBytes {
+			return nil, nil, invalid("publications[%d].track: want 1 to %d bytes", i, maxIDBytes)
+		}
+		p := &publication{id: drtc.TrackID(m.Track), kind: negotiate.Audio, muted: m.Muted}
+		if m.Kind == medianodev1.Kind_KIND_VIDEO {
+			p.kind = negotiate.Video
+		}
+		for _, l := range m.Layers {
+			p.sizes = append(p.sizes, engine.LayerSize{RID: l.Rid, Width: l.Width, Height: l.Height, Bitrate: l.Bitrate})
+		}
+		cids[p.id] = m.Cid
+		out = append(out, p)
+	}
+	return out, cids, nil
+}
+
+func kindOf(k negotiate.Kind) medianodev1.Kind {
+	if k == negotiate.Video {
+		return medianodev1.Kind_KIND_VIDEO
+	}
+	return medianodev1.Kind_KIND_AUDIO
+}
+
+// Answer implements the ControlService.
+func (s *Service) Answer(ctx context.Context, req *connect.Request[medianodev1.AnswerRequest]) (*connect.Response[medianodev1.AnswerResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	if !e.dual {
+		return nil, invalid("session: %.64q is in single mode, its client makes the offers", req.Msg.Session)
+	}
+	e.mu.Lock()
+	a, err := e.subscriber.describe.Accept(req.Msg.Sdp)
+	if err == nil {
+		err = e.apply(s.media, e.subscriber, a)
+	}
+	stale := err == nil && e.subscriber.describe.Stale()
+	e.mu.Unlock()
+	if err != nil {
+		return nil, invalid("sdp: %w", err)
+	}
+	if stale { // what changed while the offer was open
+		s.offerSubscriber(e)
+	}
+	return connect.NewResponse(&medianodev1.AnswerResponse{}), nil
+}
+
+// offerSubscriber makes an offer on the subscriber transport of a dual session
+// and reports it; while one is open, the answer brings the next.
+func (s *Service) offerSubscriber(e *session) {
+	e.mu.Lock()
+	sdp, err := e.subscriber.describe.Offer()
+	e.mu.Unlock()
+	if err != nil {
+		return // an offer is open
+	}
+	s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SubscriberOffer{
+		SubscriberOffer: &medianodev1.SubscriberOffer{Session: string(e.id), Sdp: sdp},
+	}})
+}
+
+// AddCandidates implements the ControlService. A lite node learns addresses
+// from checks alone, so candidates are only looked at.
+func (s *Service) AddCandidates(ctx context.Context, req *connect.Request[medianodev1.AddCandidatesRequest]) (*connect.Response[medianodev1.AddCandidatesResponse], error) {
+	if _, err := s.find(ctx, req.Msg.Session); err != nil {
+		return nil, err
+	}
+	if len(req.Msg.Candidates) > 64 {
+		return nil, invalid("candidates: at most 64 a call, got %d", len(req.Msg.Candidates))
+	}
+	for i, c := range req.Msg.Candidates {
+		if c != "" && !strings.HasPrefix(c, "candidate:") || len(c) > 1024 {
+			return nil, invalid("candidates[%d]: want \"candidate:\" and at most 1024 bytes", i)
+		}
+	}
+	return connect.NewResponse(&medianodev1.AddCandidatesResponse{}), nil
+}
+
+// Subscribe implements the ControlService.
+func (s *Service) Subscribe(ctx context.Context, req *connect.Request[medianodev1.SubscribeRequest]) (*connect.Response[medianodev1.SubscribeResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	resp := &medianodev1.SubscribeResponse{Refused: map[string]string{}}
+	e.mu.Lock()
+	for i, m := range req.Msg.Subscriptions {
+		if m.Track == "" || m.Stream == "" || len(m.Track) > maxIDBytes || len(m.Stream) > 2*maxIDBytes {
+			e.mu.Unlock()
+			return nil, invalid("subscriptions[%d]: want a track and a stream id", i)
+		}
+		if reason := s.subscribe(e, m); reason != "" {
+			resp.Refused[m.Track] = reason
+		}
+	}
+	resp.MissingAudio, resp.MissingVideo = e.missing()
+	resp.NegotiationNeeded = e.subscriber.describe.Stale() || resp.MissingAudio+resp.MissingVideo > 0
+	e.mu.Unlock()
+	if e.dual && resp.NegotiationNeeded {
+		s.offerSubscriber(e)
+	}
+	return connect.NewResponse(resp), nil
+}
+
+// subscribe binds one track, or says why not; the caller holds e.mu.
+func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
+	id := drtc.TrackID(m.Track)
+	switch {
+	case e.closed:
+		return "the session has ended"
+	case !e.perms.subscribe:
+		return "the participant may not subscribe"
+	case len(e.wanted) >= maxSubscriptions && e.wanted[id] == nil:
+		return fmt.Sprintf("a session subscribes to at most %d tracks", maxSubscriptions)
+	}
+	kind, codec, ok := s.lookup(e, id)
+	if !ok {
+		return "no such track in this room on this node"
+	}
+	w := &want{id: id, stream: m.Stream, settings: settingsOf(m.Settings)}
+	if old := e.wanted[id]; old != nil {
+		w.ssrc, w.rtx = old.ssrc, old.rtx
+	} else {
+		w.ssrc, w.rtx = e.freshSSRC(), e.freshSSRC()
+	}
+	t := negotiate.Track{ID: id, Stream: w.stream, Kind: kind, Codec: codec, SSRC: w.ssrc}
+	if kind == negotiate.Video {
+		t.RTXSSRC = w.rtx
+	}
+	b, err := e.subscriber.describe.Bind(t)
+	if err != nil {
+		return err.Error()
+	}
+	if b.Refused != "" {
+		e.subscriber.describe.Unbind(id)
+		return b.Refused
+	}
+	if e.subscriber.open { // else the first agreement subscribes
+		err = s.command(func(now time.Time, c *engine.Core) error { return c.Subscribe(now, e.subscriber.peer, w.config()) })
+	}
+	if err != nil {
+		e.subscriber.describe.Unbind(id)
+		return err.Error()
+	}
+	e.wanted[id] = w
+	return ""
+}
+
+// lookup finds a track that another session publishes in the same room.
+func (s *Service) lookup(e *session, id drtc.TrackID) (negotiate.Kind, negotiate.Codec, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tracks[id]
+	if t == nil || t.session.room != e.room || t.session == e {
+		return "", negotiate.Codec{}, false
+	}
+	return t.kind, t.codec, true
+}
+
+func settingsOf(m *medianodev1.TrackSettings) engine.Settings {
+	if m == nil {
+		return engine.Settings{}
+	}
+	return engine.Settings{Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8))}
+}
+
+// Unsubscribe implements the ControlService.
+func (s *Service) Unsubscribe(ctx context.Context, req *connect.Request[medianodev1.UnsubscribeRequest]) (*connect.Response[medianodev1.UnsubscribeResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	for _, id := range req.Msg.Tracks {
+		id := drtc.TrackID(id)
+		if e.wanted[id] == nil {
+			continue
+		}
+		delete(e.wanted, id)
+		e.subscriber.describe.Unbind(id)
+		if err := s.command(func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, id) }); err != nil {
+			e.mu.Unlock()
+			return nil, err
+		}
+	}
+	stale := e.subscriber.describe.Stale()
+	e.mu.Unlock()
+	if e.dual && stale {
+		s.offerSubscriber(e)
+	}
+	return connect.NewResponse(&medianodev1.UnsubscribeResponse{NegotiationNeeded: stale}), nil
+}
+
+// SetTrackSettings implements the ControlService. Tracks that the session is
+// not subscribed to are passed over: the client's wish may cross their end.
+func (s *Service) SetTrackSettings(ctx context.Context, req *connect.Request[medianodev1.SetTrackSettingsRequest]) (*connect.Response[medianodev1.SetTrackSettingsResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	settings := settingsOf(req.Msg.Settings)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range req.Msg.Tracks {
+		w := e.wanted[drtc.TrackID(id)]
+		if w == nil {
+			continue
+		}
+		w.settings = settings
+		if err := s.command(func(now time.Time, c *engine.Core) error {
+			return c.SetSettings(now, e.subscriber.peer, w.id, settings)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&medianodev1.SetTrackSettingsResponse{}), nil
+}
+
+// publication returns a track of the session; the caller holds e.mu.
+func (e *session) publication(id string) (*publication, error) {
+	if p := e.published[drtc.TrackID(id)]; p != nil {
+		return p, nil
+	}
+	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("track: session %.64q publishes no track %.64q", e.id, id))
+}
+
+// SetPublisherLayers implements the ControlService.
+func (s *Service) SetPublisherLayers(ctx context.Context, req *connect.Request[medianodev1.SetPublisherLayersRequest]) (*connect.Response[medianodev1.SetPublisherLayersResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	var layers []int
+	for i, l := range req.Msg.Layers {
+		if l > 7 {
+			return nil, invalid("layers[%d]: want 0 to 7, got %d", i, l)
+		}
+		layers = append(layers, int(l))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, err := e.publication(req.Msg.Track)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.command(func(now time.Time, c *engine.Core) error { return c.SetPublisherLayers(now, p.id, layers) }); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&medianodev1.SetPublisherLayersResponse{}), nil
+}
+
+// MuteTrack implements the ControlService.
+func (s *Service) MuteTrack(ctx context.Context, req *connect.Request[medianodev1.MuteTrackRequest]) (*connect.Response[medianodev1.MuteTrackResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, err := e.publication(req.Msg.Track)
+	if err != nil {
+		return nil, err
+	}
+	p.muted = req.Msg.Muted
+	if err := s.command(func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&medianodev1.MuteTrackResponse{}), nil
+}
+
+// Unpublish implements the ControlService.
+func (s *Service) Unpublish(ctx context.Context, req *connect.Request[medianodev1.UnpublishRequest]) (*connect.Response[medianodev1.UnpublishResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.unpublish(e, drtc.TrackID(req.Msg.Track)); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&medianodev1.UnpublishResponse{}), nil
+}
+
+func (s *Service) unpublish(e *session, id drtc.TrackID) error {
+	e.mu.Lock()
+	p := e.published[id]
+	delete(e.published, id)
+	e.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	s.forget(id)
+	return s.command(func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
+}
+
+// command runs one engine command. What it names may have ended on its own in
+// the meantime, which is no error of the caller.
+func (s *Service) command(f func(now time.Time, c *engine.Core) error) error {
+	var err error
+	s.media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) { err = f(now, c) })
+	for _, gone := range []error{engine.ErrPeer, engine.ErrTrack, engine.ErrSubscription} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	if err != nil {
+		return connect.NewError(connect.CodeInternal, err)
+	}
+	return nil
+}

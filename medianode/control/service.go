@@ -1,0 +1,351 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/drtc-network/drtc"
+	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/negotiate"
+	"github.com/drtc-network/drtc/medianode/transport"
+	"github.com/drtc-network/drtc/rpcauth/httpauth"
+)
+
+// Media is what the service needs of the media side of the node.
+type Media interface {
+	// Do runs f with the engine, serialised with packets.
+	Do(f func(now time.Time, c *engine.Core, b *engine.Batch))
+	Peers
+	Channels
+}
+
+// Peers are the client connections: ICE, DTLS, data association.
+type Peers interface {
+	Open(transport.PeerConfig) error
+	Update(engine.PeerID, transport.Update) error
+	Close(engine.PeerID)
+}
+
+// Channels are the data channels of the peers.
+type Channels interface {
+	OpenChannel(engine.PeerID, transport.ChannelConfig) error
+	// SendData queues a message on the channel with that label.
+	SendData(peer engine.PeerID, label string, payload []byte) error
+}
+
+// key scopes a session id by its owner.
+type key struct {
+	owner drtc.NodeID
+	id    drtc.SessionID
+}
+
+// Service is the control service of one Media Node.
+type Service struct {
+	medianodev1connect.UnimplementedControlServiceHandler
+	cfg   Config
+	media Media
+
+	nextPeer atomic.Uint64
+	draining atomic.Bool
+	egress   atomic.Uint64 // bits per second, set by ReportEgress
+
+	mu       sync.Mutex
+	sessions map[key]*session
+	rooms    map[drtc.RoomID]map[*session]struct{}
+	byPeer   map[engine.PeerID]*session
+	tracks   map[drtc.TrackID]*track
+	feeds    map[drtc.NodeID]*feed
+}
+
+// New makes a service over the node's media.
+func New(cfg Config, media Media) *Service {
+	return &Service{
+		cfg: cfg.withDefaults(), media: media,
+		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
+		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, feeds: map[drtc.NodeID]*feed{},
+	}
+}
+
+// maxRequest is the longest request or response message, bytes: an offer of
+// many sections and some room.
+const maxRequest = 1 << 20
+
+// Handler serves the control service under the path returned. It must stand
+// behind the authentication of package httpauth.
+func (s *Service) Handler() (path string, h http.Handler) {
+	return medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest))
+}
+
+// Drain stops the admission of new sessions.
+func (s *Service) Drain() { s.draining.Store(true) }
+
+// ReportEgress tells how much the node sends, bits per second.
+func (s *Service) ReportEgress(bps uint64) { s.egress.Store(bps) }
+
+// Sessions is the number of sessions, Capacity how many are admitted.
+func (s *Service) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Capacity is how many sessions the node admits.
+func (s *Service) Capacity() int { return s.cfg.MaxSessions }
+
+// Draining reports whether the node takes no new sessions.
+func (s *Service) Draining() bool { return s.draining.Load() }
+
+// caller is the Orchestrator of a call, which package httpauth has
+// authenticated and admitted.
+func (s *Service) caller(ctx context.Context) (drtc.NodeID, error) {
+	c, ok := httpauth.Caller(ctx)
+	if !ok {
+		return drtc.NodeID{}, connect.NewError(connect.CodeUnauthenticated, errors.New("call is not authenticated"))
+	}
+	return c.ID, nil
+}
+
+// find returns the caller's session.
+func (s *Service) find(ctx context.Context, id string) (*session, error) {
+	owner, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.sessions[key{owner, drtc.SessionID(id)}]; e != nil {
+		return e, nil
+	}
+	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: no session %.64q on this node", id))
+}
+
+// invalid is a refusal that names the field.
+func invalid(format string, args ...any) error {
+	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
+}
+
+// CreateSession implements the ControlService.
+func (s *Service) CreateSession(ctx context.Context, req *connect.Request[medianodev1.CreateSessionRequest]) (*connect.Response[medianodev1.CreateSessionResponse], error) {
+	owner, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := req.Msg
+	for _, f := range []struct{ name, value string }{
+		{"session", m.Session}, {"room", m.Room}, {"participant", m.Participant},
+	} {
+		if f.value == "" || len(f.value) > maxIDBytes {
+			return nil, invalid("%s: want 1 to %d bytes, got %d", f.name, maxIDBytes, len(f.value))
+		}
+	}
+	if m.Identity == "" || len(m.Identity) > 512 || len(m.Application) > maxIDBytes {
+		return nil, invalid("identity: want 1 to 512 bytes; application: at most %d", maxIDBytes)
+	}
+	if m.Mode != medianodev1.Mode_MODE_SINGLE && m.Mode != medianodev1.Mode_MODE_DUAL {
+		return nil, invalid("mode: want MODE_SINGLE or MODE_DUAL")
+	}
+	e := &session{
+		owner: owner, id: drtc.SessionID(m.Session), room: scoped(owner, m.Room),
+		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
+		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
+		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{},
+	}
+	if e.publisher, err = newLeg(s.cfg, s.newPeer(), negotiate.Answerer); err != nil {
+		return nil, connect.NewError(connect.CodeInternal, err)
+	}
+	e.subscriber = e.publisher
+	if e.dual {
+		if e.subscriber, err = newLeg(s.cfg, s.newPeer(), negotiate.Offerer); err != nil {
+			return nil, connect.NewError(connect.CodeInternal, err)
+		}
+	}
+	if err := s.admit(e); err != nil {
+		return nil, err
+	}
+	if e.dual && e.perms.subscribe { // the data channels must not wait for the first track
+		s.offerSubscriber(e)
+	}
+	resp := &medianodev1.CreateSessionResponse{}
+	for _, a := range s.cfg.Candidates {
+		resp.Addresses = append(resp.Addresses, a.String())
+	}
+	return connect.NewResponse(resp), nil
+}
+
+func (s *Service) newPeer() engine.PeerID { return engine.PeerID(s.nextPeer.Add(1)) }
+
+// admit registers a session or says why not.
+func (s *Service) admit(e *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := key{e.owner, e.id}
+	switch {
+	case s.sessions[k] != nil:
+		return connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("session: %.64q exists", e.id))
+	case s.draining.Load():
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("node is draining and takes no new sessions"))
+	case len(s.sessions) >= s.cfg.MaxSessions:
+		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("node is full: %d of %d sessions", len(s.sessions), s.cfg.MaxSessions))
+	}
+	s.sessions[k] = e
+	if s.rooms[e.room] == nil {
+		s.rooms[e.room] = map[*session]struct{}{}
+	}
+	s.rooms[e.room][e] = struct{}{}
+	s.byPeer[e.publisher.peer], s.byPeer[e.subscriber.peer] = e, e
+	s.feedOf(e.owner)
+	return nil
+}
+
+// feedOf returns the owner's feed; the caller holds s.mu.
+func (s *Service) feedOf(owner drtc.NodeID) *feed {
+	f := s.feeds[owner]
+	if f == nil {
+		f = newFeed(time.Now())
+		s.feeds[owner] = f
+	}
+	return f
+}
+
+func permissionsOf(m *medianodev1.Permissions) permissions {
+	return permissions{publish: m.GetPublish(), subscribe: m.GetSubscribe(), publishData: m.GetPublishData(), hidden: m.GetHidden()}
+}
+
+// CloseSession implements the ControlService.
+func (s *Service) CloseSession(ctx context.Context, req *connect.Request[medianodev1.CloseSessionRequest]) (*connect.Response[medianodev1.CloseSessionResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		if connect.CodeOf(err) == connect.CodeNotFound {
+			return connect.NewResponse(&medianodev1.CloseSessionResponse{}), nil
+		}
+		return nil, err
+	}
+	s.end(e, "closed by the Orchestrator")
+	return connect.NewResponse(&medianodev1.CloseSessionResponse{}), nil
+}
+
+// end removes a session and everything of it, and says so in the feed.
+func (s *Service) end(e *session, reason string) {
+	s.mu.Lock()
+	k := key{e.owner, e.id}
+	if s.sessions[k] != e {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.sessions, k)
+	delete(s.rooms[e.room], e)
+	if len(s.rooms[e.room]) == 0 {
+		delete(s.rooms, e.room)
+	}
+	delete(s.byPeer, e.publisher.peer)
+	delete(s.byPeer, e.subscriber.peer)
+	f := s.feedOf(e.owner)
+	s.mu.Unlock()
+
+	e.mu.Lock()
+	e.closed = true
+	tracks := make([]drtc.TrackID, 0, len(e.published))
+	for id := range e.published {
+		tracks = append(tracks, id)
+	}
+	opened := []*leg{e.publisher}
+	if e.dual {
+		opened = append(opened, e.subscriber)
+	}
+	e.mu.Unlock()
+
+	s.forget(tracks...)
+	for _, l := range opened {
+		if l.open {
+			s.media.Close(l.peer)
+		}
+	}
+	f.append(s.cfg.Instance, stateEvent(e, medianodev1.Target_TARGET_UNSPECIFIED, medianodev1.SessionState_STATE_CLOSED, reason))
+}
+
+// forget drops published tracks from the index and from every viewer.
+func (s *Service) forget(tracks ...drtc.TrackID) {
+	s.mu.Lock()
+	var viewers []*session
+	for _, id := range tracks {
+		if t := s.tracks[id]; t != nil {
+			for e := range s.rooms[t.session.room] {
+				viewers = append(viewers, e)
+			}
+		}
+		delete(s.tracks, id)
+	}
+	s.mu.Unlock()
+	for _, e := range viewers {
+		e.mu.Lock()
+		for _, id := range tracks {
+			if e.wanted[id] != nil {
+				delete(e.wanted, id)
+				e.subscriber.describe.Unbind(id)
+			}
+		}
+		e.mu.Unlock()
+	}
+}
+
+// UpdateSession implements the ControlService.
+func (s *Service) UpdateSession(ctx context.Context, req *connect.Request[medianodev1.UpdateSessionRequest]) (*connect.Response[medianodev1.UpdateSessionResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	e.perms = permissionsOf(req.Msg.Permissions)
+	var revoked []drtc.TrackID
+	if !e.perms.publish {
+		for id := range e.published {
+			revoked = append(revoked, id)
+		}
+	}
+	e.mu.Unlock()
+	for _, id := range revoked {
+		if err := s.unpublish(e, id); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&medianodev1.UpdateSessionResponse{}), nil
+}
+
+// GetSession implements the ControlService.
+func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianodev1.GetSessionRequest]) (*connect.Response[medianodev1.GetSessionResponse], error) {
+	e, err := s.find(ctx, req.Msg.Session)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	up, down, last := e.publisher.peer, e.subscriber.peer, e.lastReliable
+	e.mu.Unlock()
+	var f engine.Figures
+	s.media.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
+		f, _ = c.Figures(up)
+		if down != up {
+			d, _ := c.Figures(down)
+			f.SentBytes, f.DownlinkLoss = d.SentBytes, d.DownlinkLoss
+			f.RoundTrip = max(f.RoundTrip, d.RoundTrip)
+		}
+	})
+	return connect.NewResponse(&medianodev1.GetSessionResponse{Figures: figures(f), LastReliableSequence: last}), nil
+}
+
+func figures(f engine.Figures) *medianodev1.SessionFigures {
+	return &medianodev1.SessionFigures{
+		RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
+		UplinkLoss:  float32(f.UplinkLoss), DownlinkLoss: float32(f.DownlinkLoss),
+		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes,
+		Connected: f.Connected, AddressChanges: f.AddressChanges,
+	}
+}

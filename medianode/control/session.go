@@ -1,0 +1,308 @@
+package control
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/negotiate"
+	"github.com/drtc-network/drtc/medianode/transport"
+)
+
+// permissions of a session's participant.
+type permissions struct{ publish, subscribe, publishData, hidden bool }
+
+// session is one participant's presence on the node.
+type session struct {
+	owner       drtc.NodeID
+	id          drtc.SessionID
+	room        drtc.RoomID // scoped by owner
+	participant drtc.ParticipantID
+	identity    drtc.Identity
+	application string
+	dual        bool
+
+	mu           sync.Mutex
+	perms        permissions
+	publisher    *leg // the only transport of a single session
+	subscriber   *leg // the same leg in a single session
+	published    map[drtc.TrackID]*publication
+	wanted       map[drtc.TrackID]*want
+	lastReliable uint32
+	closed       bool
+}
+
+// leg is one transport of a session.
+type leg struct {
+	peer     engine.PeerID
+	describe *negotiate.Transport
+	open     bool
+}
+
+// publication is a track that the session publishes.
+type publication struct {
+	id    drtc.TrackID
+	mid   string
+	kind  negotiate.Kind
+	codec negotiate.Codec // most likely
+	// codecs are all that the client may send.
+	codecs []negotiate.Codec
+	muted  bool
+	sizes  []engine.LayerSize
+}
+
+// track is an entry of the node's index of published tracks.
+type track struct {
+	session *session
+	kind    negotiate.Kind
+	codec   negotiate.Codec // most likely; the real one from the first packet on
+	codecs  []negotiate.Codec
+}
+
+// want is a subscription of the session.
+type want struct {
+	id       drtc.TrackID
+	stream   string
+	settings engine.Settings
+	ssrc     uint32
+	rtx      uint32
+}
+
+func (w *want) config() engine.SubscribeConfig {
+	return engine.SubscribeConfig{Track: w.id, SSRC: w.ssrc, RTX: w.rtx, Settings: w.settings}
+}
+
+// freshSSRC chooses a number that no other subscription of the session has; the
+// caller holds e.mu.
+func (s *session) freshSSRC() uint32 {
+	var b [4]byte
+	for {
+		rand.Read(b[:])
+		v := binary.BigEndian.Uint32(b[:])
+		taken := v == 0
+		for _, w := range s.wanted {
+			taken = taken || w.ssrc == v || w.rtx == v
+		}
+		if !taken {
+			return v
+		}
+	}
+}
+
+// scoped keeps the rooms of different owners apart.
+func scoped(owner drtc.NodeID, room string) drtc.RoomID {
+	return drtc.RoomID(owner.String() + "/" + room)
+}
+
+func newICE() negotiate.ICE {
+	b := make([]byte, 24)
+	rand.Read(b) // never fails (crypto/rand, Go 1.24)
+	text := base64.RawURLEncoding.EncodeToString(b)
+	safe := func(s string) string { // ice-char is alphanumeric, + and /
+		out := []byte(s)
+		for i, c := range out {
+			switch c {
+			case '-':
+				out[i] = '+'
+			case '_':
+				out[i] = '/'
+			}
+		}
+		return string(out)
+	}
+	return negotiate.ICE{Ufrag: safe(text[:8]), Pwd: safe(text[8:])}
+}
+
+// newLeg makes a transport that exists on paper until its first negotiation.
+func newLeg(cfg Config, peer engine.PeerID, role negotiate.Role) (*leg, error) {
+	t, err := negotiate.New(negotiate.Config{
+		Role: role, Candidates: cfg.Candidates, Fingerprint: cfg.Fingerprint, NewICE: newICE, MaxMessageSize: maxPacket,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("control: session transport: %w", err)
+	}
+	return &leg{peer: peer, describe: t}, nil
+}
+
+// apply takes an agreement into the engine and the transport shell. The first
+// one opens the peer.
+func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
+	opened := !l.open
+	if err := s.secure(media, l, a); err != nil {
+		return err
+	}
+	var failed error
+	media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+		note := func(err error) {
+			if failed == nil {
+				failed = err
+			}
+		}
+		if l == s.publisher {
+			note(c.SetReceive(now, l.peer, receiveSections(a.Receive)))
+			for _, p := range s.published {
+				note(c.Publish(now, l.peer, p.config()))
+			}
+		}
+		if l == s.subscriber && opened {
+			for _, w := range s.wanted {
+				if err := c.Subscribe(now, l.peer, w.config()); !errors.Is(err, engine.ErrTrack) { // it may have ended
+					note(err)
+				}
+			}
+		}
+		if l == s.subscriber {
+			note(c.SetSend(now, l.peer, sendSections(a.Send)))
+		}
+	})
+	return failed
+}
+
+// secure opens the peer of a leg at its first agreement and hands later ones
+// over: an ICE restart, or data channels that were not there before.
+func (s *session) secure(media Media, l *leg, a negotiate.Agreement) error {
+	local := engine.ICE{Ufrag: a.Local.Ufrag, Pwd: a.Local.Pwd}
+	remote := engine.ICE{Ufrag: a.Remote.Ufrag, Pwd: a.Remote.Pwd}
+	var prints []transport.Fingerprint
+	for _, f := range a.RemoteFingerprints {
+		fingerprint, err := transport.ParseFingerprint(f.String())
+		if err != nil {
+			return fmt.Errorf("control: certificate of the client: %w", err)
+		}
+		prints = append(prints, fingerprint)
+	}
+	if l.open {
+		u := transport.Update{RemoteFingerprints: prints, SCTP: a.Application != nil}
+		if a.Restarted {
+			u.Local, u.Remote = &local, &remote
+		}
+		if err := media.Update(l.peer, u); err != nil {
+			return fmt.Errorf("control: renegotiate transport: %w", err)
+		}
+		return nil
+	}
+	err := media.Open(transport.PeerConfig{
+		PeerConfig: engine.PeerConfig{
+			ID: l.peer, Session: s.id, Room: s.room, Application: s.application, Hidden: s.perms.hidden, Local: local, Remote: remote,
+		},
+		RemoteFingerprints: prints, Active: a.Role == negotiate.Active, SCTP: a.Application != nil,
+	})
+	if err != nil {
+		return fmt.Errorf("control: open transport: %w", err)
+	}
+	l.open = true
+	if !s.dual || l != s.subscriber {
+		return nil
+	}
+	for _, ch := range []transport.ChannelConfig{reliableChannel(), lossyChannel()} {
+		if err := media.OpenChannel(l.peer, ch); err != nil {
+			return fmt.Errorf("control: open data channel: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *publication) config() engine.TrackConfig {
+	return engine.TrackConfig{ID: p.id, Mid: p.mid, Video: p.kind == negotiate.Video, Muted: p.muted, Layers: p.sizes}
+}
+
+// match gives announced tracks the sections that carry them: by client-side id,
+// else the only announced track of a kind takes the only section without one
+// (some browsers write other ids than they announce).
+func (s *session) match(receive []negotiate.Receive, announced []*publication, cids map[drtc.TrackID]string) {
+	taken := func(mid string) bool {
+		for _, p := range s.published {
+			if p.mid == mid {
+				return true
+			}
+		}
+		return false
+	}
+	take := func(p *publication, r negotiate.Receive) {
+		p.mid, p.kind = r.Mid, r.Kind
+		if len(r.Codecs) > 0 {
+			p.codec, p.codecs = r.Codecs[0], r.Codecs
+		}
+		s.published[p.id] = p
+	}
+	var rest []*publication
+	for _, p := range announced {
+		i := slices.IndexFunc(receive, func(r negotiate.Receive) bool {
+			return r.Active && r.Kind == p.kind && r.CID != "" && r.CID == cids[p.id] && !taken(r.Mid)
+		})
+		if i < 0 {
+			rest = append(rest, p)
+			continue
+		}
+		take(p, receive[i])
+	}
+	for _, p := range rest {
+		var free []negotiate.Receive
+		for _, r := range receive {
+			if r.Active && r.Kind == p.kind && !taken(r.Mid) {
+				free = append(free, r)
+			}
+		}
+		same := 0
+		for _, o := range rest {
+			if o.kind == p.kind {
+				same++
+			}
+		}
+		if len(free) == 1 && same == 1 {
+			take(p, free[0])
+		}
+	}
+}
+
+func (s *session) onMid(mid string) drtc.TrackID {
+	for _, p := range s.published {
+		if p.mid == mid {
+			return p.id
+		}
+	}
+	return ""
+}
+
+func receiveSections(in []negotiate.Receive) []engine.ReceiveSection {
+	var out []engine.ReceiveSection
+	for _, r := range in {
+		s := engine.ReceiveSection{Mid: r.Mid, Extensions: extensions(r.Extensions), RIDs: r.RIDs, Active: r.Active}
+		for _, c := range r.Codecs {
+			s.Codecs = append(s.Codecs, payloadType(c))
+		}
+		for _, g := range r.SSRCs {
+			s.SSRCs = append(s.SSRCs, engine.SourceGroup{SSRC: g.SSRC, RTX: g.RTX})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func sendSections(in []negotiate.Send) []engine.SendSection {
+	var out []engine.SendSection
+	for _, s := range in {
+		out = append(out, engine.SendSection{
+			Track: s.TrackID, Mid: s.Mid, Codec: payloadType(s.Codec), Extensions: extensions(s.Extensions), Active: s.Active,
+		})
+	}
+	return out
+}
+
+func payloadType(c negotiate.Codec) engine.PayloadType {
+	return engine.PayloadType{Number: c.PayloadType, RTXNumber: c.RTXPayloadType, Mime: c.Mime, ClockRate: c.ClockRate}
+}
+
+func extensions(x negotiate.Extensions) engine.ExtensionIDs {
+	return engine.ExtensionIDs{
+		Mid: x.Mid, RID: x.RID, RepairedRID: x.RepairedRID, AudioLevel: x.AudioLevel, TransportCC: x.TransportCC,
+		AbsSendTime: x.AbsSendTime,
+	}
+}

@@ -1,0 +1,37 @@
+package medianode
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// observability serves /metrics and /healthz.
+func (n *Node) observability() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if n.service.Draining() {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// registerLoad shows how full the node is; packets are the transport's to show.
+func (n *Node) registerLoad() {
+	for _, g := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"sessions_count", "Sessions on the node.", func() float64 { return float64(n.service.Sessions()) }},
+		{"sessions_limit_count", "Sessions that the node admits.", func() float64 { return float64(n.service.Capacity()) }},
+		{"egress_bits_per_second", "Sealed media and control packets sent in the last second.", func() float64 { return float64(n.load.Load()) }},
+	} {
+		n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "drtc_medianode_" + g.name, Help: g.help}, g.value))
+	}
+}

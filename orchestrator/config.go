@@ -1,0 +1,156 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/allocate"
+	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/signal"
+)
+
+// Config of an Orchestrator. Start from DefaultConfig.
+type Config struct {
+	// Listen is the TCP address of clients and metrics; port 0 picks a free one.
+	Listen string `toml:"listen"`
+	// TLSCert and TLSKey are PEM files; without them a proxy must do TLS.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+	// Dir holds the key, unless KeyFile says otherwise.
+	Dir     string `toml:"dir"`
+	KeyFile string `toml:"key_file"`
+	// Network is the name that records of nodes must carry.
+	Network string `toml:"network"`
+	// Registries are the base URLs at which nodes are looked up.
+	Registries []string `toml:"registries"`
+	// Keys are the API keys of applications.
+	Keys []Key `toml:"keys"`
+	// Region of this Orchestrator, shown to clients and used for those whose
+	// place is not known.
+	Region drtc.Region `toml:"region"`
+	// Policy weighs nodes.
+	Policy allocate.Policy `toml:"policy"`
+	// NeedMbps is what a node is expected to send for one participant.
+	NeedMbps float64 `toml:"need_mbps"`
+	// MaxNodes bounds the nodes to which connections are held.
+	MaxNodes int `toml:"max_nodes"`
+	// AllocateWait is how long a first participant waits for a node to come up.
+	AllocateWait time.Duration `toml:"allocate_wait"`
+
+	// Grace is how long a participant stays after its connection was lost.
+	Grace time.Duration `toml:"grace"`
+	// EmptyTimeout is how long an empty room lives.
+	EmptyTimeout time.Duration `toml:"empty_timeout"`
+	// ReportInterval is the time between reports of connection quality.
+	ReportInterval time.Duration `toml:"report_interval"`
+	// MaxParticipants bounds a room, MaxTracks what one participant publishes.
+	MaxParticipants int `toml:"max_participants"`
+	MaxTracks       int `toml:"max_tracks"`
+
+	// MaxSockets bounds client connections; ConnectRate (a second) and
+	// ConnectBurst those of one address, a negative rate bounds nothing.
+	MaxSockets   int     `toml:"max_sockets"`
+	ConnectRate  float64 `toml:"connect_rate"`
+	ConnectBurst int     `toml:"connect_burst"`
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix `toml:"trusted_proxies"`
+	// TestDrills obeys clients that ask to simulate failures.
+	TestDrills bool `toml:"test_drills"`
+}
+
+// Key is one API key.
+type Key struct {
+	Key    string `toml:"key"`
+	Secret string `toml:"secret"`
+	// Application is who pays and whose rooms the key opens; empty is the key.
+	Application string `toml:"application"`
+}
+
+// DefaultConfig returns the configuration of an Orchestrator; Dir, Network,
+// Registries and Keys are to be filled in.
+func DefaultConfig() Config {
+	rooms := room.DefaultConfig()
+	return Config{
+		Listen:          "127.0.0.1:7880",
+		Policy:          allocate.DefaultPolicy(),
+		NeedMbps:        3,
+		MaxNodes:        32,
+		AllocateWait:    2 * time.Second,
+		Grace:           rooms.Grace,
+		EmptyTimeout:    rooms.EmptyTimeout,
+		ReportInterval:  rooms.ReportInterval,
+		MaxParticipants: rooms.MaxParticipants,
+		MaxTracks:       rooms.MaxTracks,
+		MaxSockets:      10_000,
+		ConnectRate:     5,
+		ConnectBurst:    30,
+	}
+}
+
+// Validate names the field that is out of range.
+func (c Config) Validate() error {
+	switch {
+	case c.Listen == "":
+		return errors.New("orchestrator: listen is empty: give host:port")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("orchestrator: tls_cert and tls_key: give both or neither")
+	case c.Dir == "" && c.KeyFile == "":
+		return errors.New("orchestrator: dir is empty: give a directory for the key")
+	case len(c.Keys) == 0:
+		return errors.New("orchestrator: keys is empty: give at least one API key and its secret")
+	case c.MaxNodes < 1:
+		return fmt.Errorf("orchestrator: max_nodes must be at least 1, is %d", c.MaxNodes)
+	case c.NeedMbps < 0:
+		return fmt.Errorf("orchestrator: need_mbps must be at least 0, is %v", c.NeedMbps)
+	case c.AllocateWait < 0:
+		return fmt.Errorf("orchestrator: allocate_wait must be at least 0, is %s", c.AllocateWait)
+	case c.MaxSockets < 1:
+		return fmt.Errorf("orchestrator: max_sockets must be at least 1, is %d", c.MaxSockets)
+	case c.ConnectRate > 0 && c.ConnectBurst < 1:
+		return fmt.Errorf("orchestrator: connect_burst must be at least 1, is %d", c.ConnectBurst)
+	}
+	seen := map[string]bool{}
+	for i, k := range c.Keys {
+		switch {
+		case k.Key == "":
+			return fmt.Errorf("orchestrator: keys[%d]: key is empty", i)
+		case len(k.Secret) < 32:
+			return fmt.Errorf("orchestrator: keys[%d]: secret must have at least 32 characters, has %d", i, len(k.Secret))
+		case len(k.Key) > 64 || len(k.Application) > 64:
+			return fmt.Errorf("orchestrator: keys[%d]: key and application must have at most 64 characters", i)
+		case seen[k.Key]:
+			return fmt.Errorf("orchestrator: keys[%d]: %q comes twice", i, k.Key)
+		}
+		seen[k.Key] = true
+	}
+	if err := errors.Join(c.Policy.Validate(), c.room().Validate()); err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	return nil
+}
+
+func (c Config) keyFile() string {
+	if c.KeyFile != "" {
+		return c.KeyFile
+	}
+	return filepath.Join(c.Dir, "orchestrator.key")
+}
+
+func (c Config) room() room.Config {
+	rooms := room.DefaultConfig()
+	rooms.Grace, rooms.EmptyTimeout, rooms.ReportInterval = c.Grace, c.EmptyTimeout, c.ReportInterval
+	rooms.MaxParticipants, rooms.MaxTracks = c.MaxParticipants, c.MaxTracks
+	return rooms
+}
+
+func (c Config) signalKeys() map[string]signal.Key {
+	keys := map[string]signal.Key{}
+	for _, k := range c.Keys {
+		keys[k.Key] = signal.Key{Secret: k.Secret, Application: k.Application}
+	}
+	return keys
+}

@@ -1,0 +1,70 @@
+package orchestrator
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// meter counts what an Orchestrator does.
+type meter struct {
+	registry      *prometheus.Registry
+	connections   *prometheus.CounterVec
+	allocations   *prometheus.CounterVec
+	calls         *prometheus.HistogramVec
+	callFailures  *prometheus.CounterVec
+	lost          prometheus.Counter
+	storeFailures prometheus.Counter
+}
+
+func newMeter(o *Orchestrator) (*meter, error) {
+	m := &meter{
+		registry: prometheus.NewRegistry(),
+		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_connections_total", Help: "Client connection requests, by outcome.",
+		}, []string{"outcome"}),
+		allocations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_allocations_total", Help: "Choices of a node for a room, by outcome.",
+		}, []string{"outcome"}),
+		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "drtc_orchestrator_node_call_seconds", Help: "Time of calls to media nodes, by command.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 11),
+		}, []string{"command"}),
+		callFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_node_call_failures_total", Help: "Failed calls to media nodes, by command.",
+		}, []string{"command"}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_nodes_lost_total", Help: "Times that a media node was found dead.",
+		}),
+		storeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_store_failures_total", Help: "Room states that could not be saved.",
+		}),
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	for _, c := range []prometheus.Collector{
+		m.connections, m.allocations, m.calls, m.callFailures, m.lost, m.storeFailures,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
+		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),
+		gauge("drtc_orchestrator_sockets", "Client connections now.", func() float64 { return float64(o.signal.Sockets()) }),
+		gauge("drtc_orchestrator_sessions", "Sessions on media nodes now.", func() float64 { return float64(o.routes.count()) }),
+	} {
+		if err := m.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("orchestrator: metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *meter) connection(outcome string) { m.connections.WithLabelValues(outcome).Inc() }
+
+func (m *meter) call(command string, ok bool, took time.Duration) {
+	m.calls.WithLabelValues(command).Observe(took.Seconds())
+	if !ok {
+		m.callFailures.WithLabelValues(command).Inc()
+	}
+}

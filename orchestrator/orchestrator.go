@@ -1,0 +1,303 @@
+package orchestrator
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/orchestrator/nodes"
+	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/signal"
+	"github.com/drtc-network/drtc/orchestrator/state"
+)
+
+// Parts are what an Orchestrator is put together with.
+type Parts struct {
+	Discovery Discovery
+	Store     state.KV
+	// Web serves what no other path does; without it / says that we are here.
+	Web http.Handler
+}
+
+// Orchestrator is one Orchestrator process. Make one with New, then call Run once.
+type Orchestrator struct {
+	config    Config
+	log       *slog.Logger
+	key       *identity.Key
+	discovery Discovery
+	store     state.KV
+	pool      *nodes.Pool
+	signal    *signal.Server
+	meter     *meter
+	routes    *routes
+	listener  net.Listener
+	server    *http.Server
+	conns     atomic.Uint64
+
+	mu          sync.Mutex // guards what follows
+	ctx         context.Context
+	actors      map[signal.RoomName]*actor
+	byID        map[drtc.RoomID]*actor
+	lastTargets map[drtc.NodeID]nodes.Target
+	group       sync.WaitGroup // of actors and savers
+}
+
+// New opens the key and the listening socket, so that ID and URL are known. Run
+// closes the socket.
+func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if p.Discovery == nil || p.Store == nil {
+		return nil, errors.New("orchestrator: parts: Discovery and Store are required")
+	}
+	key, err := keyfile.LoadOrCreate(c.keyFile())
+	if err != nil {
+		return nil, fmt.Errorf("orchestrator: %w", err)
+	}
+	log = log.With(slog.String("orchestrator", key.ID().Short()))
+	o := &Orchestrator{
+		config: c, log: log, key: key, discovery: p.Discovery, store: p.Store, routes: newRoutes(),
+		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, lastTargets: map[drtc.NodeID]nodes.Target{},
+	}
+	if err := o.assemble(p); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *Orchestrator) assemble(p Parts) error {
+	var err error
+	if o.meter, err = newMeter(o); err != nil {
+		return err
+	}
+	o.pool, err = nodes.New(nodes.Config{
+		Key: o.key, Now: time.Now, Rand: rand.Reader, Emit: o.nodeEvent, Log: o.log, Report: o.meter.call,
+	})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	c := o.config
+	o.signal, err = signal.New(signal.Config{
+		Keys: c.signalKeys(), Rooms: o, Log: o.log, Version: drtc.Version, Region: string(c.Region),
+		MaxSockets: c.MaxSockets, ConnectRate: c.ConnectRate, ConnectBurst: c.ConnectBurst,
+		TrustedProxies: c.TrustedProxies, Drills: c.TestDrills, Report: o.meter.connection,
+	})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	if o.listener, err = o.listen(); err != nil {
+		return err
+	}
+	o.server = &http.Server{
+		Handler:           o.handler(p.Web),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    256 << 10, // a join request travels in the URL
+		ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+func (o *Orchestrator) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", o.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("orchestrator: listen: %w", err)
+	}
+	if o.config.TLSCert == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(o.config.TLSCert, o.config.TLSKey)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("orchestrator: tls_cert, tls_key: %w", err), l.Close())
+	}
+	// WebSocket upgrades need HTTP/1.1.
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	}), nil
+}
+
+// ID is the Orchestrator's identity.
+func (o *Orchestrator) ID() drtc.NodeID { return o.key.ID() }
+
+// Addr is where clients connect.
+func (o *Orchestrator) Addr() net.Addr { return o.listener.Addr() }
+
+// URL is the base URL for clients, without a slash at the end.
+func (o *Orchestrator) URL() string {
+	scheme := "http://"
+	if o.config.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + o.listener.Addr().String()
+}
+
+// Run serves until ctx is done or serving fails. It returns when everything that
+// New and Run started has ended; nil after ctx is done. Rooms stay in the store.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRooms()
+	o.mu.Lock()
+	o.ctx = rooms
+	o.mu.Unlock()
+	if err := o.restore(ctx); err != nil {
+		o.log.Error("rooms of an earlier run can't be restored", slog.Any("error", err))
+	}
+
+	var loops, connections, pool sync.WaitGroup
+	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPool()
+	pool.Go(func() { _ = o.pool.Run(poolCtx) })
+	loops.Go(func() { o.keepNodes(ctx) })
+	connections.Go(func() { _ = o.signal.Run(ctx) })
+	loops.Go(func() {
+		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("orchestrator: serving: %w", err))
+		}
+	})
+	o.log.Info("orchestrator serves", slog.String("url", o.URL()), slog.String("id", o.ID().String()))
+
+	<-ctx.Done()
+	// Connections end first and tell their rooms, which then end and with them
+	// what they asked of nodes.
+	connections.Wait()
+	if err := o.server.Close(); err != nil {
+		o.log.Debug("closing the server", slog.Any("error", err))
+	}
+	loops.Wait()
+	stopRooms()
+	o.group.Wait()
+	stopPool()
+	pool.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return nil
+}
+
+// Enter implements signal.Rooms.
+func (o *Orchestrator) Enter(ctx context.Context, name signal.RoomName, out signal.Outlet, first func(room.Conn) room.Command) (room.Conn, error) {
+	conn := room.Conn(o.conns.Add(1))
+	l := letter{command: first(conn), conn: conn, outlet: out}
+	for {
+		a, err := o.actor(name)
+		if err != nil {
+			return 0, err
+		}
+		if err := a.deliver(ctx, l); !errors.Is(err, errEnded) {
+			return conn, err
+		}
+		// The room ended at this moment: there is a new one of that name now,
+		// unless we are ending.
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("orchestrator: %w", err)
+		}
+	}
+}
+
+// Post implements signal.Rooms.
+func (o *Orchestrator) Post(ctx context.Context, name signal.RoomName, c room.Command) error {
+	o.mu.Lock()
+	a := o.actors[name]
+	o.mu.Unlock()
+	if a == nil {
+		return nil
+	}
+	select {
+	case a.inbox <- letter{command: c}:
+	case <-a.done:
+	case <-ctx.Done():
+		return fmt.Errorf("orchestrator: waiting for the room: %w", ctx.Err())
+	}
+	return nil
+}
+
+// actor returns the actor of a room, a new one if there is none.
+func (o *Orchestrator) actor(name signal.RoomName) (*actor, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ctx == nil || o.ctx.Err() != nil {
+		return nil, errors.New("orchestrator: not running")
+	}
+	if a := o.actors[name]; a != nil {
+		return a, nil
+	}
+	r := room.New(o.config.room(), drtc.RoomID(newRoomID()), name.Name, o.now())
+	return o.start(newActor(o, name, r, 0)), nil
+}
+
+// start runs an actor. The caller holds mu.
+func (o *Orchestrator) start(a *actor) *actor {
+	o.actors[a.name], o.byID[a.id] = a, a
+	ctx := o.ctx
+	o.group.Go(func() { a.run(ctx) })
+	o.group.Go(func() { a.saver.run(a.done) })
+	return a
+}
+
+// forget takes an actor whose room has ended out of the lists.
+func (o *Orchestrator) forget(a *actor) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.actors[a.name] == a {
+		delete(o.actors, a.name)
+		delete(o.byID, a.id)
+	}
+	return true
+}
+
+// nodeEvent hands an event of a node to the rooms that it concerns.
+func (o *Orchestrator) nodeEvent(e nodes.Event) {
+	switch c := e.Command.(type) {
+	case nil:
+	case room.NodeLost:
+		o.meter.lost.Inc()
+		for _, a := range o.routes.on(e.Node) {
+			a.post(c)
+		}
+	case room.NodeSynced:
+		for _, a := range o.routes.on(e.Node) {
+			a.post(c)
+		}
+		// What we don't know of is left over from a time when we could not
+		// reach the node.
+		for _, s := range c.Sessions {
+			if o.routes.find(s, e.Node) == nil {
+				o.pool.Send(e.Node, s, room.CloseSession{}, nil)
+			}
+		}
+	default:
+		a := o.routes.find(e.Session, e.Node)
+		if e.Room != "" {
+			o.mu.Lock()
+			a = o.byID[e.Room]
+			o.mu.Unlock()
+		}
+		if a != nil {
+			a.post(c)
+		}
+	}
+}
+
+func (o *Orchestrator) now() time.Time { return time.Now() }
+
+// newRoomID returns a fresh id with 80 random bits.
+func newRoomID() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return drtc.RoomPrefix + base32.StdEncoding.EncodeToString(b[:])
+}

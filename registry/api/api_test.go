@@ -1,0 +1,411 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/envelope"
+	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
+	"github.com/drtc-network/drtc/registry/index"
+	"github.com/drtc-network/drtc/registry/node"
+)
+
+// backend is a Registry with fixed contents.
+type backend struct {
+	nodes   *index.Snapshot
+	held    map[drtc.NodeID]envelope.Envelope
+	problem string
+}
+
+var self = drtc.NodeID{19: 0xff}
+
+func (b *backend) Submit(context.Context, envelope.Envelope) (Receipt, error) {
+	return Receipt{Accepted: true}, nil
+}
+func (b *backend) Held(id drtc.NodeID) (envelope.Envelope, bool) { e, ok := b.held[id]; return e, ok }
+func (b *backend) Nodes() *index.Snapshot                        { return b.nodes }
+func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error)  { return nil, ErrUnknownNode }
+func (b *backend) Health() Health {
+	return Health{Registry: self, Network: "devnet", Problem: b.problem}
+}
+
+func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n)} }
+
+// newBackend holds nodes 1 to n, one degree of longitude apart from Greenwich.
+func newBackend(n int) *backend {
+	b := &backend{held: map[drtc.NodeID]envelope.Envelope{}}
+	var changes []index.Change
+	for i := 1; i <= n; i++ {
+		e := envelope.Envelope{
+			Kind: "node", Network: "devnet", Subject: nodeID(i), Issuer: nodeID(i), Seq: 1<<60 + uint64(i),
+			IssuedAt: time.UnixMilli(1790000000000).UTC(), TTL: 300 * time.Second, Body: []byte{byte(i)},
+		}
+		b.held[nodeID(i)] = e
+		p := node.Payload{
+			NodeID: nodeID(i), Region: drtc.Europe, Geolocation: fmt.Sprintf("0,%d", i), URL: "https://10.0.0.1:7901",
+			DiscoveryURL: "http://10.0.0.1:1", IP: "10.0.0.1", MetricsURL: "http://10.0.0.1:2", PubKey: "0x02", Version: "0.1.0",
+			CapacityMbps: 1000, Features: []string{"vp8"},
+		}
+		changes = append(changes, index.Change{ID: p.NodeID, Entry: index.NewEntry(p, &e)})
+	}
+	b.nodes = new(index.Snapshot).With(changes)
+	return b
+}
+
+func serve(t *testing.T, b *backend, change func(*Config)) *httptest.Server {
+	t.Helper()
+	c := DefaultConfig()
+	if change != nil {
+		change(&c)
+	}
+	h, err := New(c, b, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func request(t *testing.T, method, url string, header ...string) (*http.Response, []byte) {
+	t.Helper()
+	q, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		q.Header.Set(header[i], header[i+1])
+	}
+	a, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, body
+}
+
+func TestRest_paperFieldsUnderThePapersNames(t *testing.T) {
+	s := serve(t, newBackend(1), nil)
+	_, body := request(t, http.MethodGet, s.URL+"/nodeById?nodeId="+nodeID(1).String())
+	var got map[string]any
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]any{
+		"nodeId": nodeID(1).String(), "region": "EU", "geolocation": "0,1", "url": "https://10.0.0.1:7901",
+		"discoveryUrl": "http://10.0.0.1:1", "ip": "10.0.0.1", "metricsUrl": "http://10.0.0.1:2", "pubKey": "0x02", "version": "0.1.0",
+		"capacityMbps": 1000.0, "loadMbps": 0.0, "quality": 1.0, "generation": "0", "seq": "1152921504606846977",
+		"issuedAt": "2026-09-21T14:13:20Z", "expiresAt": "2026-09-21T14:18:20Z",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: got %v, want %v", name, got[name], want)
+		}
+	}
+}
+
+func TestRest_pagesAreCompleteAndInOrder(t *testing.T) {
+	s := serve(t, newBackend(7), nil)
+	for query, first := range map[string]int{
+		"/listMediaNodes?limit=3":                    1,
+		"/getMediaNodes?limit=3&lat=0&lon=20":        7, // the nearest
+		"/getMediaNodes?limit=3&region=eu&minQos=.5": 1,
+	} {
+		var ids []drtc.NodeID
+		for cursor := ""; ; {
+			a, body := request(t, http.MethodGet, s.URL+query+"&cursor="+cursor)
+			var page listJSON
+			if err := json.Unmarshal(body, &page); err != nil || a.StatusCode != http.StatusOK || page.Registry != self {
+				t.Fatalf("%s: %d %s %v", query, a.StatusCode, body, err)
+			}
+			for _, n := range page.Nodes {
+				ids = append(ids, n.NodeID)
+				if strings.Contains(query, "lat=") == (n.DistanceKm == nil) {
+					t.Errorf("%s: distance %v", query, n.DistanceKm)
+				}
+			}
+			if cursor = page.Cursor; cursor == "" {
+				break
+			}
+		}
+		if len(ids) != 7 || ids[0] != nodeID(first) {
+			t.Errorf("%s: got %v, want 7 from %d on", query, ids, first)
+		}
+	}
+}
+
+func TestRest_problemsNameTheParameter(t *testing.T) {
+	s := serve(t, newBackend(2), nil)
+	many := strings.Repeat("0x0000000000000000000000000000000000000001,", 101)
+	for query, want := range map[string]struct {
+		status          int
+		code, parameter string
+	}{
+		"/getMediaNodes?region=MOON":                         {400, "invalid", "region"},
+		"/getMediaNodes?lat=91&lon=0":                        {400, "invalid", "lat"},
+		"/getMediaNodes?lat=0&lon=x":                         {400, "invalid", "lon"},
+		"/getMediaNodes?lat=NaN&lon=0":                       {400, "invalid", "lat"},
+		"/getMediaNodes?lat=1":                               {400, "invalid", "lon"},
+		"/getMediaNodes?lon=1":                               {400, "invalid", "lat"},
+		"/getMediaNodes?radiusKm=5":                          {400, "invalid", "radiusKm"},
+		"/getMediaNodes?lat=0&lon=0&radiusKm=-1":             {400, "invalid", "radiusKm"},
+		"/getMediaNodes?minBandwidthMbps=1.5":                {400, "invalid", "minBandwidthMbps"},
+		"/getMediaNodes?minBandwidthMbps=9999999999":         {400, "invalid", "minBandwidthMbps"},
+		"/getMediaNodes?minQos=2":                            {400, "invalid", "minQos"},
+		"/getMediaNodes?version=" + strings.Repeat("1", 65):  {400, "invalid", "version"},
+		"/getMediaNodes?feature=a,,b":                        {400, "invalid", "feature"},
+		"/getMediaNodes?feature=" + strings.Repeat("a,", 40): {400, "invalid", "feature"},
+		"/getMediaNodes?exclude=0x12":                        {400, "invalid", "exclude"},
+		"/getMediaNodes?limit=0":                             {400, "invalid", "limit"},
+		"/getMediaNodes?limit=501":                           {400, "invalid", "limit"},
+		"/getMediaNodes?limit=1&limit=2":                     {400, "invalid", "limit"},
+		"/getMediaNodes?cursor=abc":                          {400, "invalid", "cursor"},
+		"/getMediaNodes?minBandwith=5":                       {400, "unknown_parameter", "minBandwith"},
+		"/getMediaNodes?%zz":                                 {400, "invalid", "query"},
+		"/getMediaNodes?a;b":                                 {400, "invalid", "query"},
+		"/getMediaNodes?x=" + strings.Repeat("x", 8<<10):     {414, "too_long", "query"},
+		"/listMediaNodes?region=EU":                          {400, "unknown_parameter", "region"},
+		"/nodeById":                                          {400, "invalid", "nodeId"},
+		"/nodeById?nodeId=1":                                 {400, "invalid", "nodeId"},
+		"/nodeById?nodeId=" + nodeID(9).String():             {404, "not_found", "nodeId"},
+		"/records":                                           {400, "invalid", "ids"},
+		"/records?ids=" + strings.TrimSuffix(many, ","):      {400, "invalid", "ids"},
+		"/healthz?x=1":                                       {400, "unknown_parameter", "x"},
+		"/":                                                  {404, "not_found", "path"},
+		"/admin":                                             {404, "not_found", "path"},
+	} {
+		a, body := request(t, http.MethodGet, s.URL+query)
+		var got struct {
+			Error struct{ Code, Parameter, Message string }
+		}
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Errorf("%.60s: %v: %s", query, err, body)
+			continue
+		}
+		if a.StatusCode != want.status || got.Error.Code != want.code || got.Error.Parameter != want.parameter || got.Error.Message == "" {
+			t.Errorf("%.60s: got %d %+v, want %+v", query, a.StatusCode, got.Error, want)
+		}
+		if a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%.60s: content type %q", query, a.Header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestRest_recordsAreAsSigned(t *testing.T) {
+	b := newBackend(2)
+	s := serve(t, b, nil)
+	_, body := request(t, http.MethodGet, s.URL+"/records?ids="+nodeID(2).String()+","+nodeID(9).String())
+	var got recordsJSON
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	e := b.held[nodeID(2)]
+	if len(got.Records) != 1 || got.Records[0].NodeID != nodeID(2) || string(got.Records[0].Record) != string(e.Bytes()) ||
+		len(got.Missing) != 1 || got.Missing[0] != nodeID(9) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestRest_etagFollowsTheSnapshot(t *testing.T) {
+	b := newBackend(3)
+	s := serve(t, b, nil)
+	at := s.URL + "/listMediaNodes?limit=2"
+	a, _ := request(t, http.MethodGet, at)
+	tag := a.Header.Get("ETag")
+	if a, body := request(t, http.MethodGet, at, "If-None-Match", tag); tag == "" || a.StatusCode != http.StatusNotModified || len(body) != 0 {
+		t.Errorf("unchanged: got %d with %d bytes for %q, want 304", a.StatusCode, len(body), tag)
+	}
+	if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes?limit=1", "If-None-Match", tag); a.StatusCode != http.StatusOK {
+		t.Errorf("another query with the tag: got %d, want 200", a.StatusCode)
+	}
+	b.nodes = b.nodes.With(nil)
+	if a, _ := request(t, http.MethodGet, at, "If-None-Match", tag); a.StatusCode != http.StatusOK || a.Header.Get("ETag") == tag {
+		t.Errorf("changed: got %d with %q, want 200 with another tag", a.StatusCode, a.Header.Get("ETag"))
+	}
+}
+
+func TestRest_browsersOfAllOriginsMayRead(t *testing.T) {
+	s := serve(t, newBackend(1), nil)
+	a, _ := request(t, http.MethodOptions, s.URL+"/getMediaNodes", "Origin", "https://app.example", "Access-Control-Request-Method", "GET")
+	if a.StatusCode != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.Header.Get("Access-Control-Allow-Methods"), "GET") {
+		t.Errorf("preflight: got %d %v", a.StatusCode, a.Header)
+	}
+	a, _ = request(t, http.MethodGet, s.URL+"/getMediaNodes", "Origin", "https://app.example")
+	if a.Header.Get("Access-Control-Allow-Origin") != "*" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("get: %v", a.Header)
+	}
+	a, body := request(t, http.MethodHead, s.URL+"/getMediaNodes")
+	if a.StatusCode != http.StatusOK || len(body) != 0 {
+		t.Errorf("head: got %d with %d bytes", a.StatusCode, len(body))
+	}
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		if a, body := request(t, method, s.URL+"/getMediaNodes"); a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") == "" || !strings.Contains(string(body), "method_not_allowed") {
+			t.Errorf("%s: got %d %s", method, a.StatusCode, body)
+		}
+	}
+}
+
+func TestRest_healthzSaysWhatIsWrong(t *testing.T) {
+	b := newBackend(0)
+	s := serve(t, b, nil)
+	if a, body := request(t, http.MethodGet, s.URL+"/healthz"); a.StatusCode != http.StatusOK || !strings.Contains(string(body), `"status":"ok"`) {
+		t.Errorf("well: got %d %s", a.StatusCode, body)
+	}
+	b.problem = "the disk is full"
+	if a, body := request(t, http.MethodGet, s.URL+"/healthz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "the disk is full") {
+		t.Errorf("unwell: got %d %s", a.StatusCode, body)
+	}
+}
+
+func TestGate_tooManyRequestsInBothTongues(t *testing.T) {
+	s := serve(t, newBackend(0), func(c *Config) { c.RequestsPerSecond, c.Burst = 0.001, 2 })
+	for range 2 {
+		if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes"); a.StatusCode != http.StatusOK {
+			t.Fatalf("within the burst: got %d", a.StatusCode)
+		}
+	}
+	a, body := request(t, http.MethodGet, s.URL+"/listMediaNodes")
+	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "too_many_requests") {
+		t.Errorf("rest: got %d %s", a.StatusCode, body)
+	}
+	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
+	_, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{}))
+	if connect.CodeOf(err) != connect.CodeResourceExhausted || !connect.IsWireError(err) {
+		t.Errorf("rpc: got %v, want ResourceExhausted from the other side", err)
+	}
+}
+
+func TestGate_addressesHaveTheirOwnShares(t *testing.T) {
+	g := newGate(Config{RequestsPerSecond: 1, Burst: 1})
+	now := time.Unix(1790000000, 0)
+	for _, step := range []struct {
+		after  time.Duration
+		remote string
+		want   bool
+	}{
+		{0, "192.0.2.1:1", true},
+		{0, "192.0.2.1:2", false}, // another port is the same client
+		{0, "[::ffff:192.0.2.1]:2", false},
+		{0, "192.0.2.2:1", true},
+		{0, "[2001:db8::1]:1", true},
+		{0, "[2001:db8::ffff:1]:1", false}, // the same /64
+		{0, "[2001:db8:0:1::1]:1", true},
+		{0, "nonsense", false},
+		{time.Second, "192.0.2.1:1", true},
+		{time.Minute, "192.0.2.9:1", true},
+	} {
+		now = now.Add(step.after)
+		if got := g.allow(now, step.remote); got != step.want {
+			t.Errorf("%s: got %v, want %v", step.remote, got, step.want)
+		}
+	}
+	if len(g.clients) != 1 {
+		t.Errorf("after a minute %d clients are remembered, want the last one", len(g.clients))
+	}
+}
+
+func TestGate_isBoundedUnderManyAddresses(t *testing.T) {
+	g := newGate(Config{RequestsPerSecond: 1, Burst: 3})
+	now, admitted := time.Unix(1790000000, 0), 0
+	for i := range uint32(maxClients + 100) {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		if g.allow(now, netip.AddrPortFrom(a, 1).String()) {
+			admitted++
+		}
+	}
+	if len(g.clients) != maxClients || admitted != maxClients+3 {
+		t.Errorf("remembered %d and admitted %d, want %d and 3 more", len(g.clients), admitted, maxClients)
+	}
+}
+
+// A client that sends half a request does not hold a handler for ever.
+func TestNew_slowBodyIsCutOff(t *testing.T) {
+	s := serve(t, newBackend(0), func(c *Config) { c.Timeout = 50 * time.Millisecond })
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", registryv1connect.RegistryServiceRegisterNodeProcedure)
+	if b, err := io.ReadAll(conn); err != nil {
+		t.Errorf("got %q, %v, want an end within 20s", b, err)
+	}
+}
+
+func TestRPC_jsonForFollowers(t *testing.T) {
+	s := serve(t, newBackend(0), nil)
+	post := func(body string) (int, string) {
+		a, err := http.Post(s.URL+registryv1connect.RegistryServiceRegisterNodeProcedure, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		b, err := io.ReadAll(a.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.StatusCode, string(b)
+	}
+	for name, body := range map[string]string{
+		"empty": "", "garbage": "garbage", "no record": "{}", "wrong type": `{"record":{"seq":"x"}}`,
+		"unknown field": `{"recrod":{}}`, "empty record": `{"record":{}}`,
+	} {
+		if status, answer := post(body); status != http.StatusBadRequest || !strings.Contains(answer, "invalid_argument") {
+			t.Errorf("%s: got %d %s, want 400", name, status, answer)
+		}
+	}
+	if status, answer := post(`{"record":{"body":"` + strings.Repeat("A", 1<<20) + `"}}`); status != http.StatusTooManyRequests || !strings.Contains(answer, "resource_exhausted") {
+		t.Errorf("1 MB: got %d %s", status, answer)
+	}
+}
+
+func TestValidate_namesTheField(t *testing.T) {
+	for field, change := range map[string]func(*Config){
+		"RequestsPerSecond": func(c *Config) { c.RequestsPerSecond = 0 },
+		"Burst":             func(c *Config) { c.Burst = 0 },
+		"Timeout":           func(c *Config) { c.Timeout = 0 },
+		"Silence":           func(c *Config) { c.Silence = 0 },
+	} {
+		c := DefaultConfig()
+		change(&c)
+		if _, err := New(c, newBackend(0), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: got %v, want an error that names it", field, err)
+		}
+	}
+}
+
+func FuzzGetMediaNodes(f *testing.F) {
+	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0"} {
+		f.Add(q)
+	}
+	s := newRest(newBackend(3))
+	f.Fuzz(func(t *testing.T, rawQuery string) {
+		p, bad := newParams(rawQuery)
+		if bad == nil {
+			_, bad = s.getMediaNodes(p)
+		}
+		if bad != nil && (bad.Parameter == "" || bad.status < 400 || bad.status > 499) {
+			t.Fatalf("%q: %+v", rawQuery, bad)
+		}
+	})
+}

@@ -334,3 +334,25 @@ func TestData_tooLargeClosesTheChannel(t *testing.T) {
 	default:
 	}
 }
+
+// A peer that sends faster than the limit waits; nothing of it is lost.
+func TestData_rateIsLimited(t *testing.T) {
+	n := startNode(t, func(cfg *Config) { cfg.DataMessages = 100 })
+	var dc *webrtc.DataChannel
+	open := make(chan string, 1)
+	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})
+	receive(t, open, "the channel")
+	began := time.Now()
+	for range 150 {
+		if err := dc.SendText("x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 150 {
+		receive(t, n.data, "a message")
+	}
+	// The first 100 may come at once.
+	if took, least := time.Since(began), 480*time.Millisecond; took < least {
+		t.Errorf("150 messages in %v, want at least %v", took, least)
+	}
+}

@@ -147,6 +147,24 @@ func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
 	n.expectOpen(t, client)
 }
 
+func TestHandshake_slotsAreBounded(t *testing.T) {
+	n := startNode(t, func(cfg *Config) { cfg.MaxHandshakes = 1 })
+	n.handshakes <- struct{}{} // somebody holds the only slot
+	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
+	awaitEvent(t, n, anyEvent[engine.PeerReachable])
+	if n.core.keysOf(1) != nil {
+		t.Error("a handshake went past the bound")
+	}
+	<-n.handshakes
+	client.awaitState(t, webrtc.PeerConnectionStateConnected)
+	eventually(t, func() string {
+		if len(n.handshakes) != 0 {
+			return "the slot was not given back"
+		}
+		return ""
+	})
+}
+
 // expectOpen checks that a data channel of the client opens and carries data
 // both ways, which shows that DTLS and SCTP live.
 func (n *node) expectOpen(t testing.TB, c *client) {

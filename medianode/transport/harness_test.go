@@ -156,13 +156,28 @@ func (n *node) awaitClosed(t testing.TB, id engine.PeerID, reason error) {
 // awaitConnected waits until the core has the peer's keys.
 func (n *node) awaitConnected(t testing.TB, id engine.PeerID) {
 	t.Helper()
+	awaitEvent(t, n, func(e engine.PeerState) bool { return e.Peer == id && e.State == engine.StateConnected })
+}
+
+// awaitEvent waits for an event of one type that is as wanted.
+func awaitEvent[E engine.Event](t testing.TB, n *node, wanted func(E) bool) {
+	t.Helper()
+	deadline := time.After(patience)
 	for {
-		s, ok := receive(t, n.events, "StateConnected").(engine.PeerState)
-		if ok && s.Peer == id && s.State == engine.StateConnected {
-			return
+		select {
+		case event := <-n.events:
+			if e, ok := event.(E); ok && wanted(e) {
+				return
+			}
+		case <-deadline:
+			var e E
+			t.Fatalf("waited %v for %T", patience, e)
 		}
 	}
 }
+
+// any event of a type will do.
+func anyEvent[E engine.Event](E) bool { return true }
 
 // client is a stock PeerConnection on the other side.
 type client struct {
@@ -178,6 +193,7 @@ type clientConfig struct {
 	settings   func(*webrtc.SettingEngine)
 	prepare    func(*webrtc.PeerConnection) // tracks and channels before the offer
 	peer       func(*PeerConfig)            // changes to how the node opens it
+	through    []netip.AddrPort             // candidates of the answer; nil for the node's
 	maxMessage int                          // what the answer allows; 0 for MaxMessage
 	opened     func() []string              // after Open; returns lines for the answer's media section
 }
@@ -254,7 +270,7 @@ func (n *node) join(t testing.TB, id engine.PeerID, cfg clientConfig) *client {
 		section = cfg.opened()
 	}
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{
-		Type: webrtc.SDPTypeAnswer, SDP: n.answer(offer.SDP, peer, section, cmp.Or(cfg.maxMessage, MaxMessage)),
+		Type: webrtc.SDPTypeAnswer, SDP: n.answer(offer.SDP, peer, cfg, section),
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +278,11 @@ func (n *node) join(t testing.TB, id engine.PeerID, cfg clientConfig) *client {
 }
 
 // answer writes the node's side of an offer: ICE-lite, everything bundled.
-func (n *node) answer(offer string, peer PeerConfig, section []string, maxMessage int) string {
+func (n *node) answer(offer string, peer PeerConfig, cfg clientConfig, section []string) string {
+	candidates := cfg.through
+	if candidates == nil {
+		candidates = n.Addrs()
+	}
 	var mids, sections []string
 	for offered := range strings.SplitSeq(offer, "\r\nm=") {
 		kind, _, _ := strings.Cut(offered, " ")
@@ -284,9 +304,9 @@ func (n *node) answer(offer string, peer PeerConfig, section []string, maxMessag
 			lines = append(lines, section...)
 		} else {
 			lines = append([]string{"m=application 9 UDP/DTLS/SCTP webrtc-datachannel"}, append(lines, "a=sctp-port:5000",
-				fmt.Sprintf("a=max-message-size:%d", maxMessage))...)
+				fmt.Sprintf("a=max-message-size:%d", cmp.Or(cfg.maxMessage, MaxMessage)))...)
 		}
-		for i, addr := range n.Addrs() {
+		for i, addr := range candidates {
 			lines = append(lines, fmt.Sprintf("a=candidate:%d 1 udp %d %s %d typ host", i+1, 2130706431-i, addr.Addr(), addr.Port()))
 		}
 		sections = append(sections, strings.Join(append(lines, "a=end-of-candidates"), "\r\n"))
@@ -298,9 +318,15 @@ func (n *node) answer(offer string, peer PeerConfig, section []string, maxMessag
 // awaitState waits until the client reaches a state.
 func (c *client) awaitState(t testing.TB, want webrtc.PeerConnectionState) {
 	t.Helper()
+	deadline := time.After(patience)
 	for {
-		if receive(t, c.states, "client state "+want.String()) == want {
-			return
+		select {
+		case got := <-c.states:
+			if got == want {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("waited %v for client state %v", patience, want)
 		}
 	}
 }

@@ -70,11 +70,7 @@ func TestUpdate_answerBringsTheFingerprint(t *testing.T) {
 			answer = Update{RemoteFingerprints: p.RemoteFingerprints, Remote: &remote, Active: active}
 			p.RemoteFingerprints, p.Remote, p.Active = nil, engine.ICE{}, active
 		}})
-		for {
-			if _, ok := receive(t, n.events, "PeerReachable").(engine.PeerReachable); ok {
-				break
-			}
-		}
+		awaitEvent(t, n, anyEvent[engine.PeerReachable])
 		if n.core.keysOf(1) != nil {
 			t.Error("keys before the fingerprint was known")
 		}
@@ -111,7 +107,7 @@ func TestUpdate_restartsICE(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	answer := n.answer(offer.SDP, PeerConfig{PeerConfig: engine.PeerConfig{Local: local}}, nil, MaxMessage)
+	answer := n.answer(offer.SDP, PeerConfig{PeerConfig: engine.PeerConfig{Local: local}}, clientConfig{}, nil)
 	if err := client.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, subscribers 
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
 		benchPeer(b, tr, id, port, profile)
 		tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-			if _, _, err = c.Subscribe(now, id, "TR_a", engine.Settings{}); err == nil {
+			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", SSRC: 5000, RTX: 5001}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_a", Mid: "0", Codec: opus, Active: true}})
 			}
 		})

@@ -11,8 +11,8 @@ import (
 // Place is a point on the earth in decimal degrees (whitepaper 4.2.3.1,
 // Geolocation). Lat is -90..90, Lon -180..180.
 type Place struct {
-	Lat float64 `json:"lat"`
-	Lon float64 `json:"lon"`
+	Lat float64 `json:"lat" toml:"lat"`
+	Lon float64 `json:"lon" toml:"lon"`
 }
 
 // ErrPlace is returned by ParsePlace.

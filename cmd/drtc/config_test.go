@@ -13,7 +13,7 @@ func TestConfigurationDocument_namesEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []any{registryFile{}, orchestratorFile{}} {
+	for _, file := range []any{registryFile{}, medianodeFile{}, orchestratorFile{}} {
 		keys := tomlKeys(reflect.TypeOf(file), "")
 		if len(keys) < 5 {
 			t.Errorf("%T has the keys %q, want more", file, keys)

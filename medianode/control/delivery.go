@@ -2,9 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -80,12 +80,13 @@ func (s *Service) receivers(from *session, p datapacket.Packet) []*session {
 	return out
 }
 
+// deliver queues a message. A client that is not connected yet misses it; one
+// that reads too slowly for a reliable channel would see a hole from now on, so
+// its session ends.
 func (s *Service) deliver(to *session, label string, payload []byte) {
-	peer := to.subscriber.peer
-	if s.media.SendData(peer, label, payload) != nil {
-		return // not connected yet, or too slow: the transport counts it
+	if err := s.media.SendData(to.subscriber.peer, label, payload); errors.Is(err, transport.ErrSlowPeer) {
+		s.end(to, err.Error())
 	}
-	s.media.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { c.CountData(peer, len(payload)) })
 }
 
 // SendData implements the ControlService.

@@ -302,14 +302,23 @@ func TestChannels_ofTheClientAreBounded(t *testing.T) {
 		t.Errorf("%d channels are open or opening, want %d", got, MaxChannels)
 	}
 	c.mu.Unlock()
-	for i := range 2 * maxRefused {
-		if _, err := client.CreateDataChannel(fmt.Sprint("more", i), nil); err != nil {
+	ended := make(chan struct{}, 1)
+	client.SCTP().OnClose(func(error) { ended <- struct{}{} })
+	for i := range maxRefused { // one at a time: the library drops a crowd before we see it
+		dc, err := client.CreateDataChannel(fmt.Sprint("more", i), nil)
+		if err != nil {
 			break // the association is gone already
 		}
+		dc.OnClose(func() { closed <- dc.Label() })
+		select {
+		case <-closed:
+		case <-ended:
+			return
+		case <-time.After(10 * time.Second):
+			t.Fatalf("channel %d past the limit was neither closed nor the end", i+1)
+		}
 	}
-	for range MaxChannels { // the association ends
-		receive(t, closed, "the channels to close")
-	}
+	receive(t, ended, "the association to end")
 }
 
 // A message above MaxMessage costs the sender its channel, not the node memory.

@@ -91,7 +91,7 @@ func (p *peer) handshake() (*dtls.Conn, error) {
 	defer cancel()
 	conn, err := p.negotiate(ctx)
 	if err != nil {
-		err, reason := p.handshakeError(ctx, err)
+		reason, err := p.handshakeError(ctx, err)
 		t.metrics.handshakeFailures.WithLabelValues(reason).Inc()
 		return nil, err
 	}
@@ -185,17 +185,17 @@ func (p *peer) verify(chain [][]byte, _ [][]*x509.Certificate) error {
 	return ErrFingerprint
 }
 
-// handshakeError names the failure for the handler and for the metric.
-func (p *peer) handshakeError(ctx context.Context, err error) (named error, reason string) {
+// handshakeError names the failure for the metric and for the handler.
+func (p *peer) handshakeError(ctx context.Context, err error) (reason string, named error) {
 	switch {
 	case p.ctx.Err() != nil:
-		return ErrClosed, "closed"
+		return "closed", ErrClosed
 	case errors.Is(err, ErrFingerprint):
-		return ErrFingerprint, "fingerprint"
+		return "fingerprint", ErrFingerprint
 	case ctx.Err() != nil:
-		return ErrHandshakeTimeout, "timeout"
+		return "timeout", ErrHandshakeTimeout
 	default:
-		return fmt.Errorf("%w: %w", ErrHandshake, err), "protocol"
+		return "protocol", fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 }
 

@@ -189,12 +189,11 @@ func trackFrom(a *livekit.AddTrackRequest) (t room.Track, ok bool) {
 		}
 	}
 	layers := a.GetLayers()
-	for _, c := range a.GetSimulcastCodecs() {
-		t.LayerMode = int32(c.GetVideoLayerMode())
-		if len(c.GetLayers()) > 0 {
-			layers = c.GetLayers()
+	if codecs := a.GetSimulcastCodecs(); len(codecs) > 0 { // the first is published, others are backups
+		t.LayerMode = int32(codecs[0].GetVideoLayerMode())
+		if len(codecs[0].GetLayers()) > 0 {
+			layers = codecs[0].GetLayers()
 		}
-		break // the first one is what is published, others are backups
 	}
 	t.Layers = layersFrom(layers)
 	return t, true

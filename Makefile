@@ -9,7 +9,7 @@ LANE  := tools/lane
 # internal/repocheck holds that this list is complete.
 CORES := identity rpcauth envelope medianode/negotiate medianode/datapacket medianode/engine registry/node registry/record registry/liveness orchestrator/room orchestrator/allocate
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/(gen|internal/deps)(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20

@@ -100,7 +100,6 @@ func Repository() Rules {
 			{"web", Shell, "the built call page, embedded"},
 			{"devnet", Program, "the whole network on one machine"},
 			{"cmd/drtc", Program, "the one binary"},
-			{"internal/deps", TestOnly, "keeps go.mod whole until every module has its first importer"},
 			{"internal/repocheck", TestOnly, "these rules"},
 			{"internal/testkit/...", TestOnly, "clients and fixtures that several tests share"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},

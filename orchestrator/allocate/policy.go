@@ -8,25 +8,30 @@ import (
 
 // Policy is how an Orchestrator weighs nodes. Start from DefaultPolicy.
 type Policy struct {
-	Weights Weights
+	Weights Weights `toml:"weights"`
 	// HalfDistanceKm is where nearness has fallen to one half.
-	HalfDistanceKm float64
+	HalfDistanceKm float64 `toml:"half_distance_km"`
 	// Step is the difference in score that counts, above 0 to 1. A larger one
 	// spreads rooms more widely over nodes of about the same worth.
-	Step float64
+	Step float64 `toml:"step"`
 	// Unmeasured stands for a quality or history that is not known, 0 to 1.
-	Unmeasured float64
+	Unmeasured float64 `toml:"unmeasured"`
 	// MaxLoad is the part of a node that may be in use with the new client, above 0 to 1.
-	MaxLoad float64
+	MaxLoad float64 `toml:"max_load"`
 	// MaxAge is the oldest record that counts.
-	MaxAge time.Duration
+	MaxAge time.Duration `toml:"max_age"`
 	// MinVersion is the oldest software that may be used; empty takes any.
-	MinVersion string
+	MinVersion string `toml:"min_version"`
 }
 
 // Weights say what matters; only their ratios count.
 type Weights struct {
-	Distance, Load, Quality, History, Price, Affinity float64
+	Distance float64 `toml:"distance"`
+	Load     float64 `toml:"load"`
+	Quality  float64 `toml:"quality"`
+	History  float64 `toml:"history"`
+	Price    float64 `toml:"price"`
+	Affinity float64 `toml:"affinity"`
 }
 
 func (w Weights) sum() float64 {

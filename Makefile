@@ -1,0 +1,72 @@
+# make run    starts the network on this machine (needs Go alone)
+# make test   runs every test, and says first what it will install
+# make help   lists the rest
+
+SHELL := bash
+LANE  := tools/lane
+
+# Cores have no goroutines, so the race detector has nothing to find in them.
+# internal/repocheck holds that this list is complete.
+CORES := identity rpcauth envelope medianode/negotiate medianode/engine registry/node registry/record registry/liveness orchestrator/room orchestrator/allocate
+empty :=
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/(gen|internal/deps)(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+
+FUZZTIME ?= 10s
+SOAK     ?= 20
+
+.PHONY: help run build check test race bench soak fuzz generate generated web-check browser clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## build drtc and start the network: 1 registry, 3 media nodes, 1 orchestrator, web page
+	@exec bin/drtc devnet
+
+build: ## build bin/drtc (the first build compiles every dependency: some minutes on two cores)
+	@echo "building bin/drtc"
+	@go build -o bin/drtc ./cmd/drtc
+
+check: bin/golangci-lint ## gofmt, vet, linter, unit tests: under 3 minutes when warm
+	@$(LANE) gofmt bash -c 'bad=$$(find . -name "*.go" -not -path "*/node_modules/*" -not -path "./gen/*" | xargs gofmt -l); [ -z "$$bad" ] || { echo "not gofmt-clean:" $$bad; exit 1; }'
+	@$(LANE) vet go vet ./...
+	@$(LANE) lint bin/golangci-lint run ./...
+	@$(LANE) unit go test ./...
+
+test: ## everything: check, race, generated files, web, browsers; installs what it needs
+	@tools/test
+
+race: ## tests of the shells under the race detector
+	@$(LANE) race go test -race $(SHELLS)
+
+bench: ## every benchmark, with allocations
+	@$(LANE) bench go test -run '^$$' -bench . -benchmem ./...
+
+soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
+	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@tools/fuzz $(FUZZTIME)
+
+generate: tools/proto/node_modules web/node_modules ## gen/ from proto/, web/dist from web/app
+	@tools/proto/node_modules/.bin/buf generate
+	@npm --prefix web run --silent build
+
+generated: tools/proto/node_modules web/node_modules ## fail if a generated file differs from its source
+	@$(LANE) generated tools/generated
+
+web-check: web/node_modules ## types and unit tests of the page
+	@$(LANE) web-types npm --prefix web run --silent check
+	@$(LANE) web-unit npm --prefix web run --silent test
+
+browser: build web/node_modules ## headless Chromium against drtc devnet
+	@DRTC_BIN=$(CURDIR)/bin/drtc $(LANE) browser npm --prefix web run --silent test:e2e
+
+bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	@$(LANE) linter bash -c 'cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint'
+	@touch $@
+
+%/node_modules: %/package-lock.json
+	@$(LANE) npm-$(subst /,-,$*) bash -c 'cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules'
+
+clean: ## remove what make built
+	@rm -rf bin tools/proto/node_modules web/node_modules

@@ -1,0 +1,103 @@
+package devnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Limits of a network on one machine.
+const (
+	MaxNodes      = 64
+	MaxRegistries = 16
+)
+
+// Config says how large the network is and where it listens.
+type Config struct {
+	// Dir holds keys, databases and configuration. Empty means a temporary
+	// folder that is removed at the end; a named one is kept and used again.
+	Dir string
+	// Nodes and Registries are how many of each to start, from 1.
+	Nodes      int
+	Registries int
+	// Listen is where the Orchestrator serves clients and the page, host:port
+	// with an IP address or localhost. Port 0 picks a free one.
+	Listen string
+	// ReadyFile is written as JSON once everything is ready; empty for none.
+	ReadyFile string
+	// LogLevel is passed to every child: debug, info, warn or error.
+	LogLevel string
+
+	// Program is the binary that the children run, usually os.Executable.
+	Program string
+	// Out takes the children's log lines and what devnet has to say.
+	Out io.Writer
+	// Color marks the children's names with ANSI colours.
+	Color bool
+
+	// Patience is how long a child may take to become ready.
+	Patience time.Duration
+	// Grace is how long all children together may take to stop before they are
+	// killed.
+	Grace time.Duration
+}
+
+// DefaultConfig is one Registry, three Media Nodes and an Orchestrator on
+// 127.0.0.1:7880. Program is left empty.
+func DefaultConfig() Config {
+	return Config{
+		Nodes:      3,
+		Registries: 1,
+		Listen:     "127.0.0.1:7880",
+		LogLevel:   "info",
+		Out:        os.Stdout,
+		Patience:   20 * time.Second,
+		Grace:      5 * time.Second,
+	}
+}
+
+// Validate names the first field that cannot be used.
+func (c Config) Validate() error {
+	switch {
+	case c.Nodes < 1 || c.Nodes > MaxNodes:
+		return fmt.Errorf("devnet: nodes: want 1 to %d, got %d", MaxNodes, c.Nodes)
+	case c.Registries < 1 || c.Registries > MaxRegistries:
+		return fmt.Errorf("devnet: registries: want 1 to %d, got %d", MaxRegistries, c.Registries)
+	case c.Program == "":
+		return errors.New("devnet: program: want the path of the drtc binary")
+	case c.Out == nil:
+		return errors.New("devnet: out: want a writer for log lines")
+	case c.Patience <= 0 || c.Grace <= 0:
+		return errors.New("devnet: patience and grace: want positive durations")
+	}
+	if _, err := c.listenAddr(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// listenAddr reads Listen. localhost is 127.0.0.1, so that the address that
+// devnet prints is the one that it listens on.
+func (c Config) listenAddr() (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("devnet: listen: want host:port such as 127.0.0.1:7880, got %q", c.Listen)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("devnet: listen: want an IP address or localhost in front of the port, got %q", c.Listen)
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("devnet: listen: want a port from 0 to 65535, got %q", c.Listen)
+	}
+	return netip.AddrPortFrom(ip, uint16(number)), nil
+}

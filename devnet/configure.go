@@ -1,0 +1,97 @@
+package devnet
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/drtc-network/drtc"
+)
+
+// Network is the name that every signed record of a devnet carries.
+const networkName = "devnet"
+
+// What devnet writes into a child's configuration file: only what differs from
+// the role's defaults, so that the file reads as an example.
+type (
+	registryFile struct {
+		Network  string `toml:"network"`
+		KeyFile  string `toml:"key_file"`
+		Dir      string `toml:"dir"`
+		Listen   string `toml:"listen"`
+		LogLevel string `toml:"log_level"`
+	}
+	medianodeFile struct {
+		Network       string      `toml:"network"`
+		KeyFile       string      `toml:"key_file"`
+		Dir           string      `toml:"dir"`
+		Listen        string      `toml:"listen"`
+		MediaListen   string      `toml:"media_listen"`
+		AdvertiseIPs  []string    `toml:"advertise_ips"`
+		MetricsListen string      `toml:"metrics_listen"`
+		Registries    []string    `toml:"registries"`
+		Region        drtc.Region `toml:"region"`
+		Place         placeTable  `toml:"place"`
+		PlaceName     string      `toml:"place_name"`
+		LogLevel      string      `toml:"log_level"`
+		Admission     admission   `toml:"admission"`
+	}
+	orchestratorFile struct {
+		Network    string   `toml:"network"`
+		KeyFile    string   `toml:"key_file"`
+		Listen     string   `toml:"listen"`
+		Registries []string `toml:"registries"`
+		LogLevel   string   `toml:"log_level"`
+	}
+	placeTable struct {
+		Lat float64 `toml:"lat"`
+		Lon float64 `toml:"lon"`
+	}
+	admission struct {
+		Mode string `toml:"mode"`
+	}
+)
+
+func writeConfig(h home, v any) error {
+	var text bytes.Buffer
+	text.WriteString("# Written by drtc devnet; read at the next start, then written again.\n")
+	if err := toml.NewEncoder(&text).Encode(v); err != nil {
+		return fmt.Errorf("devnet: %s: %w", h.config(), err)
+	}
+	if err := writeFile(h.config(), text.Bytes()); err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	return nil
+}
+
+// mediaAddresses derives from where the Orchestrator listens where media does,
+// and which addresses clients are told: all of the machine's IPv4 addresses
+// when it listens on every one.
+func mediaAddresses(listen netip.Addr) (bind string, advertise []string, err error) {
+	bind = netip.AddrPortFrom(listen, 0).String()
+	if !listen.IsUnspecified() {
+		return bind, []string{listen.String()}, nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", nil, fmt.Errorf("devnet: listing addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is4() {
+			advertise = append(advertise, prefix.Addr().String())
+		}
+	}
+	return bind, advertise, nil
+}
+
+// checkFree fails when somebody listens at addr, with what to do about it.
+func checkFree(addr netip.AddrPort) error {
+	l, err := net.Listen("tcp", addr.String())
+	if err != nil {
+		return fmt.Errorf("devnet: listen: %w; choose another address with --listen, such as 127.0.0.1:0", err)
+	}
+	return l.Close()
+}

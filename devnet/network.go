@@ -1,0 +1,225 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// Network is a whole network on this machine.
+type Network struct {
+	cfg    Config
+	listen netip.AddrPort
+	term   *terminal
+}
+
+// New checks cfg. Nothing is started and no file is written before Run.
+func New(cfg Config) (*Network, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	listen, err := cfg.listenAddr()
+	if err != nil {
+		return nil, err
+	}
+	return &Network{cfg: cfg, listen: listen, term: newTerminal(cfg.Out, cfg.Color)}, nil
+}
+
+// Run starts the network, tells when it is ready, and blocks until ctx ends
+// and every child is gone. It fails when a child does not become ready; a
+// child that dies later is reported and does not end Run.
+func (n *Network) Run(ctx context.Context) (err error) {
+	if n.listen.Port() != 0 {
+		if err := checkFree(n.listen); err != nil {
+			return err
+		}
+	}
+	files, err := openLayout(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, files.close()) }()
+	if n.cfg.ReadyFile != "" { // of a run that was killed
+		if err := removeReady(n.cfg.ReadyFile); err != nil {
+			return err
+		}
+	}
+
+	s := newSupervisor(n.cfg, n.term)
+	begun := time.Now()
+	ready, err := n.start(ctx, s, files)
+	if err == nil && n.cfg.ReadyFile != "" {
+		err = WriteReady(n.cfg.ReadyFile, ready)
+	}
+	if err == nil {
+		n.term.block(n.summary(ready, time.Since(begun)))
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil { // being told to stop is no failure
+		n.term.say("devnet", "stopping")
+		err = nil
+	}
+	s.stop()
+	if n.cfg.ReadyFile != "" && err == nil {
+		err = removeReady(n.cfg.ReadyFile)
+	}
+	return err
+}
+
+// start brings up the stages one after the other.
+func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Ready, error) {
+	key, err := files.apiKey()
+	if err != nil {
+		return nil, err
+	}
+	n.term.say("devnet", fmt.Sprintf("starting %s, %s and 1 orchestrator; Ctrl-C stops them",
+		count(n.cfg.Registries, "registry", "registries"), count(n.cfg.Nodes, "media node", "media nodes")))
+	ready := &Ready{APIKey: key.Key, APISecret: key.Secret, PID: os.Getpid()}
+
+	if ready.Registries, err = n.startRegistries(ctx, s, files); err != nil {
+		return nil, err
+	}
+	if ready.Nodes, err = n.startNodes(ctx, s, files, ready.Registries); err != nil {
+		return nil, err
+	}
+	if ready.Orchestrator, err = n.startOrchestrator(ctx, s, files, ready.Registries, key); err != nil {
+		return nil, err
+	}
+	ready.URL = ready.Orchestrator.URL
+	return ready, nil
+}
+
+func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *layout) ([]string, error) {
+	children := make([]Child, n.cfg.Registries)
+	servers := make([]Server, n.cfg.Registries)
+	for i := range children {
+		child, err := prepare(files, "registry", fmt.Sprintf("registry-%d", i+1), func(h home) any {
+			return registryFile{
+				Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
+				Listen: "127.0.0.1:0",
+			}
+		}, &servers[i], func() string { return servers[i].URL })
+		if err != nil {
+			return nil, err
+		}
+		children[i] = child
+	}
+	if _, err := s.startStage(ctx, children); err != nil {
+		return nil, err
+	}
+	urls := make([]string, len(servers))
+	for i, server := range servers {
+		urls[i] = server.URL
+	}
+	return urls, nil
+}
+
+func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, registries []string) ([]Node, error) {
+	bind, advertise, err := mediaAddresses(n.listen.Addr())
+	if err != nil {
+		return nil, err
+	}
+	children := make([]Child, n.cfg.Nodes)
+	nodes := make([]Node, n.cfg.Nodes)
+	for i := range children {
+		where := places[i%len(places)]
+		child, err := prepare(files, "medianode", fmt.Sprintf("medianode-%d", i+1), func(h home) any {
+			return medianodeFile{
+				Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
+				Listen: "127.0.0.1:0", MediaListen: bind, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
+				Registries: registries,
+				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
+				Admission: admission{Mode: "anyone"},
+			}
+		}, &nodes[i], func() string {
+			return fmt.Sprintf("%s (%s), node %s, media udp %s", where.name, where.region, nodes[i].ID.Short(), nodes[i].UDP)
+		})
+		if err != nil {
+			return nil, err
+		}
+		children[i] = child
+	}
+	if _, err := s.startStage(ctx, children); err != nil {
+		return nil, err
+	}
+	for i := range nodes {
+		nodes[i].Name = places[i%len(places)].name
+	}
+	return nodes, nil
+}
+
+func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *layout, registries []string, key apiKey) (Server, error) {
+	var server Server
+	child, err := prepare(files, "orchestrator", "orchestrator", func(h home) any {
+		return orchestratorFile{
+			Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
+			Listen: n.listen.String(), Registries: registries,
+		}
+	}, &server, func() string { return server.URL })
+	if err != nil {
+		return Server{}, err
+	}
+	listens := child.Ready
+	child.Ready = func(ctx context.Context) (string, error) {
+		detail, err := listens(ctx)
+		if err == nil {
+			err = awaitNodes(ctx, server.URL, n.cfg.Nodes)
+		}
+		return fmt.Sprintf("%s, commands %s", detail, count(n.cfg.Nodes, "media node", "media nodes")), err
+	}
+	child.Args = append(child.Args, "--dev-tokens")
+	child.Env = []string{"DRTC_API_KEY=" + key.Key, "DRTC_API_SECRET=" + key.Secret}
+	_, err = s.startStage(ctx, []Child{child})
+	return server, err
+}
+
+// prepare makes the folder and the configuration of a child. Once the child is
+// ready, what it says of itself is in said and detail describes it.
+func prepare(files *layout, role, name string, config func(home) any, said any, detail func() string) (Child, error) {
+	h, err := files.child(name)
+	if err != nil {
+		return Child{}, err
+	}
+	if err := writeConfig(h, config(h)); err != nil {
+		return Child{}, err
+	}
+	return Child{
+		Name: name,
+		Args: []string{role, "--config", h.config(), "--ready-file", h.ready()},
+		Ready: func(ctx context.Context) (string, error) {
+			if err := awaitFile(ctx, h.ready(), said); err != nil {
+				return "", err
+			}
+			return detail(), nil
+		},
+	}, nil
+}
+
+// summary is the final block: what a newcomer needs, and nothing else.
+func (n *Network) summary(r *Ready, took time.Duration) string {
+	client := "ws" + strings.TrimPrefix(r.URL, "http")
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  The network is running (ready in %s).\n\n", seconds(took))
+	fmt.Fprintf(&b, "    Call page    %s   open it in two tabs\n", r.URL)
+	fmt.Fprintf(&b, "    Client URL   %s   for LiveKit client SDKs\n", client)
+	fmt.Fprintf(&b, "    API key      %s\n", r.APIKey)
+	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
+	fmt.Fprintf(&b, "    Token        drtc token create --api-key %s --api-secret %s --identity alice --room demo\n", r.APIKey, r.APISecret)
+	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
+	if !n.listen.Addr().IsLoopback() {
+		fmt.Fprintf(&b, "    Anybody who reaches %s may join: its page gives tokens to all.\n\n", n.listen.Addr())
+	}
+	return b.String()
+}
+
+// count writes a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

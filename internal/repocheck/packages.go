@@ -1,0 +1,180 @@
+package repocheck
+
+// Kind says what a package may do and who may import it.
+type Kind string
+
+// The kinds of packages, in the order of the arrows: a package imports its own
+// kind or a kind above it in this list, and programs import everything.
+const (
+	// Vocabulary is the root package: names and text forms, standard library only.
+	Vocabulary Kind = "vocabulary"
+	// Core decides: no socket, file, clock, goroutine, lock or logger.
+	Core Kind = "core"
+	// Generated is code made from proto/; only shells import it.
+	Generated Kind = "generated"
+	// Shell owns a piece of the world: a socket, a file, a clock, a wire format.
+	Shell Kind = "shell"
+	// Composition is a role's New and Run: it joins the role's shells and cores.
+	Composition Kind = "composition"
+	// Program wires roles together or runs them; nothing else imports it but programs.
+	Program Kind = "program"
+	// TestOnly is imported by tests and by other TestOnly packages.
+	TestOnly Kind = "test only"
+)
+
+// Entry classifies one package, or with a final "/..." a package and all below.
+type Entry struct {
+	Path   string // below the module path; empty is the module's root
+	Kind   Kind
+	Reason string // one sentence, printed when a rule about the package fails
+}
+
+// Owner gives a heavy dependency to the packages that may import it. Nobody
+// may when Packages is empty, except tests.
+type Owner struct {
+	Module   string // import path prefix
+	Packages []string
+	Reason   string
+}
+
+// Apart keeps a package from reaching import path prefixes through any number
+// of steps. Except lists prefixes below Never that are allowed.
+type Apart struct {
+	Package string
+	Never   []string
+	Except  []string
+	Reason  string
+}
+
+// Rules is everything that CheckImports needs to know about a module.
+type Rules struct {
+	Module   string
+	Packages []Entry
+	Roles    []string // top-level folders that never import each other
+	Pure     []string // third-party import path prefixes that a core may use
+	Owners   []Owner
+	Apart    []Apart
+}
+
+// Repository returns the rules of this module. A new package gets a line here.
+func Repository() Rules {
+	return Rules{
+		Module: "github.com/drtc-network/drtc",
+		Packages: []Entry{
+			{"", Vocabulary, "ids, places and regions that every part shares"},
+
+			{"identity", Core, "keys, addresses and signatures over bytes (whitepaper 4.1.2)"},
+			{"identity/keyfile", Shell, "a private key on disk"},
+			{"rpcauth", Core, "signs and verifies calls with the time passed in (algorithm 1)"},
+			{"envelope", Core, "signed records as bytes, the same for all who read them"},
+			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
+
+			{"medianode/negotiate", Core, "SDP offer and answer as a function"},
+			{"medianode/engine/...", Core, "per-peer and per-track state machines, driven by packets and now"},
+			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
+			{"medianode/control", Shell, "the RPC that Orchestrators call"},
+			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
+			{"medianode", Composition, "the Media Node role"},
+
+			{"registry/node", Core, "what is known of a Media Node, and its bounds"},
+			{"registry/wire", Shell, "wire types to the Registry's own and back"},
+			{"registry/record", Core, "signed-record map and its merge rule"},
+			{"registry/liveness", Core, "who is alive, from evidence and now"},
+			{"registry/store", Shell, "records on disk"},
+			{"registry/index", Shell, "answers queries from memory, under a lock"},
+			{"registry/api", Shell, "RPC and REST of the Registry"},
+			{"registry", Composition, "the Registry role"},
+
+			{"orchestrator/room", Core, "room state machine"},
+			{"orchestrator/allocate", Core, "chooses a Media Node and says why not the others"},
+			{"orchestrator/signal/...", Shell, "the client protocol"},
+			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
+			{"orchestrator/discovery", Shell, "snapshot of the Registry"},
+			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
+			{"orchestrator/state/...", Shell, "stores behind that interface and their conformance suite"},
+			{"orchestrator/state/statetest", TestOnly, "what every store must do"},
+			{"orchestrator", Composition, "the Orchestrator role"},
+
+			{"gen/...", Generated, "wire types made from proto/"},
+			{"web", Shell, "the built call page, embedded"},
+			{"devnet", Program, "the whole network on one machine"},
+			{"cmd/drtc", Program, "the one binary"},
+			{"internal/deps", TestOnly, "keeps go.mod whole until every module has its first importer"},
+			{"internal/repocheck", TestOnly, "these rules"},
+			{"internal/testkit/...", TestOnly, "clients and fixtures that several tests share"},
+			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"web/e2e/...", TestOnly, "tests with real browsers"},
+		},
+		Roles: []string{"medianode", "registry", "orchestrator"},
+		Pure: []string{
+			"github.com/pion/rtp", "github.com/pion/rtcp", // codecs of RFC 3550
+			"github.com/pion/sdp/v3", // codec of RFC 8866; its owner below narrows it
+			"github.com/decred/dcrd/dcrec/secp256k1/v4",
+			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
+			"golang.org/x/crypto",
+			"github.com/golang/geo",
+		},
+		Owners: []Owner{
+			{"github.com/pion/dtls", []string{"medianode/transport"}, "one package speaks DTLS"},
+			{"github.com/pion/srtp", []string{"medianode/transport"}, "one package holds SRTP keys"},
+			{"github.com/pion/sctp", []string{"medianode/transport"}, "one package speaks SCTP"},
+			{"github.com/pion/datachannel", []string{"medianode/transport"}, "one package speaks SCTP"},
+			{"github.com/pion/sdp", []string{"medianode/negotiate"}, "one package reads SDP"},
+			{"github.com/pion/webrtc", nil, "the foreign peer of our tests; the product has no PeerConnection"},
+			{"github.com/pion/interceptor", nil, "an oracle of our tests"},
+			{"github.com/pion/ice", nil, "the Media Node is ICE-lite by code of its own"},
+			{"github.com/cockroachdb/pebble", []string{"registry/store"}, "one package knows the disk format"},
+			{"github.com/livekit", []string{"orchestrator/signal", "orchestrator/roomapi"}, "the client protocol stops at the signalling shell"},
+			{"github.com/coder/websocket", []string{"orchestrator/signal"}, "one package upgrades connections"},
+			{"github.com/ethereum/go-ethereum", []string{"identity"}, "only crypto/secp256k1, for speed"},
+			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
+			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
+			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
+			{"github.com/google/go-cmp", nil, "for tests"},
+			{"pgregory.net/rapid", nil, "for tests"},
+			{"github.com/cockroachdb/datadriven", nil, "for tests"},
+			{"github.com/rogpeppe/go-internal", nil, "for tests"},
+		},
+		Apart: []Apart{
+			{"medianode", []string{
+				"github.com/cockroachdb/pebble", "github.com/livekit", "github.com/ethereum/go-ethereum",
+				"github.com/pion/webrtc", "github.com/pion/ice", "github.com/spf13",
+			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},
+				"a Media Node is small: no database, no client protocol, no chain client, no PeerConnection"},
+			{"registry", []string{
+				"github.com/livekit", "github.com/pion", "github.com/coder/websocket", "github.com/ethereum/go-ethereum", "github.com/spf13",
+			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},
+				"a Registry carries no media and no client protocol"},
+			{"orchestrator", []string{
+				"github.com/cockroachdb/pebble", "github.com/ethereum/go-ethereum", "github.com/spf13",
+			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},
+				"an Orchestrator keeps no disk format of its own and never touches media keys"},
+		},
+	}
+}
+
+// Classify returns the entry of the package at path below the module. The
+// longest match wins.
+func (r Rules) Classify(path string) (Entry, bool) {
+	best, found, longest := Entry{}, false, -1
+	for _, e := range r.Packages {
+		base, tree := cutTree(e.Path)
+		if path != base && !(tree && within(path, base)) {
+			continue
+		}
+		if len(base) > longest {
+			best, found, longest = e, true, len(base)
+		}
+	}
+	return best, found
+}
+
+// role returns the role that owns path, or "" when several share it.
+func (r Rules) role(path string) string {
+	for _, role := range r.Roles {
+		if within(path, role) {
+			return role
+		}
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+// The network under test: `drtc devnet` as a child process, and tokens for it.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const startLimit = 60_000;
+const stopLimit = 15_000;
+
+/** Starts the network and waits until it wrote its ready file. */
+export async function startDevnet(binary, dir) {
+  const readyFile = join(dir, 'ready.json');
+  const logFile = join(dir, 'devnet.log');
+  const data = join(dir, 'devnet');
+  mkdirSync(data, { recursive: true });
+  rmSync(readyFile, { force: true }); // of an earlier run in the same folder
+  const log = openSync(logFile, 'w');
+  const child = spawn(binary, ['devnet', '--listen', '127.0.0.1:0', '--ready-file', readyFile, '--dir', data], {
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  let ended;
+  const exit = new Promise((resolve) => {
+    child.once('error', (error) => resolve((ended = error.message)));
+    child.once('exit', (code, signal) => resolve((ended = `exit ${code ?? signal}`)));
+  });
+
+  const deadline = Date.now() + startLimit;
+  let ready;
+  while (!ready && !ended && Date.now() < deadline) {
+    await sleep(100);
+    ready = readReady(readyFile);
+  }
+  if (!ready) {
+    child.kill('SIGKILL');
+    const tail = readFileSync(logFile, 'utf8').split('\n').slice(-30).join('\n');
+    throw new Error(`the network did not start (${ended ?? `no ready file after ${startLimit / 1000} s`}), log ${logFile}:\n${tail}`);
+  }
+
+  /** Interrupts it as Ctrl-C does; resolves to the names of processes that outlived it. */
+  let stopping;
+  const stop = () =>
+    (stopping ??= (async () => {
+      if (!ended) child.kill('SIGINT');
+      const late = await Promise.race([exit.then(() => false), sleep(stopLimit, true)]);
+      const left = late ? [`drtc devnet (${child.pid})`] : [];
+      if (late) child.kill('SIGKILL');
+      const roles = [...ready.nodes, ready.orchestrator].filter((role) => role?.pid);
+      const deadline = Date.now() + 2000;
+      while (roles.some((role) => alive(role.pid)) && Date.now() < deadline) await sleep(50);
+      for (const role of roles) {
+        if (!alive(role.pid)) continue;
+        left.push(`${role.id} (${role.pid})`);
+        process.kill(role.pid, 'SIGKILL');
+      }
+      return left;
+    })());
+  return { ready, readyFile, logFile, stop };
+}
+
+/** The network that run.mjs started. */
+export function currentDevnet() {
+  const file = process.env.DRTC_E2E_READY;
+  const ready = file && readReady(file);
+  if (!ready) throw new Error('no running network: start this test through run.mjs');
+  const signalUrl = (ready.signal_url ?? ready.url).replace(/^http/, 'ws');
+  return {
+    ...ready,
+    signalUrl,
+    /** UDP ports of the Media Nodes. */
+    ports: ready.nodes.map((node) => Number(String(node.udp).split(':').at(-1))),
+    token: (identity, room, more = {}) => signToken(ready, { identity, room, ...more }),
+  };
+}
+
+/** A signed access token; `video` overrides grants, `claims` overrides the rest, `secret` and `key` who signs. */
+export function signToken(ready, { identity, room, name, video = {}, claims = {}, key, secret }) {
+  const now = Math.floor(Date.now() / 1000);
+  const body = {
+    iss: key ?? ready.api_key,
+    sub: identity,
+    name: name ?? identity,
+    nbf: now - 10,
+    exp: now + 3600,
+    video: { roomJoin: true, room, ...video },
+    ...claims,
+  };
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(body)}`;
+  return `${signed}.${createHmac('sha256', secret ?? ready.api_secret).update(signed).digest('base64url')}`;
+}
+
+/** A token as a person makes one: `drtc token create`. */
+export function commandToken(ready, identity, room) {
+  const printed = execFileSync(
+    process.env.DRTC_BIN,
+    ['token', 'create', '--identity', identity, '--room', room, '--api-key', ready.api_key, '--api-secret', ready.api_secret],
+    { encoding: 'utf8' },
+  );
+  const token = /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(printed)?.[0];
+  if (!token) throw new Error(`"drtc token create" printed no token: ${JSON.stringify(printed)}`);
+  return token;
+}
+
+function readReady(file) {
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined; // being written
+  }
+}
+
+function alive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -265,17 +265,22 @@ func kindOf(m any) string {
 	return strings.ToLower(name[:1]) + name[1:]
 }
 
-func (p *person) send(m *livekit.SignalRequest) {
+// send sends messages; all are noted before the first one can be answered.
+func (p *person) send(list ...*livekit.SignalRequest) {
 	p.t.Helper()
-	b, err := proto.Marshal(m)
-	if err != nil {
-		p.t.Fatal(err)
+	for _, m := range list {
+		p.note("-> " + kindOf(m))
 	}
-	p.note("-> " + kindOf(m))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := p.ws.Write(ctx, websocket.MessageBinary, b); err != nil {
-		p.t.Fatalf("%s: sending %s: %v", p.name, kindOf(m), err)
+	for _, m := range list {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if err := p.ws.Write(ctx, websocket.MessageBinary, b); err != nil {
+			p.t.Fatalf("%s: sending %s: %v", p.name, kindOf(m), err)
+		}
 	}
 }
 

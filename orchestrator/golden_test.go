@@ -123,8 +123,9 @@ func TestTrace_basicCallHasTheOrderOfTheRealServer(t *testing.T) {
 
 	ann.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Mute{Mute: &livekit.MuteTrackRequest{Sid: audio.GetSid(), Muted: true}}})
 	ann.expectUpdate("ann", mutedTrack(audio.GetSid(), true))
-	ann.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Ping{Ping: 1}})
-	ann.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_PingReq{PingReq: &livekit.Ping{Timestamp: 1}}})
+	ann.send(
+		&livekit.SignalRequest{Message: &livekit.SignalRequest_Ping{Ping: 1}},
+		&livekit.SignalRequest{Message: &livekit.SignalRequest_PingReq{PingReq: &livekit.Ping{Timestamp: 1}}})
 	ann.expect("pongResp")
 	ann.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
 	ann.expect("leave")

@@ -113,7 +113,6 @@ func Repository() Rules {
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
-			"github.com/golang/geo",
 		},
 		Owners: []Owner{
 			{"github.com/pion/dtls", []string{"medianode/transport"}, "one package speaks DTLS"},
@@ -131,7 +130,6 @@ func Repository() Rules {
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
-			{"github.com/google/go-cmp", nil, "for tests"},
 			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},
 			{"github.com/cockroachdb/datadriven", nil, "for tests"},
 			{"github.com/rogpeppe/go-internal", nil, "for tests"},

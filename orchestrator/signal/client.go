@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -43,7 +44,7 @@ func (c *client) awaitFirst(ctx context.Context) error {
 			return nil
 		case closed:
 			_, reason := c.out.end()
-			return refuse(http.StatusServiceUnavailable, "%s", reason)
+			return refuse(http.StatusServiceUnavailable, "%s", cmp.Or(reason, "the room ended the connection"))
 		}
 		select {
 		case <-c.out.signal:
@@ -70,8 +71,9 @@ func (c *client) run(ctx context.Context) {
 	})
 	others.Go(func() { c.ping(ctx, cancel) })
 	c.read(reading)
-	if !c.out.isClosed() {
-		cancel() // otherwise the writer is about to end by itself
+	if !c.out.isClosed() { // otherwise the writer is about to end by itself
+		cancel()
+		_ = c.socket.CloseNow() // ends a write that waits
 	}
 	others.Wait()
 	_ = c.socket.CloseNow()
@@ -175,7 +177,7 @@ func (c *client) write(ctx context.Context) {
 func (c *client) close() {
 	if overflow, _ := c.out.end(); overflow {
 		c.server.config.Log.Info("client does not read and is cut off", slog.String("participant", string(c.participant)))
-		_ = c.socket.Close(websocket.StatusPolicyViolation, "messages were not read in time")
+		_ = c.socket.CloseNow() // it would not read a reason either
 		return
 	}
 	_ = c.socket.Close(websocket.StatusNormalClosure, "")
@@ -198,7 +200,9 @@ func (c *client) send(ctx context.Context, m outgoing) error {
 	if response == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.server.config.WriteTimeout)
+	// A write whose context ends tears the socket down, so a frame under way is
+	// finished even when the server ends.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.server.config.WriteTimeout)
 	defer cancel()
 	kind, marshal := websocket.MessageBinary, proto.Marshal
 	if c.text.Load() {

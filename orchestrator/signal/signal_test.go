@@ -385,11 +385,11 @@ func TestServer_roomThatCanNotBeEnteredIsUnavailable(t *testing.T) {
 func TestServer_cutsOffClientsThatDoNotRead(t *testing.T) {
 	h := newHall()
 	s, at := serve(t, h, func(c *Config) { c.MaxQueue, c.WriteTimeout = 8, 200*time.Millisecond })
-	dialled := make(chan struct{})
+	connected := make(chan struct{})
 	go func() {
 		out := <-h.entered
 		out.Send(room.WelcomeBack{})
-		<-dialled // what comes before the upgrade would refuse it
+		<-connected
 		// More than the socket's buffers and the queue take, in a moment.
 		big := room.Answer{SDP: strings.Repeat("s", 1<<20)}
 		for range 1000 {
@@ -401,7 +401,7 @@ func TestServer_cutsOffClientsThatDoNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ws.CloseNow() //nolint:errcheck // cut off already
-	close(dialled)
+	close(connected)
 	<-h.posted // the join
 	select {
 	case c := <-h.posted:

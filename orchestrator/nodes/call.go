@@ -188,7 +188,7 @@ func translate(node drtc.NodeID, m *medianodev1.EventsResponse) (Event, bool) {
 		e.Command = room.LayerDemand{Session: session(d.GetSession()), Track: drtc.TrackID(d.GetTrack()), Layers: d.GetLayers()}
 	case *medianodev1.EventsResponse_SpeakerLevels:
 		e.Room = drtc.RoomID(v.SpeakerLevels.GetRoom())
-		var levels room.SpeakerLevels
+		levels := room.SpeakerLevels{Node: node}
 		for _, s := range v.SpeakerLevels.GetSpeakers() {
 			levels.Speakers = append(levels.Speakers, room.SessionLevel{Session: drtc.SessionID(s.GetSession()), Level: s.GetLevel(), Active: s.GetActive()})
 		}

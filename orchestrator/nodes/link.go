@@ -23,6 +23,9 @@ import (
 // errFingerprint: the node showed another certificate than its record names.
 var errFingerprint = errors.New("nodes: the TLS certificate is not the one in the node's record")
 
+// maxMessage bounds what a node may say at once, in bytes.
+const maxMessage = 1 << 20
+
 // link is the connection to one node.
 type link struct {
 	pool   *Pool
@@ -57,10 +60,11 @@ func newLink(p *Pool, t Target) *link {
 	signed := &httpauth.Transport{Base: base, Key: p.config.Key, Audience: t.ID, Now: p.config.Now, Rand: p.config.Rand}
 	return &link{
 		pool: p, target: t, ctx: ctx, cancel: cancel, base: base,
-		client: medianodev1connect.NewControlServiceClient(&http.Client{Transport: signed}, t.URL, connect.WithGRPC()),
-		calls:  make(chan struct{}, p.config.MaxCalls),
-		up:     make(chan struct{}),
-		lanes:  map[laneKey]*lane{},
+		client: medianodev1connect.NewControlServiceClient(&http.Client{Transport: signed}, t.URL,
+			connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage)),
+		calls: make(chan struct{}, p.config.MaxCalls),
+		up:    make(chan struct{}),
+		lanes: map[laneKey]*lane{},
 	}
 }
 

@@ -16,8 +16,7 @@ import (
 type watcher struct {
 	t        *rapid.T
 	s        *scenario
-	hidden   map[string]bool   // by id
-	owner    map[string]string // track's cid to id
+	hidden   map[string]bool // by id
 	versions map[Conn]map[drtc.ParticipantID]uint32
 	known    map[Conn]map[drtc.TrackID]bool // told to this connection
 	greeted  map[Conn]bool

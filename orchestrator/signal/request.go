@@ -59,7 +59,7 @@ func permissionFrom(caller Caller) room.Permission {
 		Hidden: v.Hidden, Recorder: v.Recorder, Agent: v.Agent,
 	}
 	for _, s := range v.GetCanPublishSources() {
-		p.Sources = append(p.Sources, room.Source(s)) //nolint:gosec // 0 to 4
+		p.Sources = append(p.Sources, room.Source(s))
 	}
 	if len(p.Sources) > 0 {
 		p.Publish = true // naming sources allows them
@@ -167,7 +167,7 @@ func candidateFrom(text string) string {
 // trackFrom reads an announcement. ok is false for one that can't be a track.
 func trackFrom(a *livekit.AddTrackRequest) (t room.Track, ok bool) {
 	t = room.Track{
-		CID: a.GetCid(), Name: a.GetName(), Source: room.Source(a.GetSource()), Muted: a.GetMuted(), //nolint:gosec // small numbers
+		CID: a.GetCid(), Name: a.GetName(), Source: room.Source(a.GetSource()), Muted: a.GetMuted(),
 		Width: a.GetWidth(), Height: a.GetHeight(), Stream: a.GetStream(),
 		DisableDTX: a.GetDisableDtx(), DisableRED: a.GetDisableRed(), Stereo: a.GetStereo(), //nolint:staticcheck // older clients
 		Encryption: int32(a.GetEncryption()), BackupCodecPolicy: int32(a.GetBackupCodecPolicy()),
@@ -189,12 +189,11 @@ func trackFrom(a *livekit.AddTrackRequest) (t room.Track, ok bool) {
 		}
 	}
 	layers := a.GetLayers()
-	for _, c := range a.GetSimulcastCodecs() {
-		t.LayerMode = int32(c.GetVideoLayerMode())
-		if len(c.GetLayers()) > 0 {
-			layers = c.GetLayers()
+	if codecs := a.GetSimulcastCodecs(); len(codecs) > 0 { // the first one is published, others are backups
+		t.LayerMode = int32(codecs[0].GetVideoLayerMode())
+		if len(codecs[0].GetLayers()) > 0 {
+			layers = codecs[0].GetLayers()
 		}
-		break // the first one is what is published, others are backups
 	}
 	t.Layers = layersFrom(layers)
 	return t, true
@@ -206,7 +205,7 @@ func layersFrom(layers []*livekit.VideoLayer) []room.Layer {
 	var out []room.Layer
 	for _, l := range layers[:min(len(layers), 3)] {
 		out = append(out, room.Layer{
-			Quality: uint8(min(max(l.GetQuality(), 0), 2)), Width: l.GetWidth(), Height: l.GetHeight(), //nolint:gosec // 0 to 2
+			Quality: uint8(min(max(l.GetQuality(), 0), 2)), Width: l.GetWidth(), Height: l.GetHeight(),
 			Bitrate: l.GetBitrate(), Spatial: l.GetSpatialLayer(), RID: l.GetRid(),
 		})
 	}
@@ -231,7 +230,7 @@ func settingsFrom(u *livekit.UpdateTrackSettings) room.Settings {
 		case livekit.VideoQuality_OFF:
 			s.Disabled = true
 		default:
-			s.MaxLayer = uint32(min(max(u.GetQuality(), 0), 2)) + 1 //nolint:gosec // 0 to 2
+			s.MaxLayer = uint32(min(max(u.GetQuality(), 0), 2)) + 1
 		}
 	}
 	if p := u.GetPriority(); p > 0 {

@@ -383,3 +383,18 @@ func TestConfig_namesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestResume_takesTheOfferInTheRequest(t *testing.T) {
+	n := newNetwork(t, 1, nil)
+	ann, _ := n.join("ann", "r")
+	ann.expect("answer")
+	ann.ws.CloseNow() //nolint:errcheck // this is the failure
+	<-ann.closed
+	jr := joinRequest(ann.sdp())
+	jr.Reconnect, jr.ParticipantSid, jr.PublisherOffer.Id = true, ann.sid, 9
+	ann.connect(jr)
+	ann.expect("reconnect")
+	if got := ann.expectThat("answer", func(m *livekit.SignalResponse) bool { return m.GetAnswer().GetId() == 9 }); got == nil {
+		t.Error("the offer was not answered")
+	}
+}

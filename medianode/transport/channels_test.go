@@ -32,6 +32,7 @@ func TestData_bothDirections(t *testing.T) {
 			})
 			receive(t, open, "a channel")
 			receive(t, open, "the other channel")
+			n.awaitChannels(t, 2)
 			big := bytes.Repeat([]byte("x"), MaxMessage)
 			for label, dc := range map[string]*webrtc.DataChannel{"_reliable": reliable, "_lossy": unreliable} {
 				for _, payload := range [][]byte{[]byte("small"), {}, big} {
@@ -91,6 +92,7 @@ func TestData_orderIsKept(t *testing.T) {
 	open, got := make(chan string, 1), make(chan message, 1000)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, got)})
 	receive(t, open, "the channel")
+	n.awaitChannels(t, 1)
 	for i := range 500 {
 		if err := dc.SendText(fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
@@ -115,6 +117,7 @@ func TestData_errors(t *testing.T) {
 	open := make(chan string, 1)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})
 	receive(t, open, "the channel")
+	n.awaitChannels(t, 1)
 	for _, c := range []struct {
 		peer  engine.PeerID
 		label string
@@ -154,6 +157,7 @@ func TestData_slowReaderIsBounded(t *testing.T) {
 	})
 	receive(t, open, "a channel")
 	receive(t, open, "the other channel")
+	n.awaitChannels(t, 2)
 	payload := make([]byte, 10<<10)
 	var refused error
 	for range 1000 {

@@ -26,6 +26,7 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 	client.awaitState(f, webrtc.PeerConnectionStateConnected)
 	n.awaitConnected(f, 1)
 	receive(f, open, "the channel")
+	n.awaitChannels(f, 1)
 	var from netip.AddrPort
 	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
 

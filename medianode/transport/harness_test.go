@@ -358,3 +358,18 @@ func withChannel(t testing.TB, label string, options *webrtc.DataChannelInit, dc
 		channel.OnMessage(func(m webrtc.DataChannelMessage) { got <- message{label: label, payload: m.Data} })
 	}
 }
+
+// awaitChannels waits until the node knows so many channels of peer 1. A client
+// hears that its channel is open just before the node has noted it.
+func (n *node) awaitChannels(t testing.TB, count int) {
+	t.Helper()
+	eventually(t, func() string {
+		c := n.peer(1).channels
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.list) != count {
+			return fmt.Sprintf("%d channels are noted, want %d", len(c.list), count)
+		}
+		return ""
+	})
+}

@@ -84,9 +84,6 @@ func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (
 	case room.MuteTrack:
 		_, err := l.client.MuteTrack(ctx, connect.NewRequest(&medianodev1.MuteTrackRequest{Session: session, Track: string(c.Track), Muted: c.Muted}))
 		return nil, err
-	case room.Unpublish:
-		_, err := l.client.Unpublish(ctx, connect.NewRequest(&medianodev1.UnpublishRequest{Session: session, Track: string(c.Track)}))
-		return nil, err
 	}
 	return nil, fmt.Errorf("nodes: no call for %T", c)
 }
@@ -125,7 +122,7 @@ func (l *link) offer(ctx context.Context, s drtc.SessionID, c room.SendOffer) (r
 	}
 	for _, p := range r.Msg.GetPublished() {
 		result.Published = append(result.Published, room.Section{
-			MID: p.GetMid(), CID: p.GetCid(), Kind: room.Kind(p.GetKind()), Track: drtc.TrackID(p.GetTrack()), MIME: p.GetMime(), //nolint:gosec // 0 to 2
+			MID: p.GetMid(), CID: p.GetCid(), Kind: room.Kind(p.GetKind()), Track: drtc.TrackID(p.GetTrack()), MIME: p.GetMime(),
 		})
 	}
 	return result, nil
@@ -188,7 +185,7 @@ func translate(node drtc.NodeID, m *medianodev1.EventsResponse) (Event, bool) {
 		e.Command = room.LayerDemand{Session: session(d.GetSession()), Track: drtc.TrackID(d.GetTrack()), Layers: d.GetLayers()}
 	case *medianodev1.EventsResponse_SpeakerLevels:
 		e.Room = drtc.RoomID(v.SpeakerLevels.GetRoom())
-		var levels room.SpeakerLevels
+		levels := room.SpeakerLevels{Node: node}
 		for _, s := range v.SpeakerLevels.GetSpeakers() {
 			levels.Speakers = append(levels.Speakers, room.SessionLevel{Session: drtc.SessionID(s.GetSession()), Level: s.GetLevel(), Active: s.GetActive()})
 		}

@@ -366,7 +366,7 @@ func TestPool_translatesEvents(t *testing.T) {
 	for _, want := range []nodes.Event{
 		{Session: "SE_1", Command: room.SessionChanged{Session: "SE_1", Connected: true}},
 		{Session: "SE_1", Command: room.TrackLive{Session: "SE_1", Track: "TR_1", MID: "2", MIME: "video/VP8", Layers: []room.Layer{{RID: "q", SSRC: 5, Repair: 6}}}},
-		{Room: "RM_1", Command: room.SpeakerLevels{Speakers: []room.SessionLevel{{Session: "SE_1", Level: 0.5, Active: true}}}},
+		{Room: "RM_1", Command: room.SpeakerLevels{Node: n.id, Speakers: []room.SessionLevel{{Session: "SE_1", Level: 0.5, Active: true}}}},
 		{Session: "SE_1", Command: room.SessionReport{Session: "SE_1", Figures: room.Figures{RoundTrip: 1500 * time.Microsecond, UplinkLoss: 1, DownlinkLoss: 0.25, SentBytes: 9, Connected: true}}},
 		{Session: "SE_1", Command: room.LayerDemand{Session: "SE_1", Track: "TR_1", Layers: []uint32{0, 2}}},
 		{Session: "SE_1", Command: room.TrackEnded{Session: "SE_1", Track: "TR_1", Reason: "gone"}},

@@ -102,7 +102,7 @@ func (c Config) Validate() error {
 // Pool holds one connection for each node that is kept.
 type Pool struct {
 	config Config
-	ctx    context.Context //nolint:containedctx // the life of the pool's goroutines
+	ctx    context.Context // the life of the pool's goroutines
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 

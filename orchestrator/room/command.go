@@ -206,8 +206,11 @@ type (
 		Track   drtc.TrackID
 		Layers  []uint32
 	}
-	// SpeakerLevels lists who speaks, loudest first.
-	SpeakerLevels struct{ Speakers []SessionLevel }
+	// SpeakerLevels lists who speaks of those on a node, loudest first.
+	SpeakerLevels struct {
+		Node     drtc.NodeID
+		Speakers []SessionLevel
+	}
 	// SubscriptionActive reports the first packet of a subscription.
 	SubscriptionActive struct {
 		Session drtc.SessionID

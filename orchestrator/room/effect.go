@@ -80,8 +80,6 @@ type (
 		Track drtc.TrackID
 		Muted bool
 	}
-	// Unpublish forgets a published track.
-	Unpublish struct{ Track drtc.TrackID }
 )
 
 // Publication is an announced track that no section carries yet.
@@ -109,7 +107,6 @@ func (SubscribeTracks) nodeCommand()   {}
 func (UnsubscribeTracks) nodeCommand() {}
 func (ChangeSettings) nodeCommand()    {}
 func (MuteTrack) nodeCommand()         {}
-func (Unpublish) nodeCommand()         {}
 
 // Message is a message to a client.
 type Message interface{ message() }

@@ -122,11 +122,11 @@ func (r *Room) afterAnswer(m *member, c Offered) {
 }
 
 // needSections asks the client for an offer with so many more sections, unless
-// it has been asked already.
+// it has been asked already. An offer that is with the node serves as well: it
+// came there after the command whose result this is.
 func (r *Room) needSections(m *member, audio, video uint32) {
 	n := &m.negotiation
 	if n.inFlight != nil || n.next != nil || !m.Answered {
-		n.pending = n.pending || n.inFlight != nil
 		return
 	}
 	moreAudio, moreVideo := above(audio, n.askedAudio), above(video, n.askedVideo)
@@ -145,7 +145,12 @@ func above(want, have uint32) uint32 {
 	return 0
 }
 
+// negotiationNeeded is needSections for an event, of which nobody knows whether
+// it is older than the offer that is with the node.
 func (r *Room) negotiationNeeded(m *member, c NegotiationNeeded) {
+	if m.negotiation.inFlight != nil {
+		m.negotiation.pending = true
+	}
 	r.needSections(m, c.MissingAudio, c.MissingVideo)
 }
 

@@ -170,7 +170,7 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 			case "after":
 				effects = s.after(DefaultConfig().Grace / 3)
 			case "speak":
-				effects = s.room.Handle(s.now, SpeakerLevels{Speakers: []SessionLevel{{Session: se(who), Level: 0.5, Active: true}}})
+				effects = s.room.Handle(s.now, SpeakerLevels{Node: s.room.state.Node, Speakers: []SessionLevel{{Session: se(who), Level: 0.5, Active: true}}})
 			default:
 				effects = s.room.Handle(s.now, s.command(verb, who, split(args)))
 			}

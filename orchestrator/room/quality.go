@@ -81,10 +81,15 @@ func (m *member) rate(now time.Time) Connection {
 // speakerLevels tells everybody which speakers changed.
 func (r *Room) speakerLevels(c SpeakerLevels) {
 	now := map[drtc.ParticipantID]Speaker{}
+	for id, s := range r.speakers {
+		if m := r.byID(id); m != nil && m.Node != c.Node {
+			now[id] = s // a node speaks for its own
+		}
+	}
 	var news []Speaker
 	for _, l := range c.Speakers {
 		m := r.bySession(l.Session)
-		if m == nil || m.phase != present || m.Permission.Hidden || !l.Active {
+		if m == nil || m.phase != present || m.Permission.Hidden || !l.Active || m.Node != c.Node {
 			continue
 		}
 		s := Speaker{Participant: m.ID, Level: l.Level, Active: true}

@@ -25,7 +25,7 @@ import (
 //	permit ann all | permit ann bob:CID …
 //	metadata ann [name=X] [meta=X] [attr=K:V]
 //	connected ann | down ann | closed ann | demand ann CID 0,1 | active ann CID
-//	speak ann:0.5 … | report ann MS LOSS
+//	speak [NODE] ann:0.5 … | report ann MS LOSS
 //	drop ann | resume ann | inspected ann [lost] [seq=N] | leave ann
 //	lost 1 | synced 1 ann … | after 5s | save
 //
@@ -144,9 +144,13 @@ func (s *scenario) line(t *testing.T, line string) []Effect {
 	case "unassigned":
 		return s.room.Handle(s.now, Unassigned{Reason: who})
 	case "speak":
-		var c SpeakerLevels
+		c := SpeakerLevels{Node: s.room.state.Node}
 		for _, x := range f[1:] {
-			name, level, _ := strings.Cut(x, ":")
+			name, level, ok := strings.Cut(x, ":")
+			if !ok {
+				c.Node = nodeID(x)
+				continue
+			}
 			l, _ := strconv.ParseFloat(level, 32)
 			c.Speakers = append(c.Speakers, SessionLevel{Session: se(name), Level: float32(l), Active: true})
 		}

@@ -173,7 +173,7 @@ func qualities(q room.Qualities) *livekit.SignalResponse {
 	u := &livekit.SubscribedQualityUpdate{TrackSid: string(q.Track)}
 	codec := &livekit.SubscribedCodec{Codec: strings.ToLower(strings.TrimPrefix(q.MIME, "video/"))}
 	for i, on := range q.Enabled {
-		codec.Qualities = append(codec.Qualities, &livekit.SubscribedQuality{Quality: livekit.VideoQuality(i), Enabled: on}) //nolint:gosec // 0 to 2
+		codec.Qualities = append(codec.Qualities, &livekit.SubscribedQuality{Quality: livekit.VideoQuality(i), Enabled: on})
 	}
 	u.SubscribedCodecs = []*livekit.SubscribedCodec{codec}
 	u.SubscribedQualities = codec.GetQualities() //nolint:staticcheck // older clients
@@ -237,7 +237,7 @@ func trackTo(t room.Track) *livekit.TrackInfo {
 		Encryption: livekit.Encryption_Type(t.Encryption), DisableRed: t.DisableRED,
 		BackupCodecPolicy: livekit.BackupCodecPolicy(t.BackupCodecPolicy),
 		Simulcast:         len(t.Layers) > 1, DisableDtx: t.DisableDTX, Stereo: t.Stereo, //nolint:staticcheck // older clients
-		Version: &livekit.TimedVersion{Ticks: int32(t.Version)}, //nolint:gosec // a counter of changes
+		Version: &livekit.TimedVersion{Ticks: int32(t.Version)},
 	}
 	codec := &livekit.SimulcastCodecInfo{MimeType: t.MIME, Mid: t.MID, Cid: t.CID, VideoLayerMode: livekit.VideoLayer_Mode(t.LayerMode)}
 	for _, l := range t.Layers {

@@ -103,9 +103,31 @@ func (s *Server) attend(w http.ResponseWriter, r *http.Request, caller Caller, j
 		return // Accept has answered
 	}
 	s.config.Report("accepted")
+	if err := c.sayMore(r.Context(), jr); err != nil {
+		_ = socket.CloseNow()
+		return
+	}
 	socket.SetReadLimit(s.config.MaxFrame)
 	c.socket = socket
 	c.run(s.ctx)
+}
+
+// sayMore hands on what a client that resumes has put into its request. A Join
+// holds all of its request already.
+func (c *client) sayMore(ctx context.Context, jr *livekit.JoinRequest) error {
+	if !jr.GetReconnect() {
+		return nil
+	}
+	commands := syncState(c.participant, jr.GetSyncState())
+	if o := jr.GetPublisherOffer(); o.GetSdp() != "" {
+		commands = append(commands, room.Offer{Participant: c.participant, ID: o.GetId(), SDP: o.GetSdp()})
+	}
+	for _, command := range commands {
+		if err := c.server.config.Rooms.Post(ctx, c.name, command); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // first makes the command that opens the connection to the room.

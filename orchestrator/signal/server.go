@@ -134,7 +134,7 @@ type Server struct {
 	config  Config
 	limit   *limiter
 	sockets atomic.Int64
-	ctx     context.Context //nolint:containedctx // the life of the connections
+	ctx     context.Context // the life of the connections
 	cancel  context.CancelFunc
 
 	mu    sync.Mutex // guards ended and additions to group

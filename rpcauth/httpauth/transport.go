@@ -1,7 +1,6 @@
 package httpauth
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,14 +53,10 @@ func (t *Transport) sign(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpauth: signing %s: %w", r.URL.Path, err)
 	}
+	// A GetBody of the caller's stays: it yields the same bytes, so a connection
+	// that closed before it took the request may be replaced by another.
 	out := r.Clone(r.Context())
 	out.Body = body
-	out.GetBody = nil
-	if !isFramed {
-		// All of the body is here, so a connection that closed before it took
-		// the request may be replaced by another.
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
-	}
 	out.Header.Set(rpcauth.HeaderPayload, payload)
 	out.Header.Set(rpcauth.HeaderSignature, signature)
 	return out, nil

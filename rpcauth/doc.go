@@ -14,11 +14,10 @@
 // call can replay it to any node for two minutes, so it is refused unless
 // Policy.AllowBare is set.
 //
-// A call that opens a stream may outlive its payload: the stream holds a Lease,
-// which a signed Renewal extends.
+// A stream may outlive the payload that opened it, for a lease that signed calls
+// extend (spec AUTH-16, AUTH-17); the stream's owner keeps it.
 //
-// Caller side: Digest, NewNonce, Sign. Node side: one Verifier per process, and
-// one Lease per stream. This package is a core: now is passed in, a Verifier
-// and a Lease are for one goroutine at a time, everything else is safe for
-// concurrent use.
+// Caller side: Digest, NewNonce, Sign. Node side: one Verifier per process. This
+// package is a core: now is passed in, a Verifier is for one goroutine at a
+// time, everything else is safe for concurrent use.
 package rpcauth

@@ -2,7 +2,7 @@ package rpcauth
 
 import "errors"
 
-// The reasons for which a call or a renewal is refused, one each. Compare with
+// The reasons for which a call is refused, one each. Compare with
 // errors.Is; the text says more.
 var (
 	// ErrMissing: one of the two headers is absent.
@@ -23,7 +23,7 @@ var (
 	ErrDigest = errors.New("rpcauth: digest differs from the procedure and body received")
 	// ErrNotAdmitted: the policy does not let this caller command the node.
 	ErrNotAdmitted = errors.New("rpcauth: caller is not admitted by this node")
-	// ErrReplayed: this nonce, or this step of a lease, has been used.
+	// ErrReplayed: this nonce has been used.
 	ErrReplayed = errors.New("rpcauth: replayed")
 	// ErrBusy: no memory is left for nonces; try again when older calls expire.
 	ErrBusy = errors.New("rpcauth: too many calls within two minutes")

@@ -209,22 +209,6 @@ func TestSign_refusesWhatNoNodeWouldTake(t *testing.T) {
 	if _, _, err := rpcauth.Sign(key(t, 0), start, drtc.NodeID{}, "n", digest); err == nil {
 		t.Error("signed for nobody")
 	}
-	good := rpcauth.Renewal{Procedure: "/a/b", Audience: self, Stream: "n", Sequence: 1, Expires: start}
-	if _, err := rpcauth.SignRenewal(key(t, 0), good); err != nil {
-		t.Errorf("renewal: %v", err)
-	}
-	for name, spoil := range map[string]func(*rpcauth.Renewal){
-		"procedure": func(r *rpcauth.Renewal) { r.Procedure = "/a/b\n" },
-		"slash":     func(r *rpcauth.Renewal) { r.Procedure = "a/b" },
-		"audience":  func(r *rpcauth.Renewal) { r.Audience = drtc.NodeID{} },
-		"stream":    func(r *rpcauth.Renewal) { r.Stream = "" },
-	} {
-		r := good
-		spoil(&r)
-		if _, err := rpcauth.SignRenewal(key(t, 0), r); err == nil {
-			t.Errorf("signed a renewal with a bad %s", name)
-		}
-	}
 }
 
 func TestNewNonce(t *testing.T) {
@@ -240,51 +224,11 @@ func TestNewNonce(t *testing.T) {
 	}
 }
 
-func TestLease_bareFormCannotBeRenewed(t *testing.T) {
-	v := newVerifier(t, rpcauth.Policy{AllowBare: true})
-	payload, signature := rpcauth.SignBare(key(t, 0), start)
-	caller, err := v.Verify(start, payload, signature, [32]byte{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease := v.Lease(start, caller, procedure)
-	if err := lease.VerifyRenewal(start, 1, start.Add(time.Minute), identity.Signature{}); !errors.Is(err, rpcauth.ErrBareForm) {
-		t.Errorf("got %v, want ErrBareForm", err)
-	}
-}
-
-// Whole seconds are signed, so no more than that is granted.
-func TestLease_grantsWholeSeconds(t *testing.T) {
-	v := newVerifier(t, rpcauth.Policy{})
-	k, digest := key(t, 0), rpcauth.Digest(procedure, nil)
-	payload, signature, err := rpcauth.Sign(k, start, self, "n", digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	caller, err := v.Verify(start, payload, signature, digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease := v.Lease(start, caller, procedure)
-	end := start.Add(5 * time.Minute)
-	s, err := rpcauth.SignRenewal(k, rpcauth.Renewal{Procedure: procedure, Audience: self, Stream: "n", Sequence: 1, Expires: end})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := lease.VerifyRenewal(start, 1, end.Add(999*time.Millisecond), s); err != nil {
-		t.Fatal(err)
-	}
-	if got := lease.Expires(); !got.Equal(end) {
-		t.Errorf("the lease ends at %v, want %v", got, end)
-	}
-}
-
 func TestPolicy_namesTheField(t *testing.T) {
 	for field, p := range map[string]rpcauth.Policy{
 		"Self":            {},
 		"Skew":            {Self: self, Skew: -1},
 		"MaxLife":         {Self: self, MaxLife: 2 * time.Hour},
-		"Lease":           {Self: self, Lease: time.Millisecond},
 		"NoncesPerCaller": {Self: self, NoncesPerCaller: -1},
 		"NoncesTotal":     {Self: self, NoncesPerCaller: 2, NoncesTotal: 1},
 	} {

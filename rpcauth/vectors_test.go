@@ -23,16 +23,7 @@ type vectors struct {
 		Now                time.Time
 		Procedure, BodyHex string
 	}
-	Cases    []vectorCase
-	Renewals struct {
-		Procedure string
-		Steps     []struct {
-			Name, Want   string
-			Now, Expires time.Time
-			Sequence     uint64
-			Signature    string
-		}
-	}
+	Cases []vectorCase
 }
 
 type vectorCase struct {
@@ -180,46 +171,5 @@ func TestSign_vectors(t *testing.T) {
 	want.Nonce, want.Bare = "", true
 	if caller != want {
 		t.Errorf("caller of the bare form: got %+v, want %+v", caller, want)
-	}
-}
-
-func TestLease_vectors(t *testing.T) {
-	v := readVectors(t)
-	k, err := identity.ParseKey(v.Secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := v.find(t, "full form")
-	verifier := v.verifier(t, open)
-	lease := verifier.Lease(v.Defaults.Now, v.verify(t, verifier, open), v.Renewals.Procedure)
-	if got, want := lease.Expires(), v.Defaults.Now.Add(10*time.Minute); !got.Equal(want) {
-		t.Errorf("a new lease ends at %v, want %v", got, want)
-	}
-	for _, step := range v.Renewals.Steps {
-		s, err := identity.ParseSignature(step.Signature)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := lease.Expires()
-		err = lease.VerifyRenewal(step.Now, step.Sequence, step.Expires, s)
-		if !errors.Is(err, refusals[step.Want]) {
-			t.Errorf("%s: got %v, want %v", step.Name, err, refusals[step.Want])
-		}
-		if step.Want != "" {
-			if !lease.Expires().Equal(before) {
-				t.Errorf("%s: a refused renewal moved the end to %v", step.Name, lease.Expires())
-			}
-			continue
-		}
-		if !lease.Expires().Equal(step.Expires) {
-			t.Errorf("%s: the lease ends at %v, want %v", step.Name, lease.Expires(), step.Expires)
-		}
-		got, err := rpcauth.SignRenewal(k, rpcauth.Renewal{
-			Procedure: v.Renewals.Procedure, Audience: v.Defaults.Self, Stream: v.Nonce,
-			Sequence: step.Sequence, Expires: step.Expires,
-		})
-		if err != nil || got != s {
-			t.Errorf("%s: SignRenewal: got %v, %v, want %v", step.Name, got, err, s)
-		}
 	}
 }

@@ -26,8 +26,6 @@ type Policy struct {
 	// MaxLife is the longest exp - iss, give or take the second by which both
 	// are rounded. Default 2 min.
 	MaxLife time.Duration
-	// Lease is how long a stream lives without a renewal. Default 10 min.
-	Lease time.Duration
 	// NoncesPerCaller and NoncesTotal bound the calls remembered at once, and
 	// with them the calls in about MaxLife. An entry takes 130 bytes, 210 where
 	// every call has a caller of its own. Defaults 65536 and 131072.
@@ -40,9 +38,6 @@ func (p Policy) withDefaults() Policy {
 	}
 	if p.MaxLife == 0 {
 		p.MaxLife = Life
-	}
-	if p.Lease == 0 {
-		p.Lease = 10 * time.Minute
 	}
 	if p.NoncesPerCaller == 0 {
 		p.NoncesPerCaller = 1 << 16
@@ -63,8 +58,6 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("rpcauth: policy: Skew: want more than 0 and at most 1m, got %v", p.Skew)
 	case p.MaxLife < time.Second || p.MaxLife > time.Hour:
 		return fmt.Errorf("rpcauth: policy: MaxLife: want 1s to 1h, got %v", p.MaxLife)
-	case p.Lease < time.Second || p.Lease > 24*time.Hour:
-		return fmt.Errorf("rpcauth: policy: Lease: want 1s to 24h, got %v", p.Lease)
 	case p.NoncesPerCaller < 1:
 		return fmt.Errorf("rpcauth: policy: NoncesPerCaller: want at least 1, got %d", p.NoncesPerCaller)
 	case p.NoncesTotal < p.NoncesPerCaller:

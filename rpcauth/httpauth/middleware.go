@@ -151,10 +151,3 @@ func Caller(ctx context.Context) (rpcauth.Caller, bool) {
 	c, ok := ctx.Value(callerKey{}).(rpcauth.Caller)
 	return c, ok
 }
-
-// Lease starts the lease of a stream that caller opened now (spec AUTH-16).
-func (g *Guard) Lease(caller rpcauth.Caller, procedure string) rpcauth.Lease {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.verifier.Lease(g.now(), caller, procedure)
-}

@@ -9,6 +9,51 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 )
 
+// publisher is a participant whose camera is live as track TR_cam.
+func (o *orchestrator) publisher(events <-chan *medianodev1.EventsResponse) (*participant, *webrtc.RTPSender) {
+	o.t.Helper()
+	p := o.join("alice", everything())
+	video, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam", "s")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	sender, err := p.AddTrack(video)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	p.negotiate(&medianodev1.Publication{Track: "TR_cam", Cid: "cam", Kind: medianodev1.Kind_KIND_VIDEO})
+	stop := make(chan struct{})
+	o.t.Cleanup(func() { close(stop) })
+	go sendFrames(video, stop)
+	until(o.t, events, (*medianodev1.EventsResponse).GetTrackLive)
+	return p, sender
+}
+
+// Who stops a screen share takes the track off its section: viewers hear that
+// the track ended.
+func TestNode_sectionThatStopsPublishingEndsItsTrack(t *testing.T) {
+	n := startNode(t, nil)
+	o := newOrchestrator(t, n)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	events := o.events(ctx)
+	alice, sender := o.publisher(events)
+	bob := o.join("bob", everything())
+	subscribe := &medianodev1.SubscribeRequest{Session: bob.session, Subscriptions: []*medianodev1.Subscription{{Track: "TR_cam", Stream: "PA_alice|camera"}}}
+	call(o, o.Subscribe, subscribe)
+
+	if err := alice.RemoveTrack(sender); err != nil {
+		t.Fatal(err)
+	}
+	alice.negotiate()
+	if e := until(t, events, (*medianodev1.EventsResponse).GetTrackEnded); e.Track != "TR_cam" || e.Session != alice.session {
+		t.Errorf("got %v, want the end of TR_cam", e)
+	}
+	if r := call(o, o.Subscribe, subscribe); r.Refused["TR_cam"] == "" {
+		t.Error("a track that has ended was subscribed to")
+	}
+}
+
 // A newcomer is subscribed to what the room has before its client has offered
 // anything: its first answer carries the tracks.
 func TestNode_subscriptionsWaitForTheFirstOffer(t *testing.T) {
@@ -17,19 +62,7 @@ func TestNode_subscriptionsWaitForTheFirstOffer(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	events := o.events(ctx)
-	alice := o.join("alice", everything())
-	video, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam", "s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := alice.AddTrack(video); err != nil {
-		t.Fatal(err)
-	}
-	alice.negotiate(&medianodev1.Publication{Track: "TR_cam", Cid: "cam", Kind: medianodev1.Kind_KIND_VIDEO})
-	stop := make(chan struct{})
-	defer close(stop)
-	go sendFrames(video, stop)
-	until(t, events, (*medianodev1.EventsResponse).GetTrackLive)
+	o.publisher(events)
 
 	bob := o.join("bob", everything())
 	tracks := make(chan *webrtc.TrackRemote, 1)
@@ -61,19 +94,7 @@ func TestNode_dualSessionIsOfferedItsTracks(t *testing.T) {
 	defer cancel()
 	events := o.events(ctx)
 
-	alice := o.join("alice", everything())
-	video, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam", "s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := alice.AddTrack(video); err != nil {
-		t.Fatal(err)
-	}
-	alice.negotiate(&medianodev1.Publication{Track: "TR_cam", Cid: "cam", Kind: medianodev1.Kind_KIND_VIDEO})
-	stop := make(chan struct{})
-	defer close(stop)
-	go sendFrames(video, stop)
-	until(t, events, (*medianodev1.EventsResponse).GetTrackLive)
+	alice, _ := o.publisher(events)
 
 	call(o, o.CreateSession, &medianodev1.CreateSessionRequest{
 		Session: "SE_bob", Mode: medianodev1.Mode_MODE_DUAL, Room: "RM_1", Participant: "PA_bob", Identity: "bob", Permissions: everything(),

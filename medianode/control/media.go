@@ -25,29 +25,42 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 	if m.Target == medianodev1.Target_TARGET_SUBSCRIBER {
 		return nil, invalid("target: the node makes the offers on the subscriber transport")
 	}
-	announced, cids, err := publicationsOf(m.Publications)
+	announced, err := publicationsOf(m.Publications)
 	if err != nil {
 		return nil, err
 	}
+	resp, over, err := s.offer(e, m.Sdp, announced)
+	for _, id := range over {
+		s.trackEnded(e, id, "the client stopped publishing it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(resp), nil
+}
+
+// offer answers a client's offer and returns the tracks that it ended.
+func (s *Service) offer(e *session, sdp string, announced []*publication) (*medianodev1.OfferResponse, []drtc.TrackID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: %.64q has ended", m.Session))
+		return nil, nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: %.64q has ended", e.id))
+	}
+	if len(e.published)+len(announced) > maxTracks {
+		return nil, nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
 	}
 	l := e.publisher
-	a, err := l.describe.Answer(m.Sdp)
+	a, err := l.describe.Answer(sdp)
 	if err != nil {
-		return nil, invalid("sdp: %w", err)
+		return nil, nil, invalid("sdp: %w", err)
 	}
+	over := e.ended(a.Receive, announced)
 	if e.perms.publish {
-		if len(e.published)+len(announced) > maxTracks {
-			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
-		}
-		e.match(a.Receive, announced, cids)
+		e.match(a.Receive, announced)
 		s.claim(e)
 	}
 	if err := e.apply(s.media, l, a); err != nil {
-		return nil, connect.NewError(connect.CodeInternal, err)
+		return nil, over, connect.NewError(connect.CodeInternal, err)
 	}
 	resp := &medianodev1.OfferResponse{Sdp: a.SDP, MidToTrack: map[string]string{}, Restarted: a.Restarted, Refused: map[string]string{}}
 	for mid, id := range a.Placed {
@@ -67,7 +80,20 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 		resp.Published = append(resp.Published, p)
 	}
 	resp.MissingAudio, resp.MissingVideo = e.missing()
-	return connect.NewResponse(resp), nil
+	return resp, over, nil
+}
+
+// trackEnded forgets a track that its client no longer publishes and says so.
+func (s *Service) trackEnded(e *session, id drtc.TrackID, reason string) {
+	s.forget(id)
+	s.media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+		if err := c.Unpublish(now, id); err != nil && !errors.Is(err, engine.ErrTrack) {
+			reason = err.Error()
+		}
+	})
+	s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackEnded{
+		TrackEnded: &medianodev1.TrackEnded{Session: string(e.id), Track: string(id), Reason: reason},
+	}})
 }
 
 // claim enters the session's tracks into the node's index; the caller holds
@@ -94,27 +120,25 @@ func (e *session) missing() (audio, video uint32) {
 	return uint32(n[negotiate.Audio]), uint32(n[negotiate.Video])
 }
 
-func publicationsOf(in []*medianodev1.Publication) ([]*publication, map[drtc.TrackID]string, error) {
+func publicationsOf(in []*medianodev1.Publication) ([]*publication, error) {
 	if len(in) > maxTracks {
-		return nil, nil, invalid("publications: at most %d, got %d", maxTracks, len(in))
+		return nil, invalid("publications: at most %d, got %d", maxTracks, len(in))
 	}
 	var out []*publication
-	cids := map[drtc.TrackID]string{}
 	for i, m := range in {
 		if m.Track == "" || len(m.Track) > maxIDBytes {
-			return nil, nil, invalid("publications[%d].track: want 1 to %d bytes", i, maxIDBytes)
+			return nil, invalid("publications[%d].track: want 1 to %d bytes", i, maxIDBytes)
 		}
-		p := &publication{id: drtc.TrackID(m.Track), kind: negotiate.Audio, muted: m.Muted}
+		p := &publication{id: drtc.TrackID(m.Track), cid: m.Cid, kind: negotiate.Audio, muted: m.Muted}
 		if m.Kind == medianodev1.Kind_KIND_VIDEO {
 			p.kind = negotiate.Video
 		}
 		for _, l := range m.Layers {
 			p.sizes = append(p.sizes, engine.LayerSize{RID: l.Rid, Width: l.Width, Height: l.Height, Bitrate: l.Bitrate})
 		}
-		cids[p.id] = m.Cid
 		out = append(out, p)
 	}
-	return out, cids, nil
+	return out, nil
 }
 
 func kindOf(k negotiate.Kind) medianodev1.Kind {

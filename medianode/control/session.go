@@ -49,6 +49,7 @@ type leg struct {
 // publication is a track that the session publishes.
 type publication struct {
 	id    drtc.TrackID
+	cid   string // client-side id, as announced
 	mid   string
 	kind  negotiate.Kind
 	codec negotiate.Codec // most likely
@@ -213,10 +214,27 @@ func (p *publication) config() engine.TrackConfig {
 	return engine.TrackConfig{ID: p.id, Mid: p.mid, Video: p.kind == negotiate.Video, Muted: p.muted, Layers: p.sizes}
 }
 
+// ended removes the publications whose section the client stopped publishing
+// on, or took for another announced track, and returns them.
+func (s *session) ended(receive []negotiate.Receive, announced []*publication) []drtc.TrackID {
+	var out []drtc.TrackID
+	for id, p := range s.published {
+		i := slices.IndexFunc(receive, func(r negotiate.Receive) bool { return r.Mid == p.mid && r.Active })
+		if i >= 0 && !slices.ContainsFunc(announced, func(a *publication) bool {
+			return a.id != id && a.cid != "" && a.cid == receive[i].CID && a.cid != p.cid
+		}) {
+			continue
+		}
+		delete(s.published, id)
+		out = append(out, id)
+	}
+	return out
+}
+
 // match gives announced tracks the sections that carry them: by client-side id,
 // else the only announced track of a kind takes the only section without one
 // (some browsers write other ids than they announce).
-func (s *session) match(receive []negotiate.Receive, announced []*publication, cids map[drtc.TrackID]string) {
+func (s *session) match(receive []negotiate.Receive, announced []*publication) {
 	taken := func(mid string) bool {
 		for _, p := range s.published {
 			if p.mid == mid {
@@ -235,7 +253,7 @@ func (s *session) match(receive []negotiate.Receive, announced []*publication, c
 	var rest []*publication
 	for _, p := range announced {
 		i := slices.IndexFunc(receive, func(r negotiate.Receive) bool {
-			return r.Active && r.Kind == p.kind && r.CID != "" && r.CID == cids[p.id] && !taken(r.Mid)
+			return r.Active && r.Kind == p.kind && r.CID != "" && r.CID == p.cid && !taken(r.Mid)
 		})
 		if i < 0 {
 			rest = append(rest, p)

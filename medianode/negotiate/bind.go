@@ -181,7 +181,7 @@ func (s *state) assign(e *entry) {
 	}
 	e.mid, e.refused = "", ""
 	if seen && !suits {
-		e.refused = "the client's " + string(e.Kind) + " sections offer no " + e.Codec.describe()
+		e.refused = "the client's " + string(e.Kind) + " sections offer no codec " + e.Codec.describe()
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *state) assign(e *entry) {
 // one at the end.
 func (t *Transport) open(e *entry) {
 	if _, ok := choose(offeredCodecs(e.Kind, t.cfg.Codecs), e.Codec); !ok {
-		e.refused = "the node does not offer " + e.Codec.describe()
+		e.refused = "the node does not offer the codec " + e.Codec.describe()
 		return
 	}
 	for i := range t.lines {

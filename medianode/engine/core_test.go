@@ -515,3 +515,23 @@ func TestCore_removedPeerLeavesNothing(t *testing.T) {
 	}
 	n.join(1).camera("TR_v") // every name is free again
 }
+
+// Between Subscribe and the client's next answer a key frame would come in
+// vain, and the throttle would then hold back the one that is needed.
+func TestCore_asksForTheFirstKeyFrameWhenItCanBeForwarded(t *testing.T) {
+	n := newNetwork(t)
+	pub := n.join(1)
+	cam := pub.camera("TR_v")
+	cam.frame(true)
+	n.join(2)
+	n.must(n.core.Subscribe(n.now, 2, engine.SubscribeConfig{Track: "TR_v", SSRC: 5000, RTX: 5001}))
+	n.pass(50 * time.Millisecond)
+	if got := count[*rtcp.PictureLossIndication](pub); got != 0 {
+		t.Errorf("before the section is negotiated: got %d key frame requests, want 0", got)
+	}
+	n.must(n.core.SetSend(n.now, 2, []engine.SendSection{{Track: "TR_v", Mid: "0", Codec: vp8, Active: true}}))
+	n.pass(20 * time.Millisecond)
+	if got := count[*rtcp.PictureLossIndication](pub); got != 1 {
+		t.Errorf("after it: got %d key frame requests, want 1", got)
+	}
+}

@@ -115,7 +115,7 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 	if l == nil {
 		return
 	}
-	l.key.Ask(now)
+	s.askKeyFrame(now, l)
 	c.requestKeyFrame(now, l, batch)
 }
 

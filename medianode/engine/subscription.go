@@ -52,7 +52,15 @@ type subscription struct {
 	target   *layer // to which the next key frame switches
 	waiting  bool   // for the packet with which forwarding begins (again)
 	announce bool   // SubscriptionActive is still due
+	// firstUntil is until when a request for a key frame means that the viewer
+	// sees nothing yet: what was sent before its client knew the answer is lost.
+	firstUntil time.Time
+	// nudged says that the first settings have asked for a key frame again.
+	nudged bool
 }
+
+// firstPicture is how long a viewer may take to its first picture.
+const firstPicture = 2 * time.Second
 
 // sentPackets is how many packets a subscriber may ask for again.
 const sentPackets = 1024
@@ -116,6 +124,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		was := s.ready
 		s.carry(c, sections[i])
 		if !was {
+			s.firstUntil = now.Add(firstPicture)
 			s.begin(now)
 		}
 	}
@@ -176,6 +185,12 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 		s.begin(now)
 	}
 	s.choose(now)
+	if !s.nudged && now.Before(s.firstUntil) {
+		// Who says how large the picture is has taken the answer by now. What
+		// was sent before that is lost, the first key frame with it.
+		s.nudged = true
+		s.askKeyFrame(now, s.target)
+	}
 	return nil
 }
 
@@ -192,8 +207,19 @@ func (p *peer) subscription(id drtc.TrackID) *subscription {
 func (s *subscription) begin(now time.Time) {
 	s.waiting = true
 	s.choose(now)
-	if s.target != nil {
-		s.target.key.Ask(now)
+	s.askKeyFrame(now, s.target)
+}
+
+// askKeyFrame asks for a key frame of a layer, if one could be forwarded: a key
+// frame that comes while the client has no section for it only uses up the
+// layer's next half second.
+func (s *subscription) askKeyFrame(now time.Time, l *layer) {
+	switch {
+	case l == nil || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case now.Before(s.firstUntil):
+		l.key.AskUrgent(now)
+	default:
+		l.key.Ask(now)
 	}
 }
 
@@ -256,7 +282,7 @@ func (s *subscription) choose(now time.Time) {
 	changed := target != s.target
 	s.target = target
 	if changed && (target != s.current || s.waiting) {
-		target.key.Ask(now)
+		s.askKeyFrame(now, target)
 	}
 }
 

@@ -17,6 +17,9 @@ type Config struct {
 	// Repeat is the time after which an unanswered request is sent again,
 	// default 500 ms, never less than Spacing.
 	Repeat time.Duration
+	// Urgent is the spacing for somebody who sees nothing at all yet, default
+	// 150 ms, never more than Spacing.
+	Urgent time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -26,7 +29,11 @@ func (c Config) withDefaults() Config {
 	if c.Repeat <= 0 {
 		c.Repeat = 500 * time.Millisecond
 	}
+	if c.Urgent <= 0 {
+		c.Urgent = 150 * time.Millisecond
+	}
 	c.Repeat = max(c.Repeat, c.Spacing)
+	c.Urgent = min(c.Urgent, c.Spacing)
 	return c
 }
 
@@ -36,6 +43,8 @@ type Throttle struct {
 	wanted bool
 	// sent says that a request left since the last key frame.
 	sent bool
+	// urgent says that one of those who wait sees nothing yet.
+	urgent bool
 	// asked is when the first of those who wait did ask.
 	asked, last time.Time
 }
@@ -50,6 +59,13 @@ func (t *Throttle) Ask(now time.Time) {
 	}
 }
 
+// AskUrgent is Ask for somebody who sees nothing yet: the key frame with which
+// it was to begin went past it.
+func (t *Throttle) AskUrgent(now time.Time) {
+	t.Ask(now)
+	t.urgent = true
+}
+
 // Due reports whether a request must be sent now, and takes it as sent.
 func (t *Throttle) Due(now time.Time) bool {
 	at := t.NextTimeout()
@@ -61,7 +77,7 @@ func (t *Throttle) Due(now time.Time) bool {
 }
 
 // Satisfied notes that a key frame began to arrive: it answers all who asked.
-func (t *Throttle) Satisfied(time.Time) { t.wanted, t.sent = false, false }
+func (t *Throttle) Satisfied(time.Time) { t.wanted, t.sent, t.urgent = false, false, false }
 
 // Wanted reports whether somebody still waits for a key frame.
 func (t *Throttle) Wanted() bool { return t.wanted }
@@ -74,7 +90,11 @@ func (t *Throttle) NextTimeout() time.Time {
 	case t.sent:
 		return t.last.Add(t.cfg.Repeat)
 	}
-	if free := t.last.Add(t.cfg.Spacing); !t.last.IsZero() && free.After(t.asked) {
+	spacing := t.cfg.Spacing
+	if t.urgent {
+		spacing = t.cfg.Urgent
+	}
+	if free := t.last.Add(spacing); !t.last.IsZero() && free.After(t.asked) {
 		return free
 	}
 	return t.asked

@@ -96,3 +96,21 @@ func TestThrottle_neverLosesARequest(t *testing.T) {
 		}
 	})
 }
+
+func TestThrottle_urgentWaitsLess(t *testing.T) {
+	th := New(Config{})
+	th.Ask(at(0))
+	if !th.Due(at(0)) {
+		t.Fatal("the first request waits")
+	}
+	th.Satisfied(at(30))
+	th.AskUrgent(at(60)) // a viewer who joined missed that key frame
+	if th.Due(at(149)) || !th.Due(at(150)) {
+		t.Errorf("next timeout %v, want 150 ms after the request before", th.NextTimeout().Sub(start))
+	}
+	th.Satisfied(at(180))
+	th.Ask(at(190)) // others keep the usual distance
+	if th.Due(at(649)) || !th.Due(at(650)) {
+		t.Errorf("next timeout %v, want 500 ms after the request before", th.NextTimeout().Sub(start))
+	}
+}

@@ -3,7 +3,6 @@ package control
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,7 +58,6 @@ type Config struct {
 	Fingerprint negotiate.Fingerprint
 	// Instance tells this run of the node from others.
 	Instance string
-	Logger   *slog.Logger
 }
 
 func (c Config) withDefaults() Config {

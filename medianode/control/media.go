@@ -35,6 +35,9 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: %.64q has ended", m.Session))
 	}
 	l := e.publisher
+	for _, p := range m.Publications {
+		l.describe.Prefer(p.Cid, p.Mime)
+	}
 	a, err := l.describe.Answer(m.Sdp)
 	if err != nil {
 		return nil, invalid("sdp: %w", err)

@@ -129,6 +129,7 @@ type Track struct {
 	Width   uint32       `json:"width,omitempty"`
 	Height  uint32       `json:"height,omitempty"`
 	Layers  []Layer      `json:"layers,omitempty"` // low to high
+	// MIME is the announced type until a section says otherwise; may be empty.
 	MIME    string       `json:"mime,omitempty"`
 	MID     string       `json:"mid,omitempty"`
 	CID     string       `json:"cid,omitempty"`

@@ -303,6 +303,6 @@ func payloadType(c negotiate.Codec) engine.PayloadType {
 func extensions(x negotiate.Extensions) engine.ExtensionIDs {
 	return engine.ExtensionIDs{
 		Mid: x.Mid, RID: x.RID, RepairedRID: x.RepairedRID, AudioLevel: x.AudioLevel, TransportCC: x.TransportCC,
-		AbsSendTime: x.AbsSendTime,
+		AbsSendTime: x.AbsSendTime, DependencyDescriptor: x.DependencyDescriptor, Mixed: x.Mixed,
 	}
 }

@@ -12,11 +12,12 @@ import (
 // and RFC 7714, 16 bytes, and the SRTCP index.
 const sealRoom = 20
 
-// header writes the header of an outgoing packet into scratch memory. The
-// dependency descriptor is left out of every packet: its template structure on
-// key frames is longer than an element of the one-byte form can be, and a
-// browser that gets descriptors without the structure drops the frames.
-func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
+// header writes the header of an outgoing packet into scratch memory. Dependency
+// descriptors go to peers that take the two-byte form alone: the template
+// structure on key frames is longer than an element of the one-byte form can
+// be, and a browser that gets descriptors without the structure drops the
+// frames.
+func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet, p codec.Picture) []byte {
 	ids := &s.section.Extensions
 	n := 0
 	if ids.TransportCC != 0 {
@@ -35,9 +36,15 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
 		n++
 	}
+	if ids.DependencyDescriptor != 0 && ids.Mixed && len(k.dependency) > 0 {
+		value := append(c.dependency[:0], k.dependency...)
+		codec.PatchFrameNumber(value, p.ID)
+		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: value}
+		n++
+	}
 	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
 		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
-		Extensions: c.elements[:n],
+		Extensions: c.elements[:n], Mixed: ids.Mixed,
 	})
 }
 

@@ -276,6 +276,9 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 		return
 	}
 	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
+	if k.dependency != nil {
+		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
+	}
 	if l == s.target && (key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
 		var from clock.Mapping
 		if s.current != nil {
@@ -292,7 +295,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	if !ok {
 		return
 	}
-	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
+	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k, out.Picture)
 	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
@@ -330,7 +333,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
-	k := packet{payload: kept.Payload}
+	k := packet{payload: kept.Payload, dependency: kept.Descriptor}
 	if s.codec == codec.VP8 {
 		d, err := codec.ParseVP8(kept.Payload)
 		if err != nil {
@@ -338,7 +341,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		}
 		k.vp8 = d
 	}
-	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k)
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k, e.Picture)
 	plain = append(plain, byte(lost>>8), byte(lost))
 	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
 	if !c.seal(s, plain, s.rtxSSRC, batch) {

@@ -30,6 +30,17 @@ type Source struct {
 	// VP8 is the descriptor of a VP8 payload, zero for other codecs. It is
 	// parsed once for all subscribers.
 	VP8 codec.VP8Descriptor
+	// Frame is the number in the packet's dependency descriptor, if it has one.
+	Frame    uint16
+	HasFrame bool
+}
+
+// number is the running number that a picture of the source has.
+func (s *Source) number() uint16 {
+	if s.HasFrame {
+		return s.Frame
+	}
+	return s.VP8.ID
 }
 
 // Sent says how a packet leaves.
@@ -39,7 +50,8 @@ type Sent struct {
 	Extended  uint64
 	Timestamp uint32
 	Marker    bool
-	// Picture holds the numbers to patch into a VP8 descriptor.
+	// Picture holds the numbers to patch into a VP8 descriptor. Its ID is the
+	// frame number of the dependency descriptor if the source has one.
 	Picture codec.Picture
 }
 
@@ -103,7 +115,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
-		first.pictures = src.VP8.ID - (s.lastPicture.ID + 1)
+		first.pictures = src.number() - (s.lastPicture.ID + 1)
 		s.tl0 = src.VP8.TL0PicIdx - (s.lastPicture.TL0PicIdx + 1)
 		s.keys = src.VP8.KeyIdx - (s.lastPicture.KeyIdx + 1)
 	}
@@ -144,7 +156,7 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 		return Sent{}, false
 	}
 	out.Sequence = uint16(out.Extended)
-	out.Picture = s.picture(src.VP8, via)
+	out.Picture = s.picture(&src, via)
 	s.highest = max(s.highest, src.Sequence)
 	// By the timestamp, not by the number: the newest frame may be overtaken by
 	// a packet that is left out.
@@ -238,17 +250,20 @@ func (s *Stream) take(extended uint64) bool {
 // floor is the first extended number of this source.
 func (s *Stream) floor() uint64 { return s.intervals[0].from - s.intervals[0].offset }
 
-// picture maps the numbers of a VP8 frame and remembers the highest.
-func (s *Stream) picture(d codec.VP8Descriptor, via *interval) codec.Picture {
-	if d.Size == 0 {
-		return codec.Picture{}
-	}
+// picture maps the numbers of a frame and remembers the highest.
+func (s *Stream) picture(src *Source, via *interval) codec.Picture {
+	d := &src.VP8
 	mask := uint16(0x7f)
-	if d.LongPictureID {
+	switch {
+	case src.HasFrame:
+		mask = 0xffff
+	case d.Size == 0:
+		return codec.Picture{}
+	case d.LongPictureID:
 		mask = 0x7fff
 	}
 	p := codec.Picture{
-		ID:        (d.ID - via.pictures) & mask,
+		ID:        (src.number() - via.pictures) & mask,
 		TL0PicIdx: d.TL0PicIdx - s.tl0,
 		KeyIdx:    (d.KeyIdx - s.keys) & 0x1f,
 	}

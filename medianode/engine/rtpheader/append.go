@@ -3,7 +3,8 @@ package rtpheader
 import "encoding/binary"
 
 // Extension is one header extension element: the id negotiated for it and its
-// value. In Outgoing the id is 1 to 14 and the value 1 to 16 bytes long.
+// value. In Outgoing the id is 1 to 14 and the value 1 to 16 bytes long, or to
+// 255 bytes where Mixed is set.
 type Extension struct {
 	ID    uint8
 	Value []byte
@@ -20,9 +21,30 @@ type Outgoing struct {
 	// Padding sets the P bit; the caller appends the padding with its count.
 	Padding bool
 	// Extensions are written in this order in the one-byte form. An element
-	// with no value, or one that does not fit that form, is left out.
+	// with no value, or one that does not fit the form, is left out.
 	Extensions []Extension
+	// Mixed says that both forms were negotiated for the stream: a header with
+	// a value of 17 to 255 bytes is written in the two-byte form.
+	Mixed bool
 }
+
+// longest is the largest value of an element in the form that o takes.
+func (o *Outgoing) longest() int {
+	if o.Mixed {
+		for i := range o.Extensions {
+			if n := len(o.Extensions[i].Value); n > maxOneByte && n <= maxTwoByte {
+				return maxTwoByte
+			}
+		}
+	}
+	return maxOneByte
+}
+
+// The longest values that the two forms can hold.
+const (
+	maxOneByte = 16
+	maxTwoByte = 255
+)
 
 // Append appends the header to dst.
 func Append(dst []byte, o Outgoing) []byte {
@@ -33,21 +55,29 @@ func Append(dst []byte, o Outgoing) []byte {
 	if o.Marker {
 		second |= 0x80
 	}
-	start := len(dst)
+	start, longest := len(dst), o.longest()
 	dst = append(dst, first, second)
 	dst = binary.BigEndian.AppendUint16(dst, o.SequenceNumber)
 	dst = binary.BigEndian.AppendUint32(dst, o.Timestamp)
 	dst = binary.BigEndian.AppendUint32(dst, o.SSRC)
 	for _, e := range o.Extensions {
-		if e.ID == 0 || e.ID > 14 || len(e.Value) == 0 || len(e.Value) > 16 {
+		if e.ID == 0 || e.ID > 14 || len(e.Value) == 0 || len(e.Value) > longest {
 			continue
 		}
 		if dst[start]&0x10 == 0 {
 			dst[start] |= 0x10
-			dst = binary.BigEndian.AppendUint16(dst, profileOneByte)
+			profile := uint16(profileOneByte)
+			if longest > maxOneByte {
+				profile = profileTwoByte
+			}
+			dst = binary.BigEndian.AppendUint16(dst, profile)
 			dst = append(dst, 0, 0)
 		}
-		dst = append(dst, e.ID<<4|byte(len(e.Value)-1))
+		if longest > maxOneByte {
+			dst = append(dst, e.ID, byte(len(e.Value)))
+		} else {
+			dst = append(dst, e.ID<<4|byte(len(e.Value)-1))
+		}
 		dst = append(dst, e.Value...)
 	}
 	if dst[start]&0x10 == 0 {

@@ -17,9 +17,9 @@ const sealRoom = 20
 // structure on key frames is longer than an element of the one-byte form can
 // be, and a browser that gets descriptors without the structure drops the
 // frames.
-func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet, p codec.Picture) []byte {
+func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
 	ids := &s.section.Extensions
-	n := 0
+	n, long := 0, false
 	if ids.TransportCC != 0 {
 		s.peer.transportSeq++
 		c.values[0], c.values[1] = byte(s.peer.transportSeq>>8), byte(s.peer.transportSeq)
@@ -36,15 +36,16 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
 		n++
 	}
-	if ids.DependencyDescriptor != 0 && ids.Mixed && len(k.dependency) > 0 {
+	if len(k.dependency) > 0 && ids.DependencyDescriptor != 0 && ids.Mixed {
 		value := append(c.dependency[:0], k.dependency...)
-		codec.PatchFrameNumber(value, p.ID)
+		codec.PatchFrameNumber(value, k.frame)
 		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: value}
 		n++
+		long = len(value) > rtpheader.MaxOneByte
 	}
 	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
 		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
-		Extensions: c.elements[:n], Mixed: ids.Mixed,
+		Extensions: c.elements[:n], TwoByte: long,
 	})
 }
 

@@ -389,6 +389,7 @@ type packet struct {
 	// dependency is the dependency descriptor, nil if absent. Only AV1 needs it:
 	// the payloads of the other codecs say which frames they build on.
 	dependency []byte
+	frame      uint16 // its frame number as sent, set for each subscriber
 }
 
 // describe sets what the payload type and the header extensions say.

@@ -295,7 +295,8 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	if !ok {
 		return
 	}
-	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k, out.Picture)
+	k.frame = out.Picture.ID
+	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
 	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
@@ -333,7 +334,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
-	k := packet{payload: kept.Payload, dependency: kept.Descriptor}
+	k := packet{payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID}
 	if s.codec == codec.VP8 {
 		d, err := codec.ParseVP8(kept.Payload)
 		if err != nil {
@@ -341,7 +342,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		}
 		k.vp8 = d
 	}
-	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k, e.Picture)
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k)
 	plain = append(plain, byte(lost>>8), byte(lost))
 	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
 	if !c.seal(s, plain, s.rtxSSRC, batch) {

@@ -27,12 +27,13 @@ type Source struct {
 	Sequence  uint64
 	Timestamp uint32
 	Marker    bool
+	// HasFrame says that the packet has a dependency descriptor, and Frame is
+	// the number in it.
+	HasFrame bool
 	// VP8 is the descriptor of a VP8 payload, zero for other codecs. It is
 	// parsed once for all subscribers.
-	VP8 codec.VP8Descriptor
-	// Frame is the number in the packet's dependency descriptor, if it has one.
-	Frame    uint16
-	HasFrame bool
+	VP8   codec.VP8Descriptor
+	Frame uint16
 }
 
 // number is the running number that a picture of the source has.
@@ -156,7 +157,11 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 		return Sent{}, false
 	}
 	out.Sequence = uint16(out.Extended)
-	out.Picture = s.picture(&src, via)
+	if src.HasFrame {
+		out.Picture = s.frameNumber(src.Frame, via)
+	} else {
+		out.Picture = s.picture(src.VP8, via)
+	}
 	s.highest = max(s.highest, src.Sequence)
 	// By the timestamp, not by the number: the newest frame may be overtaken by
 	// a packet that is left out.
@@ -250,24 +255,31 @@ func (s *Stream) take(extended uint64) bool {
 // floor is the first extended number of this source.
 func (s *Stream) floor() uint64 { return s.intervals[0].from - s.intervals[0].offset }
 
-// picture maps the numbers of a frame and remembers the highest.
-func (s *Stream) picture(src *Source, via *interval) codec.Picture {
-	d := &src.VP8
-	mask := uint16(0x7f)
-	switch {
-	case src.HasFrame:
-		mask = 0xffff
-	case d.Size == 0:
+// picture maps the numbers of a VP8 frame and remembers the highest.
+func (s *Stream) picture(d codec.VP8Descriptor, via *interval) codec.Picture {
+	if d.Size == 0 {
 		return codec.Picture{}
-	case d.LongPictureID:
+	}
+	mask := uint16(0x7f)
+	if d.LongPictureID {
 		mask = 0x7fff
 	}
 	p := codec.Picture{
-		ID:        (src.number() - via.pictures) & mask,
+		ID:        (d.ID - via.pictures) & mask,
 		TL0PicIdx: d.TL0PicIdx - s.tl0,
 		KeyIdx:    (d.KeyIdx - s.keys) & 0x1f,
 	}
 	if ahead := (p.ID - s.lastPicture.ID) & mask; !s.sentAny || ahead <= mask/2 {
+		s.lastPicture = p
+	}
+	return p
+}
+
+// frameNumber maps the number of a dependency descriptor and remembers the
+// highest.
+func (s *Stream) frameNumber(number uint16, via *interval) codec.Picture {
+	p := codec.Picture{ID: number - via.pictures}
+	if ahead := p.ID - s.lastPicture.ID; !s.sentAny || ahead < 1<<15 {
 		s.lastPicture = p
 	}
 	return p

@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // Extension is one header extension element: the id negotiated for it and its
 // value. In Outgoing the id is 1 to 14 and the value 1 to 16 bytes long, or to
-// 255 bytes where Mixed is set.
+// 255 bytes with TwoByte.
 type Extension struct {
 	ID    uint8
 	Value []byte
@@ -20,31 +20,19 @@ type Outgoing struct {
 	Marker         bool
 	// Padding sets the P bit; the caller appends the padding with its count.
 	Padding bool
-	// Extensions are written in this order in the one-byte form. An element
-	// with no value, or one that does not fit the form, is left out.
+	// TwoByte asks for the two-byte form of the extensions, which holds values of
+	// up to 255 bytes: only where it was negotiated for the stream.
+	TwoByte bool
+	// Extensions are written in this order in the one-byte form unless
+	// TwoByte. An element with no value, or one that does not fit the form, is left out.
 	Extensions []Extension
-	// Mixed says that both forms were negotiated for the stream: a header with
-	// a value of 17 to 255 bytes is written in the two-byte form.
-	Mixed bool
 }
 
-// longest is the largest value of an element in the form that o takes.
-func (o *Outgoing) longest() int {
-	if o.Mixed {
-		for i := range o.Extensions {
-			if n := len(o.Extensions[i].Value); n > maxOneByte && n <= maxTwoByte {
-				return maxTwoByte
-			}
-		}
-	}
-	return maxOneByte
-}
+// MaxOneByte is the longest value of an element in the one-byte form.
+const MaxOneByte = 16
 
-// The longest values that the two forms can hold.
-const (
-	maxOneByte = 16
-	maxTwoByte = 255
-)
+// maxTwoByte is the same for the two-byte form.
+const maxTwoByte = 255
 
 // Append appends the header to dst.
 func Append(dst []byte, o Outgoing) []byte {
@@ -55,7 +43,10 @@ func Append(dst []byte, o Outgoing) []byte {
 	if o.Marker {
 		second |= 0x80
 	}
-	start, longest := len(dst), o.longest()
+	start, longest, profile := len(dst), MaxOneByte, uint16(profileOneByte)
+	if o.TwoByte {
+		longest, profile = maxTwoByte, profileTwoByte
+	}
 	dst = append(dst, first, second)
 	dst = binary.BigEndian.AppendUint16(dst, o.SequenceNumber)
 	dst = binary.BigEndian.AppendUint32(dst, o.Timestamp)
@@ -66,14 +57,10 @@ func Append(dst []byte, o Outgoing) []byte {
 		}
 		if dst[start]&0x10 == 0 {
 			dst[start] |= 0x10
-			profile := uint16(profileOneByte)
-			if longest > maxOneByte {
-				profile = profileTwoByte
-			}
 			dst = binary.BigEndian.AppendUint16(dst, profile)
 			dst = append(dst, 0, 0)
 		}
-		if longest > maxOneByte {
+		if o.TwoByte {
 			dst = append(dst, e.ID, byte(len(e.Value)))
 		} else {
 			dst = append(dst, e.ID<<4|byte(len(e.Value)-1))

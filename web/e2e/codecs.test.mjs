@@ -68,12 +68,15 @@ async function everyoneSees(name, mime, options, width) {
   const viewer = await enter(`${name}-viewer`, room);
   await publisher.publish({ width: 640, height: 360, fps, audio: false, videoCodec: name, backupCodec: false, ...options });
   await firstPicture(viewer, publisher, width);
-  await sleep(1000); // the encoder's start
   await plays(viewer, publisher, { mime, label: name });
 
+  const since = await viewer.now();
   const late = await enter(`${name}-late`, room);
   await firstPicture(late, publisher, width);
   await plays(late, publisher, { mime, label: name });
+  const gap = Math.round(await viewer.gap(publisher.label, since));
+  record(`codecs: ${name}: ${viewer.label} while another joined`, `largest gap ${gap} ms`, `at most ${longestGap} ms`);
+  assert.ok(gap <= longestGap, `the key frame for another viewer made a gap of ${gap} ms for the first`);
   const before = await publisher.call('outgoing');
   assert.equal(before.codec, mime, 'the codec that is sent');
   return { publisher, viewer };

@@ -50,6 +50,9 @@ func (s *Service) offer(e *session, sdp string, announced []*publication) (*medi
 		return nil, nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
 	}
 	l := e.publisher
+	for _, p := range announced {
+		l.describe.Prefer(p.cid, p.mime)
+	}
 	a, err := l.describe.Answer(sdp)
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
@@ -129,7 +132,7 @@ func publicationsOf(in []*medianodev1.Publication) ([]*publication, error) {
 		if m.Track == "" || len(m.Track) > maxIDBytes {
 			return nil, invalid("publications[%d].track: want 1 to %d bytes", i, maxIDBytes)
 		}
-		p := &publication{id: drtc.TrackID(m.Track), cid: m.Cid, kind: negotiate.Audio, muted: m.Muted}
+		p := &publication{id: drtc.TrackID(m.Track), cid: m.Cid, mime: m.Mime, kind: negotiate.Audio, muted: m.Muted}
 		if m.Kind == medianodev1.Kind_KIND_VIDEO {
 			p.kind = negotiate.Video
 		}

@@ -50,6 +50,7 @@ type leg struct {
 type publication struct {
 	id    drtc.TrackID
 	cid   string // client-side id, as announced
+	mime  string // codec that the client wishes to send, may be empty
 	mid   string
 	kind  negotiate.Kind
 	codec negotiate.Codec // most likely
@@ -321,6 +322,6 @@ func payloadType(c negotiate.Codec) engine.PayloadType {
 func extensions(x negotiate.Extensions) engine.ExtensionIDs {
 	return engine.ExtensionIDs{
 		Mid: x.Mid, RID: x.RID, RepairedRID: x.RepairedRID, AudioLevel: x.AudioLevel, TransportCC: x.TransportCC,
-		AbsSendTime: x.AbsSendTime,
+		AbsSendTime: x.AbsSendTime, DependencyDescriptor: x.DependencyDescriptor, Mixed: x.Mixed,
 	}
 }

@@ -65,6 +65,7 @@ type publication struct {
 	Live       bool `json:"live,omitempty"`      // media has arrived
 	Announced  bool `json:"announced,omitempty"` // others know it
 	Heard      bool `json:"heard,omitempty"`     // its publisher knows of a subscriber
+	Whole      bool `json:"whole,omitempty"`     // one stream holds all its layers (SVC)
 	offeredAs  bool // muted, when its section was last offered to the node
 	demandSent bool
 	demand     [3]bool

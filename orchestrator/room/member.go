@@ -50,6 +50,8 @@ type member struct {
 	graceUntil  time.Time
 	refreshAt   time.Time
 	retryAt     time.Time
+	calmUntil   time.Time                   // see calm
+	unseen      map[drtc.ParticipantID]bool // who changed in that time
 
 	figures    Figures
 	reportedAt time.Time
@@ -177,8 +179,11 @@ func (t *publication) view() Track {
 func (r *Room) announce(m *member) {
 	m.Version++
 	r.changed = true
-	update := Update{Participants: []Participant{m.view()}}
 	for _, v := range r.viewers(m) {
-		r.toClient(v, update)
+		if v == m {
+			r.toClient(v, Update{Participants: []Participant{m.view()}})
+			continue
+		}
+		r.tell(v, m.view())
 	}
 }

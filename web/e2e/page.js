@@ -53,7 +53,10 @@
       .on('participantConnected', (person) => note('participantConnected', who(person)))
       .on('participantDisconnected', (person) => note('participantDisconnected', who(person)))
       .on('trackPublished', (publication, person) => note('trackPublished', { source: publication.source, ...who(person) }))
-      .on('trackSubscribed', (track, _, person) => note('trackSubscribed', { source: track.source, ...who(person) }))
+      .on('trackSubscribed', (track, _, person) => {
+        note('trackSubscribed', { source: track.source, ...who(person) });
+        show(track, person.identity);
+      })
       .on('trackUnsubscribed', (track, _, person) => note('trackUnsubscribed', { source: track.source, ...who(person) }))
       .on('trackMuted', (publication, person) => note('trackMuted', { source: publication.source, ...who(person) }))
       .on('trackUnmuted', (publication, person) => note('trackUnmuted', { source: publication.source, ...who(person) }))
@@ -67,6 +70,14 @@
   }
 
   const publicationOf = (identity, source = Track.Source.Camera) => room.remoteParticipants.get(identity)?.getTrackPublication(source);
+
+  /** Plays what comes of somebody who is being watched, as a page does: after a full reconnect the tracks are new. */
+  function show(track, identity) {
+    const view = views.get(identity);
+    if (!view) return;
+    if (track.source === Track.Source.Camera) track.attach(view.video);
+    if (track.source === Track.Source.Microphone) track.attach();
+  }
 
   async function shown(identity, source) {
     const publication = await waitFor(`${source ?? 'camera'} of ${identity}`, () => {

@@ -413,6 +413,18 @@ func TestNode_refusesBadInputByName(t *testing.T) {
 	}
 }
 
+func TestNode_boundsTheOffersOfASession(t *testing.T) {
+	o := newOrchestrator(t, startNode(t, nil))
+	o.join("alice", everything())
+	for range 100 {
+		_, err := o.Offer(t.Context(), connect.NewRequest(&medianodev1.OfferRequest{Session: "SE_alice", Sdp: "v=0"}))
+		if connect.CodeOf(err) == connect.CodeResourceExhausted {
+			return
+		}
+	}
+	t.Error("100 offers in a moment were all looked at")
+}
+
 func TestNode_admitsOnlyWhomItsOperatorAllows(t *testing.T) {
 	friend, err := identity.Generate(rand.Reader)
 	if err != nil {

@@ -25,6 +25,9 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 	if m.Target == medianodev1.Target_TARGET_SUBSCRIBER {
 		return nil, invalid("target: the node makes the offers on the subscriber transport")
 	}
+	if !e.offers.Allow() {
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("sdp: more than %d offers a second of one session", offerRate))
+	}
 	announced, err := publicationsOf(m.Publications)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/negotiate"
@@ -28,6 +30,7 @@ type session struct {
 	identity    drtc.Identity
 	application string
 	dual        bool
+	offers      *rate.Limiter
 
 	mu           sync.Mutex
 	perms        permissions

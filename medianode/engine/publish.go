@@ -192,9 +192,9 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	delete(c.tracks, t.cfg.ID)
 	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
 	t.section.track = nil
-	for _, src := range t.peer.sources {
-		if src.layer != nil && src.layer.track == t {
-			src.layer = nil
+	for ssrc, src := range t.peer.sources {
+		if src.section == t.section {
+			c.forgetSource(t.peer, ssrc)
 		}
 	}
 	c.silence(t)
@@ -311,11 +311,18 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 	if src.layer == nil {
 		return
 	}
+	l := src.layer
 	if src.rtx {
-		src.layer.repairSSRC = ssrc
+		if l.repairSSRC != 0 && l.repairSSRC != ssrc {
+			c.forgetSource(t.peer, l.repairSSRC)
+		}
+		l.repairSSRC = ssrc
 		return
 	}
-	if l := src.layer; l.ssrc != ssrc {
+	if l.ssrc != ssrc {
+		if l.ssrc != 0 {
+			c.forgetSource(t.peer, l.ssrc)
+		}
 		l.restart(ssrc, c.cfg)
 		for _, s := range t.subscriptions {
 			if s.current == l {

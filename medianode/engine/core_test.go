@@ -556,3 +556,30 @@ func TestCore_publishingAgainAndAgainKeepsWorking(t *testing.T) {
 		}
 	}
 }
+
+// A browser reports with several SSRCs, each with an index of its own: the rare
+// one must move the address though the frequent one has counted further.
+func TestCore_followsEachSenderOfRTCPByItsOwnIndex(t *testing.T) {
+	n := newNetwork(t)
+	pub := n.join(1)
+	cam := pub.camera("TR_v")
+	viewer := n.join(2)
+	cam.frame(true)
+	viewer.watch("TR_v", 640, 360)
+	cam.frame(true)
+	for range 50 {
+		viewer.control(&rtcp.TransportLayerCC{Header: rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 4}, SenderSSRC: 1})
+	}
+	viewer.addr = netip.MustParseAddrPort("10.0.0.2:6000")
+	n.pass(time.Second)
+	pub.rtcp = nil
+	viewer.control(&rtcp.ReceiverReport{SSRC: 77})
+	if got := n.core.Address(2); got != viewer.addr {
+		t.Fatalf("got %s, want %s", got, viewer.addr)
+	}
+	cam.frame(false)
+	n.pass(20 * time.Millisecond)
+	if count[*rtcp.PictureLossIndication](pub) == 0 {
+		t.Error("what went to the old address is lost: want a key frame request")
+	}
+}

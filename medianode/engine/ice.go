@@ -56,7 +56,7 @@ func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *B
 	case p.addr == from:
 		p.confirmBy = time.Time{}
 	case m.UseCandidate || restarted:
-		c.move(p, from)
+		c.move(now, p, from)
 		p.confirmBy = time.Time{}
 	}
 	if restarted {
@@ -89,8 +89,11 @@ func (c *Core) validate(p *peer, from netip.AddrPort) {
 	c.byAddr[from] = p
 }
 
-func (c *Core) move(p *peer, to netip.AddrPort) {
+func (c *Core) move(now time.Time, p *peer, to netip.AddrPort) {
 	p.addr = to
+	for _, s := range p.subscriptions { // what went to the old address is lost
+		s.askKeyFrame(now, s.current)
+	}
 	p.changes++
 	c.counters.AddressChanges++
 	c.emit(PeerMoved{Peer: p.cfg.ID, Addr: to})
@@ -105,7 +108,7 @@ func (c *Core) moveByMedia(now time.Time, p *peer, from netip.AddrPort) {
 		return
 	}
 	c.validate(p, from)
-	c.move(p, from)
+	c.move(now, p, from)
 	p.confirmBy = now.Add(c.cfg.UnconfirmedFor)
 }
 

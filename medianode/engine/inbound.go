@@ -122,7 +122,7 @@ func (c *Core) handleSRTCP(now time.Time, from netip.AddrPort, b []byte, batch *
 			c.counters.OpenFailures++
 			return
 		}
-		if p.newestRTCP(index) && p.addr != from {
+		if p.newestRTCP(plain, index) && p.addr != from {
 			c.moveByMedia(now, p, from)
 		}
 		c.heard(now, p)
@@ -148,7 +148,7 @@ func (c *Core) tryRTCP(now time.Time, p *peer, from netip.AddrPort, b []byte, ba
 		return false
 	}
 	plain, index, err := p.keys.OpenRTCP(c.plain[:0], b)
-	if err != nil || !p.newestRTCP(index) {
+	if err != nil || !p.newestRTCP(plain, index) {
 		return false
 	}
 	c.moveByMedia(now, p, from)
@@ -157,11 +157,17 @@ func (c *Core) tryRTCP(now time.Time, p *peer, from netip.AddrPort, b []byte, ba
 	return true
 }
 
-// newestRTCP notes an SRTCP index and reports whether it is the highest so far.
-func (p *peer) newestRTCP(index uint32) bool {
-	if index < p.nextRTCP {
+// newestRTCP notes the SRTCP index of an authentic packet and reports whether it
+// is the highest of its sender's so far. A sender past maxSources never is.
+func (p *peer) newestRTCP(plain []byte, index uint32) bool {
+	if len(plain) < 8 {
 		return false
 	}
-	p.nextRTCP = index + 1
+	ssrc := binary.BigEndian.Uint32(plain[4:8])
+	next, known := p.nextRTCP[ssrc]
+	if index < next || !known && len(p.nextRTCP) >= maxSources {
+		return false
+	}
+	p.nextRTCP[ssrc] = index + 1
 	return true
 }

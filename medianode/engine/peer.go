@@ -57,8 +57,10 @@ type peer struct {
 	lastCheck time.Time // last valid connectivity check
 	lastHeard time.Time // last authentic packet of any kind
 
-	keys     Protection
-	nextRTCP uint32 // SRTCP index above all that were seen
+	keys Protection
+	// nextRTCP is, per SSRC that sends RTCP, the index above all that were seen:
+	// each has a count of its own (RFC 3711 section 3.2.1).
+	nextRTCP map[uint32]uint32
 
 	// As publisher.
 	sections   []*section
@@ -101,6 +103,7 @@ func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
 		lastHeard:   now,
 		sources:     map[uint32]*source{},
 		bySSRC:      map[uint32]*subscription{},
+		nextRTCP:    map[uint32]uint32{},
 		reporter:    core.Random() | 1,
 		meter:       meter.New(meter.Client),
 		nextReport:  now.Add(reportInterval),

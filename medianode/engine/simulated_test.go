@@ -21,13 +21,15 @@ import (
 // authenticity, and an RTCP packet carries its index before the tag.
 type plainKeys struct {
 	tag   uint32
-	index uint32
-	seen  map[uint64]bool // ssrc and sequence number: the replay list
+	index map[uint32]uint32 // per SSRC that sends RTCP
+	seen  map[uint64]bool   // ssrc and sequence number: the replay list
 }
 
 var errForged = errors.New("forged or replayed")
 
-func newKeys(tag uint32) *plainKeys { return &plainKeys{tag: tag, seen: map[uint64]bool{}} }
+func newKeys(tag uint32) *plainKeys {
+	return &plainKeys{tag: tag, seen: map[uint64]bool{}, index: map[uint32]uint32{}}
+}
 
 func (k *plainKeys) open(dst, b []byte) ([]byte, error) {
 	if len(b) < 4 || binary.BigEndian.Uint32(b[len(b)-4:]) != k.tag {
@@ -56,7 +58,7 @@ func (k *plainKeys) OpenRTCP(dst, b []byte) ([]byte, uint32, error) {
 	}
 	n := len(plain) - 4
 	index := binary.BigEndian.Uint32(plain[n:])
-	id := 1<<63 | uint64(index)
+	id := 1<<63 | uint64(binary.BigEndian.Uint32(plain[4:]))<<31 | uint64(index)
 	if k.seen[id] {
 		return nil, 0, errForged
 	}
@@ -69,8 +71,9 @@ func (k *plainKeys) SealRTP(dst, plain []byte) ([]byte, error) {
 }
 
 func (k *plainKeys) SealRTCP(dst, plain []byte) ([]byte, error) {
-	k.index++
-	out := binary.BigEndian.AppendUint32(append(dst, plain...), k.index)
+	ssrc := binary.BigEndian.Uint32(plain[4:])
+	k.index[ssrc]++
+	out := binary.BigEndian.AppendUint32(append(dst, plain...), k.index[ssrc])
 	return binary.BigEndian.AppendUint32(out, k.tag), nil
 }
 

@@ -215,7 +215,7 @@ func (s *subscription) begin(now time.Time) {
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	switch {
-	case l == nil || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:

@@ -154,7 +154,7 @@ func TestOpen_refuses(t *testing.T) {
 }
 
 func TestConsent_lossClosesThePeer(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.Engine.ConsentTimeout = 2 * time.Second })
+	n := startNode(t, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
 		s.SetICETimeouts(time.Minute, time.Minute, time.Hour) // checks stop once connected
 	}})

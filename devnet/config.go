@@ -28,6 +28,9 @@ type Config struct {
 	// Listen is where the Orchestrator serves clients and the page, host:port
 	// with an IP address or localhost. Port 0 picks a free one.
 	Listen string
+	// Command is how the user called the program, for the final block; empty
+	// means drtc.
+	Command string
 	// ReadyFile is written as JSON once everything is ready; empty for none.
 	ReadyFile string
 	// LogLevel is passed to every child: debug, info, warn or error.

@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +209,7 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "    Client URL   %s   for LiveKit client SDKs\n", client)
 	fmt.Fprintf(&b, "    API key      %s\n", r.APIKey)
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
-	fmt.Fprintf(&b, "    Token        drtc token create --api-key %s --api-secret %s --identity alice --room demo\n", r.APIKey, r.APISecret)
+	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {
 		fmt.Fprintf(&b, "    Anybody who reaches %s may join: its page gives tokens to all.\n\n", n.listen.Addr())

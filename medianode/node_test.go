@@ -341,6 +341,22 @@ func sendFrames(track *webrtc.TrackLocalStaticRTP, stop <-chan struct{}) {
 	}
 }
 
+func TestNode_answersWithTheCodecThatIsAskedFor(t *testing.T) {
+	o := newOrchestrator(t, startNode(t, nil))
+	alice := o.join("alice", everything())
+	video, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000}, "cam", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := alice.AddTrack(video); err != nil {
+		t.Fatal(err)
+	}
+	got := alice.negotiate(&medianodev1.Publication{Track: "TR_cam", Cid: "cam", Kind: medianodev1.Kind_KIND_VIDEO, Mime: "video/AV1"})
+	if len(got.Published) != 1 || got.Published[0].Mime != "video/AV1" {
+		t.Errorf("published: got %v, want video/AV1", got.Published)
+	}
+}
+
 func TestNode_strangersSeeNothingOfASession(t *testing.T) {
 	n := startNode(t, nil)
 	o, stranger := newOrchestrator(t, n), newOrchestrator(t, n)
@@ -395,6 +411,18 @@ func TestNode_refusesBadInputByName(t *testing.T) {
 	if connect.CodeOf(err) != connect.CodeInvalidArgument || !contains(err, "sdp") {
 		t.Errorf("malformed SDP: got %v, want invalid_argument that names sdp", err)
 	}
+}
+
+func TestNode_boundsTheOffersOfASession(t *testing.T) {
+	o := newOrchestrator(t, startNode(t, nil))
+	o.join("alice", everything())
+	for range 100 {
+		_, err := o.Offer(t.Context(), connect.NewRequest(&medianodev1.OfferRequest{Session: "SE_alice", Sdp: "v=0"}))
+		if connect.CodeOf(err) == connect.CodeResourceExhausted {
+			return
+		}
+	}
+	t.Error("100 offers in a moment were all looked at")
 }
 
 func TestNode_admitsOnlyWhomItsOperatorAllows(t *testing.T) {

@@ -245,7 +245,11 @@ func comingUp(s allocate.Snapshot, exclude []drtc.NodeID) bool {
 func reasonsOf(d allocate.Decision) []string {
 	var texts []string
 	for _, r := range d.Reasons {
-		texts = append(texts, fmt.Sprintf("%s %.2f (weight %.0f %%)", r.Part, r.Value, 100*r.Weight))
+		if r.Part == allocate.Distance && r.Value == 0 { // never 0 for a known place
+			texts = append(texts, "distance does not count: where you are is not known")
+			continue
+		}
+		texts = append(texts, fmt.Sprintf("%s %.2f of 1, counts %.0f %%", r.Part, r.Value, 100*r.Weight))
 	}
 	if n := len(d.Rejected); n > 0 {
 		texts = append(texts, fmt.Sprintf("score %.3f, the best of %d nodes", d.Score, n+1))

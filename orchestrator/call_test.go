@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,15 +205,24 @@ func TestCall_speakersAndQualityAreReported(t *testing.T) {
 			ID, Region string
 			PlaceName  string `json:"place_name"`
 		}
-		RoundTrip float64 `json:"rtt_ms"`
+		RoundTrip *float64 `json:"rtt_ms"`
 		Loss      float64
 		Reasons   []string
 	}](t, body)
-	if s.Node.ID != n.nodes[0].id.String() || s.Node.PlaceName != "Testville" || s.RoundTrip != 20 || s.Loss < 0.29 || len(s.Reasons) == 0 {
+	if s.Node.ID != n.nodes[0].id.String() || s.Node.PlaceName != "Testville" || s.RoundTrip == nil || *s.RoundTrip != 20 || s.Loss < 0.29 || len(s.Reasons) == 0 {
 		t.Errorf("session answer is %s, want the node, 20 ms, 0.3 loss and reasons", body)
 	}
 	if status, _, _ := n.get("/drtc/v1/session?access_token=" + token(t, "nobody", "r")); status != 404 {
 		t.Errorf("session of somebody who is not there: status %d, want 404", status)
+	}
+}
+
+func TestSession_roundTripIsNullUntilItIsMeasured(t *testing.T) {
+	n := newNetwork(t, 1, nil)
+	ann, _ := n.join("ann", "r")
+	status, body, _ := n.get("/drtc/v1/session?access_token=" + ann.token)
+	if status != 200 || !strings.Contains(body, `"rtt_ms":null`) {
+		t.Errorf("session answer is %d %s, want 200 and no round trip yet", status, body)
 	}
 }
 

@@ -65,7 +65,7 @@ type sessionAnswer struct {
 		PlaceName string      `json:"place_name"`
 		Version   string      `json:"version"`
 	} `json:"node"`
-	RoundTripMs float64  `json:"rtt_ms"` // 0 while unknown
+	RoundTripMs *float64 `json:"rtt_ms"` // null while unknown
 	Loss        float64  `json:"loss"`   // of the worse direction, 0 to 1
 	UpBytes     uint64   `json:"up_bytes"`
 	DownBytes   uint64   `json:"down_bytes"`
@@ -111,7 +111,10 @@ func (o *Orchestrator) session(w http.ResponseWriter, r *http.Request) {
 	n := o.node(s.Node)
 	answer.Node.ID, answer.Node.Region, answer.Node.Place = n.ID, n.Region, n.Place
 	answer.Node.PlaceName, answer.Node.Version = n.PlaceName, n.Version
-	answer.RoundTripMs = float64(s.Figures.RoundTrip.Microseconds()) / 1000
+	if s.Figures.RoundTrip > 0 {
+		ms := float64(s.Figures.RoundTrip.Microseconds()) / 1000
+		answer.RoundTripMs = &ms
+	}
 	answer.Loss = max(s.Figures.UplinkLoss, s.Figures.DownlinkLoss)
 	answer.UpBytes, answer.DownBytes = s.Figures.ReceivedBytes, s.Figures.SentBytes
 	writeJSON(w, answer)

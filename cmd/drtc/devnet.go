@@ -25,7 +25,7 @@ token to everybody who reaches it.`,
 			if err != nil {
 				return fmt.Errorf("finding this binary: %w", err)
 			}
-			cfg.Program = program
+			cfg.Program, cfg.Command = program, os.Args[0]
 			cfg.Out = cmd.OutOrStdout()
 			cfg.Color = isTerminal(os.Stdout)
 			n, err := devnet.New(cfg)

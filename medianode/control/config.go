@@ -3,7 +3,6 @@ package control
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,7 +58,6 @@ type Config struct {
 	Fingerprint negotiate.Fingerprint
 	// Instance tells this run of the node from others.
 	Instance string
-	Logger   *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -82,4 +80,8 @@ const (
 	maxSubscriptions = 512  // of one session
 	maxEvents        = 4096 // kept per owner for a stream that comes back
 	maxPacket        = 64 << 10
+	// An answer costs 0.3 ms, a hostile offer up to 0.1 s: a session may make
+	// this many a second, and so many at once when a crowd joins its room.
+	offerRate  = 5
+	offerBurst = 40
 )

@@ -25,6 +25,9 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 	if m.Target == medianodev1.Target_TARGET_SUBSCRIBER {
 		return nil, invalid("target: the node makes the offers on the subscriber transport")
 	}
+	if !e.offers.Allow() {
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("sdp: more than %d offers a second of one session", offerRate))
+	}
 	announced, err := publicationsOf(m.Publications)
 	if err != nil {
 		return nil, err
@@ -50,6 +53,9 @@ func (s *Service) offer(e *session, sdp string, announced []*publication) (*medi
 		return nil, nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
 	}
 	l := e.publisher
+	for _, p := range announced {
+		l.describe.Prefer(p.cid, p.mime)
+	}
 	a, err := l.describe.Answer(sdp)
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
@@ -129,7 +135,7 @@ func publicationsOf(in []*medianodev1.Publication) ([]*publication, error) {
 		if m.Track == "" || len(m.Track) > maxIDBytes {
 			return nil, invalid("publications[%d].track: want 1 to %d bytes", i, maxIDBytes)
 		}
-		p := &publication{id: drtc.TrackID(m.Track), cid: m.Cid, kind: negotiate.Audio, muted: m.Muted}
+		p := &publication{id: drtc.TrackID(m.Track), cid: m.Cid, mime: m.Mime, kind: negotiate.Audio, muted: m.Muted}
 		if m.Kind == medianodev1.Kind_KIND_VIDEO {
 			p.kind = negotiate.Video
 		}

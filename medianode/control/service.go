@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/time/rate"
 
 	"github.com/drtc-network/drtc"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
@@ -157,6 +158,7 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		owner: owner, id: drtc.SessionID(m.Session), room: scoped(owner, m.Room),
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
 		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
+		offers:    rate.NewLimiter(offerRate, offerBurst),
 		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{},
 	}
 	if e.publisher, err = newLeg(s.cfg, s.newPeer(), negotiate.Answerer); err != nil {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/negotiate"
@@ -28,6 +30,7 @@ type session struct {
 	identity    drtc.Identity
 	application string
 	dual        bool
+	offers      *rate.Limiter
 
 	mu           sync.Mutex
 	perms        permissions
@@ -50,6 +53,7 @@ type leg struct {
 type publication struct {
 	id    drtc.TrackID
 	cid   string // client-side id, as announced
+	mime  string // codec that the client wishes to send, may be empty
 	mid   string
 	kind  negotiate.Kind
 	codec negotiate.Codec // most likely
@@ -321,6 +325,6 @@ func payloadType(c negotiate.Codec) engine.PayloadType {
 func extensions(x negotiate.Extensions) engine.ExtensionIDs {
 	return engine.ExtensionIDs{
 		Mid: x.Mid, RID: x.RID, RepairedRID: x.RepairedRID, AudioLevel: x.AudioLevel, TransportCC: x.TransportCC,
-		AbsSendTime: x.AbsSendTime,
+		AbsSendTime: x.AbsSendTime, DependencyDescriptor: x.DependencyDescriptor, Mixed: x.Mixed,
 	}
 }

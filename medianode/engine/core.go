@@ -95,10 +95,12 @@ type Core struct {
 	nextTick time.Time
 	plain    []byte // scratch of one opened packet
 	out      []byte // scratch of one packet to seal
-	elements [3]rtpheader.Extension
+	elements [4]rtpheader.Extension
 	values   [8]byte
-	lost     []uint16
-	counters Counters
+	// dependency is as long as an element can be.
+	dependency [255]byte
+	lost       []uint16
+	counters   Counters
 }
 
 // Counters of a Core since it was made.

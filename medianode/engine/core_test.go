@@ -535,3 +535,24 @@ func TestCore_asksForTheFirstKeyFrameWhenItCanBeForwarded(t *testing.T) {
 		t.Errorf("after it: got %d key frame requests, want 1", got)
 	}
 }
+
+// Every new encoder has new SSRCs; those of the old ones make room.
+func TestCore_publishingAgainAndAgainKeepsWorking(t *testing.T) {
+	n := newNetwork(t)
+	cam := n.join(1).camera("TR_v")
+	viewer := n.join(2)
+	for i := range 60 {
+		cam.ssrc = uint32(10_000 * (i + 1))
+		if i%2 == 0 { // a new track on the section, else a new encoder of the same track
+			n.must(n.core.Unpublish(n.now, "TR_v"))
+			n.must(n.core.Publish(n.now, 1, engine.TrackConfig{ID: "TR_v", Mid: "v", Video: true}))
+		}
+		cam.frame(true)
+		viewer.watch("TR_v", 640, 360)
+		before := len(viewer.rtp)
+		cam.frame(true)
+		if len(viewer.rtp) == before {
+			t.Fatalf("publication %d: nothing is forwarded", i+1)
+		}
+	}
+}

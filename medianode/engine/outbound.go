@@ -12,13 +12,14 @@ import (
 // and RFC 7714, 16 bytes, and the SRTCP index.
 const sealRoom = 20
 
-// header writes the header of an outgoing packet into scratch memory. The
-// dependency descriptor is left out of every packet: its template structure on
-// key frames is longer than an element of the one-byte form can be, and a
-// browser that gets descriptors without the structure drops the frames.
+// header writes the header of an outgoing packet into scratch memory. Dependency
+// descriptors go to peers that take the two-byte form alone: the template
+// structure on key frames is longer than an element of the one-byte form can
+// be, and a browser that gets descriptors without the structure drops the
+// frames.
 func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
 	ids := &s.section.Extensions
-	n := 0
+	n, long := 0, false
 	if ids.TransportCC != 0 {
 		s.peer.transportSeq++
 		c.values[0], c.values[1] = byte(s.peer.transportSeq>>8), byte(s.peer.transportSeq)
@@ -35,9 +36,16 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
 		n++
 	}
+	if len(k.dependency) > 0 && ids.DependencyDescriptor != 0 && ids.Mixed {
+		value := append(c.dependency[:0], k.dependency...)
+		codec.PatchFrameNumber(value, k.frame)
+		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: value}
+		n++
+		long = len(value) > rtpheader.MaxOneByte
+	}
 	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
 		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
-		Extensions: c.elements[:n],
+		Extensions: c.elements[:n], TwoByte: long,
 	})
 }
 

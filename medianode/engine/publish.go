@@ -21,6 +21,10 @@ type ExtensionIDs struct {
 	AudioLevel            uint8 // RFC 6464
 	TransportCC           uint8
 	AbsSendTime           uint8
+	DependencyDescriptor  uint8 // AV1 RTP specification, appendix A
+	// Mixed says that elements of more than 16 bytes may be sent (RFC 8285
+	// section 4.1.2).
+	Mixed bool
 }
 
 // PayloadType is what one RTP payload type stands for.
@@ -100,6 +104,7 @@ func (e *ExtensionIDs) merge(o ExtensionIDs) {
 	}{
 		{&e.Mid, o.Mid}, {&e.RID, o.RID}, {&e.RepairedRID, o.RepairedRID}, {&e.AudioLevel, o.AudioLevel},
 		{&e.TransportCC, o.TransportCC}, {&e.AbsSendTime, o.AbsSendTime},
+		{&e.DependencyDescriptor, o.DependencyDescriptor},
 	} {
 		if *f.to == 0 {
 			*f.to = f.from
@@ -187,9 +192,9 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	delete(c.tracks, t.cfg.ID)
 	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
 	t.section.track = nil
-	for _, src := range t.peer.sources {
-		if src.layer != nil && src.layer.track == t {
-			src.layer = nil
+	for ssrc, src := range t.peer.sources {
+		if src.section == t.section {
+			c.forgetSource(t.peer, ssrc)
 		}
 	}
 	c.silence(t)
@@ -306,11 +311,18 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 	if src.layer == nil {
 		return
 	}
+	l := src.layer
 	if src.rtx {
-		src.layer.repairSSRC = ssrc
+		if l.repairSSRC != 0 && l.repairSSRC != ssrc {
+			c.forgetSource(t.peer, l.repairSSRC)
+		}
+		l.repairSSRC = ssrc
 		return
 	}
-	if l := src.layer; l.ssrc != ssrc {
+	if l.ssrc != ssrc {
+		if l.ssrc != 0 {
+			c.forgetSource(t.peer, l.ssrc)
+		}
 		l.restart(ssrc, c.cfg)
 		for _, s := range t.subscriptions {
 			if s.current == l {
@@ -343,10 +355,9 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 		return
 	}
 	l.reception.Receive(now, h.SequenceNumber, h.Timestamp, len(plain)-h.PaddingSize)
-	c.deliver(now, l, packet{
-		seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload, pt: pt,
-		level: h.Extension(plain, src.section.Extensions.AudioLevel),
-	}, batch)
+	k := packet{seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload}
+	k.describe(src.section, pt, h, plain)
+	c.deliver(now, l, k, batch)
 }
 
 // receiveRepair takes a retransmission (RFC 4588 section 4): two bytes of
@@ -366,10 +377,9 @@ func (c *Core) receiveRepair(now time.Time, p *peer, src *source, h *rtpheader.H
 	if behind > 1<<14 {
 		return // newer than anything that was sent: not a repair
 	}
-	c.deliver(now, l, packet{
-		seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:], pt: pt, repaired: true,
-		level: h.Extension(plain, src.section.Extensions.AudioLevel),
-	}, batch)
+	k := packet{seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:], repaired: true}
+	k.describe(src.section, pt, h, plain)
+	c.deliver(now, l, k, batch)
 }
 
 // packet is one media packet on its way through the engine.
@@ -380,8 +390,24 @@ type packet struct {
 	repaired  bool
 	payload   []byte
 	pt        *PayloadType
+	codec     codec.Kind
 	vp8       codec.VP8Descriptor
 	level     []byte // RFC 6464 element, nil if absent
+	// dependency is the dependency descriptor, nil if absent. Only AV1 needs it:
+	// the payloads of the other codecs say which frames they build on.
+	dependency []byte
+	frame      uint16 // its frame number as sent, set for each subscriber
+}
+
+// describe sets what the payload type and the header extensions say.
+func (k *packet) describe(s *section, pt *PayloadType, h *rtpheader.Header, plain []byte) {
+	k.pt, k.codec = pt, codec.Of(pt.Mime)
+	k.level = h.Extension(plain, s.Extensions.AudioLevel)
+	if k.codec == codec.AV1 {
+		if v := h.Extension(plain, s.Extensions.DependencyDescriptor); codec.HasFrameNumber(v) {
+			k.dependency = v
+		}
+	}
 }
 
 // deliver forwards a packet of a layer, once.
@@ -394,7 +420,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 		c.requestLost(now, l, batch)
 	}
 	l.lastPacket = now
-	l.codec = codec.Of(k.pt.Mime)
+	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
 		for _, s := range t.subscriptions {
 			s.skip(l, k)

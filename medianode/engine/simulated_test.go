@@ -262,7 +262,7 @@ func (c *client) camera(track drtc.TrackID) *camera {
 	n.must(n.core.Publish(n.now, c.id, engine.TrackConfig{ID: track, Mid: "v", Video: true, Layers: []engine.LayerSize{
 		{RID: "q", Width: 160, Height: 90}, {RID: "h", Width: 320, Height: 180}, {RID: "f", Width: 640, Height: 360},
 	}}))
-	return &camera{client: c, seq: [3]uint16{65530, 100, 200}, twcc: 1}
+	return &camera{client: c, seq: [3]uint16{65530, 100, 200}, twcc: 1, ssrc: 1000}
 }
 
 type camera struct {
@@ -271,6 +271,8 @@ type camera struct {
 	twcc uint16
 	// off holds layers that the publisher does not send.
 	off [3]bool
+	// ssrc is that of the lowest layer; the others follow.
+	ssrc uint32
 }
 
 // frame sends one frame of two packets on every layer that is on.
@@ -296,7 +298,7 @@ func (c *camera) packet(l int, key, marker, arrives bool) {
 	}
 	p := &rtp.Packet{
 		Header: rtp.Header{
-			Version: 2, PayloadType: vp8.Number, SequenceNumber: c.seq[l], SSRC: uint32(1000 + l), Marker: marker,
+			Version: 2, PayloadType: vp8.Number, SequenceNumber: c.seq[l], SSRC: c.ssrc + uint32(l), Marker: marker,
 			Timestamp: uint32(c.n.now.UnixMilli()*90) + uint32(l)*777,
 		},
 		Payload: []byte{first, frame, byte(l), byte(c.seq[l]), byte(c.seq[l] >> 8)},

@@ -302,6 +302,9 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 		return
 	}
 	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
+	if k.dependency != nil {
+		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
+	}
 	if l == s.target && (key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
 		var from clock.Mapping
 		if s.current != nil {
@@ -318,6 +321,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	if !ok {
 		return
 	}
+	k.frame = out.Picture.ID
 	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
 	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
 	if !c.seal(s, plain, s.ssrc, batch) {
@@ -356,7 +360,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
-	k := packet{payload: kept.Payload}
+	k := packet{payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID}
 	if s.codec == codec.VP8 {
 		d, err := codec.ParseVP8(kept.Payload)
 		if err != nil {

@@ -215,5 +215,5 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 }
 
 func ringPacket(k packet, key bool) ring.Packet {
-	return ring.Packet{Payload: k.payload, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
+	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
 }

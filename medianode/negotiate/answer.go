@@ -62,6 +62,7 @@ func (t *Transport) answer(d *description) error {
 		l.show(t.on(l.mid))
 		l.extend(d.allowMixed, taken)
 	}
+	t.grant()
 	return nil
 }
 
@@ -296,14 +297,22 @@ func (l *line) rids() []string {
 }
 
 // preferred are the codecs of a section on which the peer publishes: its order,
-// but RED, when it is enabled at all, before the Opus that it protects.
+// but what it wishes first, and RED, when it is enabled at all, before the Opus
+// that it protects.
 func (l *line) preferred() []Codec {
-	for _, c := range l.codecs {
-		if c.Mime == RED {
-			return first(l.codecs, c.PayloadType)
-		}
+	preferred := l.wish
+	if l.kind == Audio {
+		preferred = RED
 	}
-	return slices.Clone(l.codecs)
+	rank := func(c Codec) int {
+		if strings.EqualFold(c.Mime, preferred) {
+			return 0
+		}
+		return 1
+	}
+	list := slices.Clone(l.codecs)
+	slices.SortStableFunc(list, func(a, b Codec) int { return rank(a) - rank(b) })
+	return list
 }
 
 func (l *line) send(track *Track) Send {

@@ -96,6 +96,7 @@ type state struct {
 	negotiated bool   // one Answer or Accept has succeeded
 	lines      []line
 	tracks     []entry // in the order in which they came
+	wishes     []wish  // in the order in which they came
 
 	pending bool // an offer waits for its answer
 	offered []drtc.TrackID
@@ -112,6 +113,7 @@ type line struct {
 	shown      drtc.TrackID // the node's track of the last negotiation
 	active     bool         // the peer receives it
 	publishing bool         // the peer publishes
+	wish       string       // MIME type in which the peer wants to publish; may be empty
 	published  bool         // the peer has published at some time
 	extmaps    []extmap
 	ids        Extensions
@@ -196,6 +198,6 @@ func (s *state) line(mid string) *line {
 // clone copies what a negotiation changes.
 func (s *state) clone() state {
 	c := *s
-	c.lines, c.tracks = slices.Clone(s.lines), slices.Clone(s.tracks)
+	c.lines, c.tracks, c.wishes = slices.Clone(s.lines), slices.Clone(s.tracks), slices.Clone(s.wishes)
 	return c
 }

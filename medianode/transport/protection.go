@@ -19,7 +19,7 @@ const (
 	rtcpWindow = 128
 	// maxStreams bounds the SSRCs that a peer may use in one direction: each
 	// has a replay window.
-	maxStreams = 512
+	maxStreams = 2048
 )
 
 // errStreams is returned for a new SSRC past maxStreams.

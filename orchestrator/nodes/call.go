@@ -103,7 +103,7 @@ func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (
 func (l *link) offer(ctx context.Context, s drtc.SessionID, c room.SendOffer) (room.Command, error) {
 	request := &medianodev1.OfferRequest{Session: string(s), Sdp: c.SDP}
 	for _, p := range c.Publications {
-		publication := &medianodev1.Publication{Track: string(p.Track), Cid: p.CID, Kind: kindTo(p.Kind), Muted: p.Muted}
+		publication := &medianodev1.Publication{Track: string(p.Track), Cid: p.CID, Kind: kindTo(p.Kind), Muted: p.Muted, Mime: p.MIME}
 		for _, layer := range p.Layers {
 			publication.Layers = append(publication.Layers, &medianodev1.Layer{
 				Rid: layer.RID, Width: layer.Width, Height: layer.Height, Bitrate: layer.Bitrate,

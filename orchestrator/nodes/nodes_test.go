@@ -330,7 +330,7 @@ func TestPool_translatesOffers(t *testing.T) {
 	}
 	w := newWorld(t, nil)
 	w.keep(n)
-	got := <-w.ask(n, "SE_1", room.SendOffer{ID: 5, SDP: "o", Publications: []room.Publication{{Track: "TR_3", CID: "c", Kind: room.Video, Muted: true, Layers: []room.Layer{{RID: "q", Width: 1}}}}})
+	got := <-w.ask(n, "SE_1", room.SendOffer{ID: 5, SDP: "o", Publications: []room.Publication{{Track: "TR_3", CID: "c", Kind: room.Video, Muted: true, MIME: "video/H264", Layers: []room.Layer{{RID: "q", Width: 1}}}}})
 	want := room.Offered{
 		Session: "SE_1", ID: 5, SDP: "a", MIDs: map[string]drtc.TrackID{"0": "TR_1"}, MissingAudio: 1, MissingVideo: 2, Restarted: true,
 		Refused:   map[drtc.TrackID]string{"TR_2": "codec"},
@@ -339,7 +339,7 @@ func TestPool_translatesOffers(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if p := asked.Publications[0]; p.Track != "TR_3" || p.Cid != "c" || p.Kind != medianodev1.Kind_KIND_VIDEO || !p.Muted || p.Layers[0].Rid != "q" {
+	if p := asked.Publications[0]; p.Track != "TR_3" || p.Cid != "c" || p.Kind != medianodev1.Kind_KIND_VIDEO || !p.Muted || p.Mime != "video/H264" || p.Layers[0].Rid != "q" {
 		t.Errorf("node was told %v", p)
 	}
 	if got := (<-w.ask(n, "SE_1", room.SendOffer{SDP: "bad"})).(room.Offered); !got.Invalid || got.Err != "line 1" {

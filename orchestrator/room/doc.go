@@ -20,6 +20,10 @@
 // is announced before its tracks, and its tracks before the SDP that carries
 // them; after a participant left nothing refers to it.
 //
+// One who joins anew after it was told to, or after its connection was lost, is
+// told of everybody at once and then of nothing new for a calm time, because its
+// client hands no events on while a reconnect is open.
+//
 // Every participant has one home node. In this version all of a room's
 // participants share it; Member.Node is kept for each of them so that a cascade
 // can differ.

@@ -89,6 +89,7 @@ type Publication struct {
 	Kind   Kind
 	Muted  bool
 	Layers []Layer
+	MIME   string // as which the client wants to publish it; empty for no wish
 }
 
 // Subscription asks for one track.

@@ -20,6 +20,8 @@ func (r *Room) join(c Join) {
 		if m.Identity == c.Identity && (m.phase != present || m.conn == 0) {
 			if m.phase != present {
 				r.out = append(r.out, Refuse{Conn: m.conn, Reason: "the same identity joined again"})
+			} else {
+				r.expect(m.Identity)
 			}
 			r.remove(m, DuplicateIdentity)
 		}
@@ -134,10 +136,9 @@ func (r *Room) enter(m *member) {
 	}
 	r.toClient(m, welcome)
 	r.refreshToken(m)
-	update := Update{Participants: []Participant{m.view()}}
 	for _, v := range r.viewers(m) {
 		if v != m {
-			r.toClient(v, update)
+			r.tell(v, m.view())
 		}
 	}
 	for _, t := range m.first {
@@ -145,6 +146,7 @@ func (r *Room) enter(m *member) {
 	}
 	m.first = nil
 	r.reconcile(m)
+	r.calmDown(m)
 	if o := m.negotiation.next; o != nil {
 		m.negotiation.next = nil
 		r.offer(m, *o)
@@ -159,6 +161,9 @@ func (r *Room) refreshToken(m *member) {
 // dismiss tells m to go, and lets it go.
 func (r *Room) dismiss(m *member, reason Reason, action Action) {
 	r.toClient(m, Goodbye{Reason: reason, Action: action})
+	if action == Reconnect {
+		r.expect(m.Identity)
+	}
 	if m.conn != 0 {
 		r.out = append(r.out, CloseClient{Conn: m.conn})
 	}
@@ -189,16 +194,7 @@ func (r *Room) remove(m *member, reason Reason) {
 	gone := m.view()
 	gone.State, gone.Reason, gone.Tracks = Disconnected, reason, nil
 	for _, v := range r.state.Members {
-		if v.phase != present {
-			continue
-		}
-		if v.conn == 0 {
-			if len(v.departed) < maxDeparted {
-				v.departed = append(v.departed, gone)
-			}
-			continue
-		}
-		r.toClient(v, Update{Participants: []Participant{gone}})
+		r.tell(v, gone)
 	}
 }
 
@@ -219,6 +215,7 @@ func (r *Room) nodeLost(c NodeLost) {
 	}
 	for _, m := range lost {
 		if m.phase == present {
+			r.expect(m.Identity)
 			r.remove(m, Migration)
 			continue
 		}

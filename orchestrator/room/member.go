@@ -50,6 +50,8 @@ type member struct {
 	graceUntil  time.Time
 	refreshAt   time.Time
 	retryAt     time.Time
+	calmUntil   time.Time                   // see calm
+	unseen      map[drtc.ParticipantID]bool // who changed in that time
 
 	figures    Figures
 	reportedAt time.Time
@@ -65,6 +67,7 @@ type publication struct {
 	Live       bool `json:"live,omitempty"`      // media has arrived
 	Announced  bool `json:"announced,omitempty"` // others know it
 	Heard      bool `json:"heard,omitempty"`     // its publisher knows of a subscriber
+	Whole      bool `json:"whole,omitempty"`     // one stream holds all its layers (SVC)
 	offeredAs  bool // muted, when its section was last offered to the node
 	demandSent bool
 	demand     [3]bool
@@ -176,8 +179,11 @@ func (t *publication) view() Track {
 func (r *Room) announce(m *member) {
 	m.Version++
 	r.changed = true
-	update := Update{Participants: []Participant{m.view()}}
 	for _, v := range r.viewers(m) {
-		r.toClient(v, update)
+		if v == m {
+			r.toClient(v, Update{Participants: []Participant{m.view()}})
+			continue
+		}
+		r.tell(v, m.view())
 	}
 }

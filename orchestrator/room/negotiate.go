@@ -40,7 +40,7 @@ func (r *Room) sendOffer(m *member, c Offer) {
 			v := t.view()
 			t.offeredAs = t.Muted
 			send.Publications = append(send.Publications, Publication{
-				Track: t.ID, CID: t.CID, Kind: t.Kind, Muted: t.Muted, Layers: v.Layers,
+				Track: t.ID, CID: t.CID, Kind: t.Kind, Muted: t.Muted, Layers: v.Layers, MIME: t.MIME,
 			})
 		}
 	}

@@ -89,6 +89,7 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 	news := !t.Announced || t.MIME != c.MIME || t.MID != c.MID
 	t.Matched, t.Live, t.Announced = true, true, true
 	t.MIME, t.MID = c.MIME, c.MID
+	t.Whole = len(t.Layers) > 1 && len(c.Layers) == 1 && c.Layers[0].RID == ""
 	for _, l := range c.Layers {
 		for i := range t.Layers {
 			if t.Layers[i].RID == l.RID || len(t.Layers) == 1 {
@@ -168,8 +169,8 @@ func (r *Room) layerDemand(m *member, c LayerDemand) {
 	var want [3]bool
 	for _, index := range c.Layers {
 		switch {
-		case len(t.Layers) <= 1:
-			want = [3]bool{true, true, true} // one encoding, whatever it is called
+		case len(t.Layers) <= 1 || t.Whole:
+			want = [3]bool{true, true, true} // one stream, whatever it is called
 		case int(index) < len(t.Layers):
 			want[min(int(t.Layers[index].Quality), 2)] = true
 		default:

@@ -11,6 +11,7 @@ import (
 func (r *Room) resume(c Resume) {
 	m := r.byID(c.Participant)
 	if m == nil || m.phase != present || m.Identity != c.Identity {
+		r.expect(c.Identity)
 		r.turnAway(c.Conn)
 		return
 	}
@@ -36,6 +37,7 @@ func (r *Room) inspected(m *member, c Inspected) {
 		return
 	}
 	if !c.Found {
+		r.expect(m.Identity)
 		r.remove(m, StateMismatch) // turns the connection away
 		return
 	}
@@ -52,7 +54,7 @@ func (r *Room) inspected(m *member, c Inspected) {
 func (r *Room) catchUp(m *member) {
 	m.Version++
 	update := Update{Participants: append(slices.Clone(m.departed), m.view())}
-	m.departed = nil
+	m.departed, m.unseen, m.calmUntil = nil, nil, time.Time{}
 	for _, o := range r.state.Members {
 		if o != m && o.phase == present && !o.Permission.Hidden {
 			update.Participants = append(update.Participants, o.view())

@@ -66,6 +66,7 @@ type Room struct {
 	changed    bool
 	allocating bool
 	exclude    []drtc.NodeID
+	comebacks  map[drtc.Identity]time.Time // who is to join anew, until when
 	reportAt   time.Time
 	emptyAt    time.Time
 	speakers   map[drtc.ParticipantID]Speaker
@@ -223,6 +224,7 @@ func (r *Room) NextTimeout() time.Time {
 		sooner(m.graceUntil)
 		sooner(m.refreshAt)
 		sooner(m.retryAt)
+		sooner(m.calmUntil)
 	}
 	return next
 }
@@ -239,6 +241,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		if due(m.refreshAt) {
 			m.refreshAt = now.Add(r.config.TokenRefresh)
 			r.refreshToken(m)
+		}
+		if due(m.calmUntil) {
+			r.calmOver(m)
 		}
 		if due(m.retryAt) {
 			m.retryAt = time.Time{}

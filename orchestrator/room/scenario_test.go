@@ -19,7 +19,7 @@ import (
 //	join ann [hidden] [nopub] [nosub] [manual] [meta] [cam] [offer] [firefox]
 //	assign 1 | unassigned WHY | open ann [err=WHY]
 //	offer ann ID | answer ann ID [send=CID,…] [mids=MID:CID,…] [a=N] [v=N] [err] [invalid] [restart]
-//	track ann CID [muted] | live ann CID | ended ann CID | mute ann CID | unmute ann CID
+//	track ann CID [muted] | live ann CID [svc] | ended ann CID | mute ann CID | unmute ann CID
 //	subscribe ann CID | unsubscribe ann CID | settings ann CID WxH
 //	subscribed ann [a=N] [v=N] [negotiate] [refuse=CID] [err] | negotiate ann
 //	permit ann all | permit ann bob:CID …
@@ -231,6 +231,9 @@ func (s *scenario) command(verb, who string, w words) Command {
 		l := TrackLive{Session: se(who), Track: tr(cid), MID: "0", MIME: "audio/opus"}
 		if strings.HasPrefix(cid, "v") {
 			l.MIME = "video/VP8"
+		}
+		if w.has("svc") {
+			l.MIME, l.Layers = "video/VP9", []Layer{{SSRC: 1}}
 		}
 		return l
 	case "ended":

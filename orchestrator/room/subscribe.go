@@ -109,15 +109,18 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 			if !t.Announced || (len(only) > 0 && !slices.Contains(only, t.ID)) {
 				continue
 			}
-			r.tellPermission(v, publisher, t)
 			s := v.subscription(t.ID)
+			if v.calm() && s.Told == 0 {
+				continue // it does not know the track yet
+			}
+			r.tellPermission(v, publisher, t)
 			wanted := v.AutoSubscribe
 			if s.Wish != nil {
 				wanted = *s.Wish
 			}
 			want := wanted && t.Live && s.Told > 0 && !s.refused && publisher.Node == v.Node
 			switch {
-			case want && !s.On:
+			case want && !s.On && !v.calm():
 				s.On = true
 				start = append(start, Subscription{Track: t.ID, Stream: streamFor(v, publisher, t), Settings: s.Settings})
 			case !want && s.On:

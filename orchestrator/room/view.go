@@ -121,19 +121,20 @@ type Layer struct {
 
 // Track is the public face of a published track.
 type Track struct {
-	ID      drtc.TrackID `json:"id"`
-	Kind    Kind         `json:"kind"`
-	Source  Source       `json:"source,omitempty"`
-	Name    string       `json:"name,omitempty"`
-	Muted   bool         `json:"muted,omitempty"`
-	Width   uint32       `json:"width,omitempty"`
-	Height  uint32       `json:"height,omitempty"`
-	Layers  []Layer      `json:"layers,omitempty"` // low to high
-	MIME    string       `json:"mime,omitempty"`
-	MID     string       `json:"mid,omitempty"`
-	CID     string       `json:"cid,omitempty"`
-	Stream  string       `json:"stream,omitempty"`
-	Version uint32       `json:"version,omitempty"`
+	ID     drtc.TrackID `json:"id"`
+	Kind   Kind         `json:"kind"`
+	Source Source       `json:"source,omitempty"`
+	Name   string       `json:"name,omitempty"`
+	Muted  bool         `json:"muted,omitempty"`
+	Width  uint32       `json:"width,omitempty"`
+	Height uint32       `json:"height,omitempty"`
+	Layers []Layer      `json:"layers,omitempty"` // low to high
+	// MIME is the announced type until a section says otherwise; may be empty.
+	MIME    string `json:"mime,omitempty"`
+	MID     string `json:"mid,omitempty"`
+	CID     string `json:"cid,omitempty"`
+	Stream  string `json:"stream,omitempty"`
+	Version uint32 `json:"version,omitempty"`
 	// Copied from the publisher to its subscribers.
 	LayerMode         int32   `json:"layer_mode,omitempty"`
 	DisableDTX        bool    `json:"disable_dtx,omitempty"`

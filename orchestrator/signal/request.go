@@ -191,12 +191,27 @@ func trackFrom(a *livekit.AddTrackRequest) (t room.Track, ok bool) {
 	layers := a.GetLayers()
 	if codecs := a.GetSimulcastCodecs(); len(codecs) > 0 { // the first is published, others are backups
 		t.LayerMode = int32(codecs[0].GetVideoLayerMode())
+		t.MIME = mimeOf(codecs[0].GetCodec())
 		if len(codecs[0].GetLayers()) > 0 {
 			layers = codecs[0].GetLayers()
 		}
 	}
 	t.Layers = layersFrom(layers)
 	return t, true
+}
+
+// mimeOf is the type of a video codec that a client names. One that nodes do not
+// forward becomes VP8, which the client takes as the order to publish that.
+func mimeOf(codec string) string {
+	if codec == "" {
+		return ""
+	}
+	for _, c := range codecs() {
+		if name, video := strings.CutPrefix(c.GetMime(), "video/"); video && name != "rtx" && strings.EqualFold(name, strings.TrimPrefix(strings.ToLower(codec), "video/")) {
+			return c.GetMime()
+		}
+	}
+	return "video/VP8"
 }
 
 // layersFrom sorts layers from low to high and gives each its RTP stream id: the

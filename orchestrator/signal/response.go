@@ -147,7 +147,7 @@ func (c *client) serverInfo(node drtc.NodeID) *livekit.ServerInfo {
 // codecs are those that nodes forward.
 func codecs() []*livekit.Codec {
 	var all []*livekit.Codec
-	for _, mime := range []string{"audio/opus", "audio/red", "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx"} {
+	for _, mime := range []string{"audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx"} {
 		all = append(all, &livekit.Codec{Mime: mime})
 	}
 	return all

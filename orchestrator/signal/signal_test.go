@@ -131,7 +131,7 @@ func TestCommandsFrom_readsWhatClientsSend(t *testing.T) {
 				}}},
 			}}},
 			[]room.Command{room.AddTrack{Participant: "PA_1", Track: room.Track{
-				ID: "TR_1", CID: "c", Kind: room.Video, Source: room.Camera, Width: 1280, Height: 720,
+				ID: "TR_1", CID: "c", Kind: room.Video, Source: room.Camera, Width: 1280, Height: 720, MIME: "video/VP8",
 				Layers: []room.Layer{{Quality: 0, Width: 320, RID: "q"}, {Quality: 1, Width: 640, RID: "h"}, {Quality: 2, Width: 1280, RID: "f"}},
 			}}},
 		},
@@ -140,6 +140,18 @@ func TestCommandsFrom_readsWhatClientsSend(t *testing.T) {
 				Cid: "c", Type: livekit.TrackType_VIDEO, Layers: []*livekit.VideoLayer{{Quality: livekit.VideoQuality_HIGH}},
 			}}},
 			[]room.Command{room.AddTrack{Participant: "PA_1", Track: room.Track{ID: "TR_1", CID: "c", Kind: room.Video, Layers: []room.Layer{{Quality: 2}}}}},
+		},
+		{
+			"codec", &livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: &livekit.AddTrackRequest{
+				Cid: "c", Type: livekit.TrackType_VIDEO, SimulcastCodecs: []*livekit.SimulcastCodec{{Codec: "h264"}, {Codec: "vp8"}},
+			}}},
+			[]room.Command{room.AddTrack{Participant: "PA_1", Track: room.Track{ID: "TR_1", CID: "c", Kind: room.Video, MIME: "video/H264"}}},
+		},
+		{
+			"codec that is not forwarded", &livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: &livekit.AddTrackRequest{
+				Cid: "c", Type: livekit.TrackType_VIDEO, SimulcastCodecs: []*livekit.SimulcastCodec{{Codec: "h265"}},
+			}}},
+			[]room.Command{room.AddTrack{Participant: "PA_1", Track: room.Track{ID: "TR_1", CID: "c", Kind: room.Video, MIME: "video/VP8"}}},
 		},
 		{
 			"size", &livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{TrackSetting: &livekit.UpdateTrackSettings{

@@ -78,18 +78,18 @@ export class Client {
     return this.call('publish', options);
   }
 
-  /** Shows somebody's camera in an element of that width; resolves to milliseconds until the first frame. */
-  watch(identity, width = 320) {
-    return this.call('watch', identity, width);
+  /** Shows somebody's camera, or another source, in an element of that width; resolves to milliseconds until the first frame. */
+  watch(identity, width = 320, source = 'camera') {
+    return this.call('watch', identity, width, source);
   }
 
   resize(identity, width) {
     return this.call('resize', identity, width);
   }
 
-  /** { framesDecoded, videoBytes, audioBytes, width, shownFrames } of somebody's tracks. */
-  media(identity) {
-    return this.call('media', identity);
+  /** { framesDecoded, freezes, videoBytes, audioBytes, videoCodec, audioCodec, width, height, shownFrames } of somebody's tracks. */
+  media(identity, source = 'camera') {
+    return this.call('media', identity, source);
   }
 
   now() {

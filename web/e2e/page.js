@@ -53,7 +53,10 @@
       .on('participantConnected', (person) => note('participantConnected', who(person)))
       .on('participantDisconnected', (person) => note('participantDisconnected', who(person)))
       .on('trackPublished', (publication, person) => note('trackPublished', { source: publication.source, ...who(person) }))
-      .on('trackSubscribed', (track, _, person) => note('trackSubscribed', { source: track.source, ...who(person) }))
+      .on('trackSubscribed', (track, _, person) => {
+        note('trackSubscribed', { source: track.source, ...who(person) });
+        show(track, person.identity);
+      })
       .on('trackUnsubscribed', (track, _, person) => note('trackUnsubscribed', { source: track.source, ...who(person) }))
       .on('trackMuted', (publication, person) => note('trackMuted', { source: publication.source, ...who(person) }))
       .on('trackUnmuted', (publication, person) => note('trackUnmuted', { source: publication.source, ...who(person) }))
@@ -66,22 +69,34 @@
       .on('disconnected', (reason) => note('disconnected', { reason: DisconnectReason[reason] ?? String(reason) }));
   }
 
-  async function shown(identity) {
-    const publication = await waitFor(`camera of ${identity}`, () => {
-      const found = room.remoteParticipants.get(identity)?.getTrackPublication(Track.Source.Camera);
+  const publicationOf = (identity, source = Track.Source.Camera) => room.remoteParticipants.get(identity)?.getTrackPublication(source);
+
+  /** Plays what comes of somebody who is being watched, as a page does: after a full reconnect the tracks are new. */
+  function show(track, identity) {
+    const view = views.get(identity);
+    if (!view) return;
+    if (track.source === Track.Source.Camera) track.attach(view.video);
+    if (track.source === Track.Source.Microphone) track.attach();
+  }
+
+  async function shown(identity, source) {
+    const publication = await waitFor(`${source ?? 'camera'} of ${identity}`, () => {
+      const found = publicationOf(identity, source);
       return found?.track ? found : undefined;
     });
     return publication.track;
   }
 
   async function inbound(track) {
-    const totals = { bytes: 0, frames: 0, energy: 0 };
+    const totals = { bytes: 0, frames: 0, energy: 0, freezes: 0, codec: '' };
     const stats = await track?.receiver?.getStats();
     stats?.forEach((entry) => {
       if (entry.type !== 'inbound-rtp') return;
       totals.bytes += entry.bytesReceived;
       totals.frames += entry.framesDecoded ?? 0;
       totals.energy += entry.totalAudioEnergy ?? 0;
+      totals.freezes += entry.freezeCount ?? 0;
+      totals.codec = stats.get(entry.codecId)?.mimeType ?? totals.codec;
     });
     return totals;
   }
@@ -106,15 +121,32 @@
       }
     },
 
-    async publish({ width = 640, height = 360, fps = 15, simulcast = true, audio = true, camera = true } = {}) {
+    /** `publishing` are more publish options of the SDK, for camera and microphone. */
+    async publish({ width = 640, height = 360, fps = 15, simulcast = true, audio = true, camera = true, ...publishing } = {}) {
       const me = room.localParticipant;
-      if (audio) await me.setMicrophoneEnabled(true);
-      if (camera) await me.setCameraEnabled(true, { resolution: { width, height, frameRate: fps } }, { simulcast, videoCodec: 'vp8' });
+      const options = { simulcast, videoCodec: 'vp8', ...publishing };
+      if (audio) await me.setMicrophoneEnabled(true, undefined, publishing);
+      if (camera) await me.setCameraEnabled(true, { resolution: { width, height, frameRate: fps } }, options);
     },
 
-    async watch(identity, width) {
+    /** Shows a button that shares the screen when a person presses it, as browsers demand. */
+    offerScreen(resolution, publishing) {
+      const button = document.createElement('button');
+      button.textContent = 'share';
+      button.onclick = async () => {
+        try {
+          await room.localParticipant.setScreenShareEnabled(true, { audio: false, resolution }, publishing);
+          note('screenShared');
+        } catch (error) {
+          note('screenRefused', { reason: `${error.name}: ${error.message}` });
+        }
+      };
+      document.body.append(button);
+    },
+
+    async watch(identity, width, source) {
       const start = performance.now();
-      const track = await shown(identity);
+      const track = await shown(identity, source);
       const video = document.createElement('video');
       video.muted = true;
       video.autoplay = true;
@@ -135,14 +167,20 @@
       return performance.now() - start;
     },
 
+    /** Plays somebody's microphone. */
+    async hear(identity) {
+      const track = await waitFor(`microphone of ${identity}`, () => publicationOf(identity, Track.Source.Microphone)?.track);
+      track.attach();
+    },
+
     resize(identity, width) {
       const { video } = views.get(identity);
       video.style.cssText = `display:block;width:${width}px;height:${Math.round((width * 9) / 16)}px`;
     },
 
-    async media(identity) {
+    async media(identity, source) {
       const person = room.remoteParticipants.get(identity);
-      const video = await inbound(person?.getTrackPublication(Track.Source.Camera)?.track);
+      const video = await inbound(publicationOf(identity, source)?.track);
       const audio = await inbound(person?.getTrackPublication(Track.Source.Microphone)?.track);
       const view = views.get(identity);
       return {
@@ -150,7 +188,11 @@
         videoBytes: video.bytes,
         audioBytes: audio.bytes,
         audioEnergy: audio.energy,
+        freezes: video.freezes,
+        videoCodec: video.codec,
+        audioCodec: audio.codec,
         width: view?.video.videoWidth ?? 0,
+        height: view?.video.videoHeight ?? 0,
         shownFrames: view?.frames.length ?? 0,
       };
     },
@@ -162,6 +204,25 @@
       const times = [...frames.slice(Math.max(0, first)), performance.now()];
       return Math.max(...times.slice(1).map((at, index) => at - times[index]));
     },
+
+    /** What the publisher sends of a track: frames of its source, and codec, mode and size of its largest encoding. */
+    async outgoing(source = Track.Source.Camera) {
+      const sender = room.localParticipant.getTrackPublication(source)?.track?.sender;
+      const stats = await sender?.getStats();
+      let largest = {};
+      let frames = 0;
+      stats?.forEach((entry) => {
+        if (entry.type === 'media-source') frames = entry.frames ?? 0;
+        if (entry.type !== 'outbound-rtp' || entry.active === false) return;
+        const { frameWidth = 0, frameHeight = 0, scalabilityMode, encoderImplementation } = entry;
+        if (frameWidth < (largest.frameWidth ?? 0)) return;
+        largest = { frameWidth, frameHeight, scalabilityMode, encoderImplementation, codec: stats.get(entry.codecId)?.mimeType };
+      });
+      return { frames, ...largest };
+    },
+
+    /** Media types for which this browser has an encoder. */
+    encoders: (kind) => [...new Set(RTCRtpSender.getCapabilities(kind).codecs.map((codec) => codec.mimeType))],
 
     /** What the publisher encodes: { rid: active } of its camera. */
     async encodings() {

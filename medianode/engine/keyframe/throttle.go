@@ -17,8 +17,9 @@ type Config struct {
 	// Repeat is the time after which an unanswered request is sent again,
 	// default 500 ms, never less than Spacing.
 	Repeat time.Duration
-	// Urgent is the spacing for somebody who sees nothing at all yet, default
-	// 150 ms, never more than Spacing.
+	// Urgent is the spacing and the repeat for somebody who sees nothing at all
+	// yet, default 150 ms, never more than Spacing. Chromium ignores a request
+	// within 300 ms of the last one, so one that comes too early is repeated.
 	Urgent time.Duration
 }
 
@@ -87,6 +88,8 @@ func (t *Throttle) NextTimeout() time.Time {
 	switch {
 	case !t.wanted:
 		return time.Time{}
+	case t.sent && t.urgent:
+		return t.last.Add(t.cfg.Urgent)
 	case t.sent:
 		return t.last.Add(t.cfg.Repeat)
 	}

@@ -108,9 +108,12 @@ func TestThrottle_urgentWaitsLess(t *testing.T) {
 	if th.Due(at(149)) || !th.Due(at(150)) {
 		t.Errorf("next timeout %v, want 150 ms after the request before", th.NextTimeout().Sub(start))
 	}
-	th.Satisfied(at(180))
-	th.Ask(at(190)) // others keep the usual distance
-	if th.Due(at(649)) || !th.Due(at(650)) {
+	if th.Due(at(299)) || !th.Due(at(300)) { // the publisher ignored it
+		t.Errorf("next timeout %v, want 150 ms after the request before", th.NextTimeout().Sub(start))
+	}
+	th.Satisfied(at(330))
+	th.Ask(at(340)) // others keep the usual distance
+	if th.Due(at(799)) || !th.Due(at(800)) {
 		t.Errorf("next timeout %v, want 500 ms after the request before", th.NextTimeout().Sub(start))
 	}
 }

@@ -27,9 +27,21 @@ type Source struct {
 	Sequence  uint64
 	Timestamp uint32
 	Marker    bool
+	// HasFrame says that the packet has a dependency descriptor, and Frame is
+	// the number in it.
+	HasFrame bool
 	// VP8 is the descriptor of a VP8 payload, zero for other codecs. It is
 	// parsed once for all subscribers.
-	VP8 codec.VP8Descriptor
+	VP8   codec.VP8Descriptor
+	Frame uint16
+}
+
+// number is the running number that a picture of the source has.
+func (s *Source) number() uint16 {
+	if s.HasFrame {
+		return s.Frame
+	}
+	return s.VP8.ID
 }
 
 // Sent says how a packet leaves.
@@ -39,7 +51,8 @@ type Sent struct {
 	Extended  uint64
 	Timestamp uint32
 	Marker    bool
-	// Picture holds the numbers to patch into a VP8 descriptor.
+	// Picture holds the numbers to patch into a VP8 descriptor. Its ID is the
+	// frame number of the dependency descriptor if the source has one.
 	Picture codec.Picture
 }
 
@@ -103,7 +116,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
-		first.pictures = src.VP8.ID - (s.lastPicture.ID + 1)
+		first.pictures = src.number() - (s.lastPicture.ID + 1)
 		s.tl0 = src.VP8.TL0PicIdx - (s.lastPicture.TL0PicIdx + 1)
 		s.keys = src.VP8.KeyIdx - (s.lastPicture.KeyIdx + 1)
 	}
@@ -144,7 +157,11 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 		return Sent{}, false
 	}
 	out.Sequence = uint16(out.Extended)
-	out.Picture = s.picture(src.VP8, via)
+	if src.HasFrame {
+		out.Picture = s.frameNumber(src.Frame, via)
+	} else {
+		out.Picture = s.picture(src.VP8, via)
+	}
 	s.highest = max(s.highest, src.Sequence)
 	// By the timestamp, not by the number: the newest frame may be overtaken by
 	// a packet that is left out.
@@ -253,6 +270,16 @@ func (s *Stream) picture(d codec.VP8Descriptor, via *interval) codec.Picture {
 		KeyIdx:    (d.KeyIdx - s.keys) & 0x1f,
 	}
 	if ahead := (p.ID - s.lastPicture.ID) & mask; !s.sentAny || ahead <= mask/2 {
+		s.lastPicture = p
+	}
+	return p
+}
+
+// frameNumber maps the number of a dependency descriptor and remembers the
+// highest.
+func (s *Stream) frameNumber(number uint16, via *interval) codec.Picture {
+	p := codec.Picture{ID: number - via.pictures}
+	if ahead := p.ID - s.lastPicture.ID; !s.sentAny || ahead < 1<<15 {
 		s.lastPicture = p
 	}
 	return p

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -183,6 +184,24 @@ func TestSwitch_picturesGoOn(t *testing.T) {
 	got, _ = s.Next(start, b)
 	if want := (codec.Picture{ID: 2, TL0PicIdx: 1, KeyIdx: 0}); got.Picture != want {
 		t.Errorf("after it: got %+v, want %+v", got.Picture, want)
+	}
+}
+
+func TestSwitch_frameNumbersGoOn(t *testing.T) {
+	s := New(1, 0, codec.AV1, videoRate)
+	next := func(seq uint64, frame uint16, begins bool) uint16 {
+		src := Source{Sequence: seq, Timestamp: uint32(seq) * 3000, Frame: frame, HasFrame: true}
+		if begins {
+			s.Switch(start, src, clock.Mapping{}, clock.Mapping{})
+		}
+		out, _ := s.Next(start, src)
+		return out.Picture.ID
+	}
+	var got []uint16
+	got = append(got, next(70_000, 0xfffe, true), next(70_002, 0, false), next(70_001, 0xffff, false))
+	got = append(got, next(5_000, 40_000, true), next(5_001, 40_002, false))
+	if want := []uint16{0xfffe, 0, 0xffff, 1, 3}; !slices.Equal(got, want) {
+		t.Errorf("got %d, want %d: one after the highest at the switch, whatever came late", got, want)
 	}
 }
 

@@ -56,9 +56,12 @@ func (c Config) withDefaults() Config {
 type Packet struct {
 	// Payload is the RTP payload without padding. What Get returns points into
 	// the ring and is valid until the next Put.
-	Payload   []byte
-	Timestamp uint32
-	Marker    bool
+	Payload []byte
+	// Descriptor is a header extension value that must go with the payload, at
+	// most 255 bytes; empty for none. It is kept beside the payload.
+	Descriptor []byte
+	Timestamp  uint32
+	Marker     bool
 	// KeyFrame says that a key frame starts with this packet.
 	KeyFrame bool
 }
@@ -71,8 +74,10 @@ type slot struct {
 	lap       uint64
 	off, size uint32
 	timestamp uint32
-	marker    bool
-	key       bool
+	// descriptor is how many of the size bytes come before the payload.
+	descriptor uint8
+	marker     bool
+	key        bool
 }
 
 // Ring holds the last packets of one layer. Use New.
@@ -113,18 +118,20 @@ func (r *Ring) Put(now time.Time, seq uint64, p Packet) {
 		r.epoch = now
 	}
 	at := now.Sub(r.epoch)
-	if len(p.Payload) > r.cfg.Bytes || seq+uint64(r.cfg.Packets) <= r.highest {
+	size := len(p.Descriptor) + len(p.Payload)
+	if size > r.cfg.Bytes || len(p.Descriptor) > 255 || seq+uint64(r.cfg.Packets) <= r.highest {
 		return
 	}
 	s := r.claim(at, seq)
 	if s == nil {
 		return
 	}
-	off := r.reserve(at, len(p.Payload))
-	copy(r.arena[off:], p.Payload)
+	off := r.reserve(at, size)
+	copy(r.arena[off:], p.Descriptor)
+	copy(r.arena[off+len(p.Descriptor):], p.Payload)
 	*s = slot{
-		seq: seq, at: at, lap: r.lap, off: uint32(off), size: uint32(len(p.Payload)),
-		timestamp: p.Timestamp, marker: p.Marker, key: p.KeyFrame,
+		seq: seq, at: at, lap: r.lap, off: uint32(off), size: uint32(size),
+		timestamp: p.Timestamp, descriptor: uint8(len(p.Descriptor)), marker: p.Marker, key: p.KeyFrame,
 	}
 	r.highest = max(r.highest, seq)
 	// A key frame of several NAL units says so more than once: keep the first.
@@ -139,10 +146,11 @@ func (r *Ring) Get(now time.Time, seq uint64) (Packet, bool) {
 	if s.seq != seq || !r.holds(s, now.Sub(r.epoch)) {
 		return Packet{}, false
 	}
-	end := s.off + s.size
+	payload, end := s.off+uint32(s.descriptor), s.off+s.size
 	return Packet{
-		Payload:   r.arena[s.off:end:end],
-		Timestamp: s.timestamp, Marker: s.marker, KeyFrame: s.key,
+		Payload:    r.arena[payload:end:end],
+		Descriptor: r.arena[s.off:payload:payload],
+		Timestamp:  s.timestamp, Marker: s.marker, KeyFrame: s.key,
 	}, true
 }
 

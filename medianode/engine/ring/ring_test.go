@@ -129,7 +129,8 @@ func TestRing_likeAModel(t *testing.T) {
 		type put struct {
 			at      time.Time
 			payload []byte
-			after   int // bytes put after it
+			before  []byte // the descriptor
+			after   int    // bytes put after it
 		}
 		model := map[uint64]*put{}
 		now, head := start, rapid.Uint64Range(1<<16-50, 1<<17).Draw(t, "first")
@@ -139,18 +140,19 @@ func TestRing_likeAModel(t *testing.T) {
 			head += rapid.Uint64Range(0, 3).Draw(t, "step")
 			seq := head - rapid.Uint64Range(0, 20).Draw(t, "late")
 			payload := payloadOf(seq, rapid.IntRange(0, 1200).Draw(t, "size"))
+			descriptor := payloadOf(^seq, rapid.SampledFrom([]int{0, 0, 3, 255}).Draw(t, "descriptor"))
 			if _, there := r.Get(now, seq); !there {
 				for _, p := range model {
-					p.after += len(payload)
+					p.after += len(payload) + len(descriptor)
 				}
-				model[seq] = &put{at: now, payload: payload}
+				model[seq] = &put{at: now, payload: payload, before: descriptor}
 			}
-			r.Put(now, seq, Packet{Payload: payload, Timestamp: uint32(seq)})
+			r.Put(now, seq, Packet{Payload: payload, Descriptor: descriptor, Timestamp: uint32(seq)})
 			highest = max(highest, seq)
 		}
 		for seq, want := range model {
 			p, ok := r.Get(now, seq)
-			if ok && (!bytes.Equal(p.Payload, want.payload) || p.Timestamp != uint32(seq)) {
+			if ok && (!bytes.Equal(p.Payload, want.payload) || !bytes.Equal(p.Descriptor, want.before) || p.Timestamp != uint32(seq)) {
 				t.Fatalf("packet %d is damaged", seq)
 			}
 			young := now.Sub(want.at) <= age

@@ -110,10 +110,15 @@ func TestAppend_pionReads(t *testing.T) {
 		o := Outgoing{
 			SSRC: rapid.Uint32().Draw(t, "ssrc"), Timestamp: rapid.Uint32().Draw(t, "timestamp"),
 			SequenceNumber: rapid.Uint16().Draw(t, "sequence"), PayloadType: rapid.Uint8Range(0, 127).Draw(t, "type"),
-			Marker: rapid.Bool().Draw(t, "marker"),
+			Marker: rapid.Bool().Draw(t, "marker"), TwoByte: rapid.Bool().Draw(t, "two-byte"),
+		}
+		longest := 16
+		if o.TwoByte {
+			longest = 255
 		}
 		for id := range rapid.IntRange(0, 14).Draw(t, "extensions") {
-			value := rapid.SliceOfN(rapid.Byte(), 0, 18).Draw(t, "value")
+			size := rapid.SampledFrom([]int{0, 1, 3, 16, 17, 100, 255, 256}).Draw(t, "size")
+			value := rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "value")
 			o.Extensions = append(o.Extensions, Extension{ID: uint8(id + 1), Value: value})
 		}
 		payload := rapid.SliceOf(rapid.Byte()).Draw(t, "payload")
@@ -129,7 +134,7 @@ func TestAppend_pionReads(t *testing.T) {
 		}
 		for _, e := range o.Extensions {
 			want := e.Value
-			if len(want) > 16 || len(want) == 0 {
+			if len(want) > longest || len(want) == 0 {
 				want = nil
 			}
 			if got := p.GetExtension(e.ID); !bytes.Equal(got, want) {

@@ -15,7 +15,8 @@ type Entry struct {
 	Source uint64
 	// Timestamp is the RTP timestamp as sent.
 	Timestamp uint32
-	// Picture holds the picture ids as sent, for VP8.
+	// Picture holds the picture ids as sent, for VP8, or the frame number of a
+	// dependency descriptor.
 	Picture codec.Picture
 	// Layer is the simulcast layer that the packet came from.
 	Layer uint8

@@ -721,7 +721,10 @@ type Publication struct {
 	Kind  Kind   `protobuf:"varint,3,opt,name=kind,proto3,enum=drtc.medianode.v1.Kind" json:"kind,omitempty"`
 	Muted bool   `protobuf:"varint,4,opt,name=muted,proto3" json:"muted,omitempty"`
 	// Simulcast or SVC layers from low to high; empty for a single layer.
-	Layers        []*Layer `protobuf:"bytes,5,rep,name=layers,proto3" json:"layers,omitempty"`
+	Layers []*Layer `protobuf:"bytes,5,rep,name=layers,proto3" json:"layers,omitempty"`
+	// MIME type in which the client wants to publish: the answer puts it first,
+	// and browsers send what an answer has first. Empty for the client's order.
+	Mime          string `protobuf:"bytes,6,opt,name=mime,proto3" json:"mime,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -789,6 +792,13 @@ func (x *Publication) GetLayers() []*Layer {
 		return x.Layers
 	}
 	return nil
+}
+
+func (x *Publication) GetMime() string {
+	if x != nil {
+		return x.Mime
+	}
+	return ""
 }
 
 type Layer struct {
@@ -3443,13 +3453,14 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\"\x87\x01\n" +
 	"\x12GetSessionResponse\x12;\n" +
 	"\afigures\x18\x01 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\x124\n" +
-	"\x16last_reliable_sequence\x18\x02 \x01(\rR\x14lastReliableSequence\"\xaa\x01\n" +
+	"\x16last_reliable_sequence\x18\x02 \x01(\rR\x14lastReliableSequence\"\xbe\x01\n" +
 	"\vPublication\x12\x14\n" +
 	"\x05track\x18\x01 \x01(\tR\x05track\x12\x10\n" +
 	"\x03cid\x18\x02 \x01(\tR\x03cid\x12+\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x17.drtc.medianode.v1.KindR\x04kind\x12\x14\n" +
 	"\x05muted\x18\x04 \x01(\bR\x05muted\x120\n" +
-	"\x06layers\x18\x05 \x03(\v2\x18.drtc.medianode.v1.LayerR\x06layers\"a\n" +
+	"\x06layers\x18\x05 \x03(\v2\x18.drtc.medianode.v1.LayerR\x06layers\x12\x12\n" +
+	"\x04mime\x18\x06 \x01(\tR\x04mime\"a\n" +
 	"\x05Layer\x12\x10\n" +
 	"\x03rid\x18\x01 \x01(\tR\x03rid\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +

@@ -29,7 +29,7 @@ test('parseReport reads every field', () => {
   });
 });
 
-test.each([null, 7, [], {}, { node: null }, { node: { id: 5 } }, { rtt_ms: 'fast', loss: -1, reasons: 'no' }])('parseReport of %j holds nothing', (body) => {
+test.each([null, 7, [], {}, { node: null }, { node: { id: 5 } }, { rtt_ms: null }, { rtt_ms: 'fast', loss: -1, reasons: 'no' }])('parseReport of %j holds nothing', (body) => {
   expect(parseReport(body)).toEqual({ reasons: [] });
 });
 
@@ -48,5 +48,6 @@ test('complete prefers the report and fills its holes', () => {
   const own = { rttMs: 30, loss: 0.1, upBytes: 100, downBytes: 200 };
   expect(complete(parseReport(full), own)).toEqual(parseReport(full));
   expect(complete({ reasons: [] }, own)).toEqual({ reasons: [], ...own });
+  expect(complete(parseReport({ ...full, rtt_ms: null }), own)).toEqual({ ...parseReport(full), rttMs: 30 });
   expect(complete({ reasons: [] }, measure([]))).toEqual({ reasons: [], upBytes: 0, downBytes: 0 });
 });

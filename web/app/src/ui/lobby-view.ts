@@ -63,7 +63,7 @@ export class LobbyView {
         { class: 'entry', onsubmit: (event) => this.join(event, options.onJoin) },
         options.farewell !== '' && h('p', { class: 'farewell', role: 'status' }, options.farewell),
         h('h1', {}, 'Join a call'),
-        h('p', { class: 'lead' }, 'An independent Media Node near you will carry it. In the call you see which one, where it stands, and how well it does.'),
+        h('p', { class: 'lead' }, 'An independent Media Node will carry it. In the call you see which one, where it stands, why it was chosen, and how well it does.'),
         h('label', { for: 'name' }, 'Your name'),
         this.name,
         h('label', { for: 'room' }, 'Room'),

@@ -1,6 +1,9 @@
 package engine
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // MaxDatagram is the largest UDP payload that the engine sends or takes, bytes.
 const MaxDatagram = 1500
@@ -20,6 +23,7 @@ type Batch struct {
 	datagrams []Datagram
 	slots     [][]byte
 	used      int
+	grouping  grouping
 }
 
 // Reset forgets the datagrams and keeps the memory.
@@ -43,4 +47,79 @@ func (b *Batch) slot() []byte {
 
 func (b *Batch) add(to netip.AddrPort, payload []byte, stream uint32) {
 	b.datagrams = append(b.datagrams, Datagram{To: to, Payload: payload, Stream: stream})
+}
+
+// Group puts the datagrams of one destination and stream behind each other, in
+// the order in which they were added; the streams follow each other in the
+// order of their first datagram. It allocates nothing once the batch has grown.
+func (b *Batch) Group() {
+	if len(b.datagrams) > 1 {
+		b.datagrams, b.grouping.sorted = b.grouping.sort(b.datagrams), b.datagrams
+	}
+}
+
+// grouping is the memory of Group.
+type grouping struct {
+	first  map[route]int32 // datagram of each group
+	group  []int32         // of each datagram
+	starts []int32         // where each group begins in sorted, then where its next goes
+	sorted []Datagram
+}
+
+type route struct {
+	to     netip.AddrPort
+	stream uint32
+}
+
+// sort returns the datagrams grouped, in memory of its own.
+func (g *grouping) sort(datagrams []Datagram) []Datagram {
+	g.assign(datagrams)
+	at := int32(0)
+	for i, size := range g.starts {
+		g.starts[i] = at
+		at += size
+	}
+	g.sorted = slices.Grow(g.sorted[:0], len(datagrams))[:len(datagrams)]
+	for i := range datagrams {
+		next := &g.starts[g.group[i]]
+		g.sorted[*next] = datagrams[i]
+		*next++
+	}
+	return g.sorted
+}
+
+// assign numbers the groups, and leaves their sizes in starts. A track's
+// packets go to the same subscribers in the same order: if the last datagram
+// was like an earlier one, the next is most often like the one behind that, and
+// the map is not asked.
+func (g *grouping) assign(datagrams []Datagram) {
+	if g.first == nil {
+		g.first = map[route]int32{}
+	}
+	clear(g.first)
+	g.group, g.starts = slices.Grow(g.group[:0], len(datagrams)), g.starts[:0]
+	guess := 0 // a datagram that this one may be like
+	for i := range datagrams {
+		d := &datagrams[i]
+		if guess >= i || datagrams[guess].Stream != d.Stream || datagrams[guess].To != d.To {
+			guess = g.find(route{d.To, d.Stream}, i)
+		}
+		if guess == i { // the first of its group
+			g.group = append(g.group, int32(len(g.starts)))
+			g.starts = append(g.starts, 1)
+			continue
+		}
+		g.group = append(g.group, g.group[guess])
+		g.starts[g.group[i]]++
+		guess++
+	}
+}
+
+// find returns the first datagram of a group, which is i if there was none.
+func (g *grouping) find(r route, i int) int {
+	if first, known := g.first[r]; known {
+		return int(first)
+	}
+	g.first[r] = int32(i)
+	return i
 }

@@ -1,46 +1,115 @@
 package transport
 
 import (
-	"encoding/binary"
+	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/stun/v3"
 )
 
-// BenchmarkForward is one media packet through the portable shell and the real
-// engine to 50 subscribers: open, rewrite, seal, one sendto each. The
-// subscribers' socket is full, so the kernel drops; ns/packet counts the
-// packets sent.
+// BenchmarkForward is the packets of a frame through the shell and the real
+// engine to 50 subscribers: open, rewrite, seal, send. Run serves meanwhile, so
+// somebody waits to read from the socket that sends. The subscribers' socket is
+// full, so the kernel drops. cpu-ns/packet is user and system time of the
+// process for each packet sent.
 func BenchmarkForward(b *testing.B) {
 	for _, profile := range profiles {
-		b.Run(fmt.Sprint(profile), func(b *testing.B) { benchmarkForward(b, profile, 50) })
+		for _, frame := range []int{1, 4, 8} {
+			for _, portable := range []bool{true, false} {
+				name := fmt.Sprintf("%v/frame=%d/sockets=system", profile, frame)
+				if portable {
+					name = fmt.Sprintf("%v/frame=%d/sockets=portable", profile, frame)
+				}
+				b.Run(name, func(b *testing.B) { benchmarkForward(b, profile, frame, 50, portable) })
+			}
+		}
 	}
 }
 
-func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, subscribers int) {
+func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, frame, subscribers int, portable bool) {
+	f := newForwarding(b, profile, subscribers, portable)
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	}()
+	var frames [][]mmsg.Packet
+	var spent, before time.Duration
+	rounds := 0
+	b.ReportAllocs()
+	for ; b.Loop(); rounds++ {
+		if len(frames) == 0 {
+			b.StopTimer()
+			spent += cpu(b) - before
+			for range 256 {
+				frames = append(frames, f.seal(b, frame))
+			}
+			before = cpu(b)
+			if rounds == 0 {
+				spent = 0
+			}
+			b.StartTimer()
+		}
+		f.worker.handle(frames[0])
+		frames = frames[1:]
+	}
+	spent += cpu(b) - before
+	sent := float64(f.counters().Forwarded)
+	b.ReportMetric(float64(spent.Nanoseconds())/sent, "cpu-ns/packet")
+	if want := float64(rounds * frame * subscribers); sent < 0.99*want {
+		b.Errorf("%v packets forwarded, want about %v", sent, want)
+	}
+}
+
+// cpu is the time that the process has spent, user and system.
+func cpu(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// forwarding is a Transport with a publisher and its subscribers, who have keys
+// but are not there.
+type forwarding struct {
+	*Transport
+	far      *srtp.Context // the publisher's sender
+	port     uint16        // of everybody
+	sequence uint16
+}
+
+func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int, portable bool) *forwarding {
+	t.Helper()
 	tr, err := New(Config{
-		Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: &recorder{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: &recorder{},
+		Portable: portable, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	defer tr.sockets.close()
+	t.Cleanup(func() { _ = tr.sockets.close() })
 	sink, err := net.ListenUDP("udp4", nil) // nobody reads it, so it fills and drops
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	defer sink.Close()
-	port := sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	far := benchPeer(b, tr, 0, port, profile)
+	t.Cleanup(func() { sink.Close() })
+	f := &forwarding{Transport: tr, port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	f.far = f.peer(t, 0, profile)
 	tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		err = c.SetReceive(now, 0, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{opus}, Active: true}})
 		if err == nil {
@@ -48,7 +117,7 @@ func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, subscribers 
 		}
 	})
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
-		benchPeer(b, tr, id, port, profile)
+		f.peer(t, id, profile)
 		tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
 			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", SSRC: 5000, RTX: 5001}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_a", Mid: "0", Codec: opus, Active: true}})
@@ -56,57 +125,51 @@ func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, subscribers 
 		})
 	}
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	sealed := make([][]byte, 1024)
-	plain := packet(b, 7, 0, 1100)
-	plain[1] = opus.Number
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if i%len(sealed) == 0 {
-			b.StopTimer()
-			for k := range sealed {
-				binary.BigEndian.PutUint16(plain[2:], uint16(i+k))
-				if sealed[k], err = far.EncryptRTP(sealed[k], plain, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.StartTimer()
+	return f
+}
+
+// addr is where a peer seems to be.
+func (f *forwarding) addr(id engine.PeerID) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + byte(id)}), f.port)
+}
+
+// seal makes the publisher's next packets.
+func (f *forwarding) seal(t testing.TB, count int) (packets []mmsg.Packet) {
+	for range count {
+		plain := packet(t, 7, f.sequence, 1100)
+		plain[1] = opus.Number
+		f.sequence++
+		sealed, err := f.far.EncryptRTP(nil, plain, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		tr.worker.handle(benchAddr(0, port), sealed[i%len(sealed)])
+		packets = append(packets, mmsg.Packet{From: f.addr(0), Payload: sealed})
 	}
-	sent := float64(tr.counters().Forwarded)
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/sent, "ns/packet")
-	if want := float64(b.N * subscribers); sent < 0.99*want {
-		b.Errorf("%v packets forwarded, want about %v", sent, want)
-	}
+	return packets
 }
 
-// benchAddr is where a benchmark's peer seems to be.
-func benchAddr(id engine.PeerID, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + byte(id)}), port)
-}
-
-// benchPeer opens a peer, lets it pass a connectivity check and lends it keys.
-// It returns the client's sender.
-func benchPeer(b *testing.B, tr *Transport, id engine.PeerID, port uint16, profile srtp.ProtectionProfile) *srtp.Context {
-	b.Helper()
+// peer opens a peer, lets it pass a connectivity check and lends it keys. It
+// returns the client's sender.
+func (f *forwarding) peer(t testing.TB, id engine.PeerID, profile srtp.ProtectionProfile) *srtp.Context {
+	t.Helper()
 	ice := engine.ICE{Ufrag: fmt.Sprint("node", id), Pwd: fmt.Sprint("password-of-the-node-", id)}
-	if err := tr.Open(PeerConfig{PeerConfig: engine.PeerConfig{
+	if err := f.Open(PeerConfig{PeerConfig: engine.PeerConfig{
 		ID: id, Room: "RM_bench", Session: drtc.SessionID(fmt.Sprint("SE_", id)), Local: ice,
 	}}); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	check, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ice.Ufrag+":far"),
 		stun.NewShortTermIntegrity(ice.Pwd), stun.Fingerprint)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	tr.worker.handle(benchAddr(id, port), check.Raw)
-	keys, far, _ := pair(b, profile)
-	tr.Do(func(now time.Time, c *engine.Core, batch *engine.Batch) { err = c.Protect(now, id, keys, batch) })
+	f.worker.handle(one(f.addr(id), check.Raw))
+	keys, far, _ := pair(t, profile)
+	f.Do(func(now time.Time, c *engine.Core, batch *engine.Batch) { err = c.Protect(now, id, keys, batch) })
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return far
 }

@@ -17,10 +17,12 @@ func lossy() *webrtc.DataChannelInit {
 	return &webrtc.DataChannelInit{Ordered: &ordered, MaxRetransmits: &retransmits}
 }
 
-func TestData_bothDirections(t *testing.T) {
+func TestData_bothDirections(t *testing.T) { overSockets(t, testData_bothDirections) }
+
+func testData_bothDirections(t *testing.T, portable bool) {
 	for _, active := range []bool{false, true} {
 		t.Run(fmt.Sprintf("active %v", active), func(t *testing.T) {
-			n := startNode(t, nil)
+			n := startNode(t, portable, nil)
 			var reliable, unreliable *webrtc.DataChannel
 			open, got := make(chan string, 2), make(chan message, 16)
 			n.join(t, 1, clientConfig{
@@ -86,8 +88,10 @@ func (n *node) usage(id engine.PeerID) (bytes uint64) {
 	return bytes
 }
 
-func TestData_orderIsKept(t *testing.T) {
-	n := startNode(t, nil)
+func TestData_orderIsKept(t *testing.T) { overSockets(t, testData_orderIsKept) }
+
+func testData_orderIsKept(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	var dc *webrtc.DataChannel
 	open, got := make(chan string, 1), make(chan message, 1000)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, got)})
@@ -111,8 +115,10 @@ func TestData_orderIsKept(t *testing.T) {
 	}
 }
 
-func TestData_errors(t *testing.T) {
-	n := startNode(t, nil)
+func TestData_errors(t *testing.T) { overSockets(t, testData_errors) }
+
+func testData_errors(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	var dc *webrtc.DataChannel
 	open := make(chan string, 1)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})
@@ -137,8 +143,10 @@ func TestData_errors(t *testing.T) {
 
 // A client that does not read stops SCTP's window. What waits on the node stays
 // bounded, reliable channels refuse, lossy ones forget.
-func TestData_slowReaderIsBounded(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.SendQueueBytes = 256 << 10 })
+func TestData_slowReaderIsBounded(t *testing.T) { overSockets(t, testData_slowReaderIsBounded) }
+
+func testData_slowReaderIsBounded(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) { cfg.SendQueueBytes = 256 << 10 })
 	open := make(chan string, 2)
 	hold := make(chan struct{})
 	defer close(hold)
@@ -195,9 +203,13 @@ func TestData_slowReaderIsBounded(t *testing.T) {
 }
 
 func TestOpenChannel_announcedAndNegotiated(t *testing.T) {
+	overSockets(t, testOpenChannel_announcedAndNegotiated)
+}
+
+func testOpenChannel_announcedAndNegotiated(t *testing.T, portable bool) {
 	for _, before := range []bool{true, false} {
 		t.Run(fmt.Sprintf("before the association %v", before), func(t *testing.T) {
-			n := startNode(t, nil)
+			n := startNode(t, portable, nil)
 			id, none := uint16(40), uint16(0)
 			channels := []ChannelConfig{
 				{Label: "_reliable"},
@@ -261,8 +273,10 @@ func TestOpenChannel_announcedAndNegotiated(t *testing.T) {
 	}
 }
 
-func TestOpenChannel_isBounded(t *testing.T) {
-	n := startNode(t, nil)
+func TestOpenChannel_isBounded(t *testing.T) { overSockets(t, testOpenChannel_isBounded) }
+
+func testOpenChannel_isBounded(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	if err := n.OpenChannel(1, ChannelConfig{Label: strings.Repeat("l", MaxLabel+1)}); !errors.Is(err, ErrChannel) {
 		t.Errorf("long label: %v, want %v", err, ErrChannel)
@@ -285,7 +299,11 @@ func TestOpenChannel_isBounded(t *testing.T) {
 // A client gets MaxChannels; a few more are closed again, and one that goes on
 // loses the association.
 func TestChannels_ofTheClientAreBounded(t *testing.T) {
-	n := startNode(t, nil)
+	overSockets(t, testChannels_ofTheClientAreBounded)
+}
+
+func testChannels_ofTheClientAreBounded(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	open, closed := make(chan string, 64), make(chan string, 64)
 	client := n.join(t, 1, clientConfig{prepare: func(pc *webrtc.PeerConnection) {
 		for i := range MaxChannels + 2 {
@@ -327,7 +345,11 @@ func TestChannels_ofTheClientAreBounded(t *testing.T) {
 
 // A message above MaxMessage costs the sender its channel, not the node memory.
 func TestData_tooLargeClosesTheChannel(t *testing.T) {
-	n := startNode(t, nil)
+	overSockets(t, testData_tooLargeClosesTheChannel)
+}
+
+func testData_tooLargeClosesTheChannel(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	closed := make(chan string, 1)
 	open := make(chan string, 1)
 	var dc *webrtc.DataChannel
@@ -349,8 +371,10 @@ func TestData_tooLargeClosesTheChannel(t *testing.T) {
 }
 
 // A peer that sends faster than the limit waits; nothing of it is lost.
-func TestData_rateIsLimited(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.DataMessages = 100 })
+func TestData_rateIsLimited(t *testing.T) { overSockets(t, testData_rateIsLimited) }
+
+func testData_rateIsLimited(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) { cfg.DataMessages = 100 })
 	var dc *webrtc.DataChannel
 	open := make(chan string, 1)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})

@@ -45,6 +45,9 @@ type Config struct {
 	// SocketBuffer is the size asked of the kernel for each socket's receive
 	// and send buffer, bytes, 64 KiB to 1 GiB; default 4 MiB.
 	SocketBuffer int
+	// Portable chooses the sockets of package net, one system call per datagram,
+	// where the system has faster ones (see package mmsg).
+	Portable bool
 	// HandshakeTimeout bounds a DTLS handshake, 1 s to 1 min; default 10 s.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes is how many DTLS handshakes run at once, 1 to 65536;

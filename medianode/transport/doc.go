@@ -2,10 +2,10 @@
 // the UDP port that all peers share, DTLS (RFC 6347), the SRTP keys (RFC 5764)
 // and the data channels (RFC 8831) around the sans-IO core of package engine.
 //
-// Contract: bytes from the port go to the core with the time of their arrival,
-// datagrams that the core answers go out before anything else is taken in, and
-// what the core or a peer reports reaches the Handler in the order in which it
-// happened.
+// Contract: bytes from the port go to the core with the time at which they were
+// read, what waited in the socket together is answered together and before
+// anything else is taken in, and what the core or a peer reports reaches the
+// Handler in the order in which it happened.
 //
 //	UDP socket ──▶ worker ──▶ engine.Core ──▶ Batch ──▶ Egress ──▶ UDP socket
 //	                 │  ▲
@@ -19,6 +19,9 @@
 // the worker. Everything that a peer can make grow has a bound: datagrams
 // waiting for DTLS, handshake records, SSRCs, channels, label length, message
 // size, message rate and bytes waiting for a slow reader.
+//
+// The sockets are those of package mmsg where the system has them, and those of
+// package net elsewhere or by Config.Portable; both pass the same tests.
 //
 // Transport's methods may be called from any goroutine, from the Handler too,
 // but not from inside a function given to Do.

@@ -25,7 +25,9 @@ func dataOnly(t testing.TB) func(*webrtc.PeerConnection) {
 	}
 }
 
-func TestHandshake_roleAndProfile(t *testing.T) {
+func TestHandshake_roleAndProfile(t *testing.T) { overSockets(t, testHandshake_roleAndProfile) }
+
+func testHandshake_roleAndProfile(t *testing.T, portable bool) {
 	sha := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 	both := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM}
 	for _, c := range []struct {
@@ -41,7 +43,7 @@ func TestHandshake_roleAndProfile(t *testing.T) {
 		{name: "IPv6", ipv6: true, wantGCM: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := startNode(t, func(cfg *Config) {
+			n := startNode(t, portable, func(cfg *Config) {
 				if c.ipv6 {
 					cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:0")}
 				}
@@ -63,8 +65,12 @@ func TestHandshake_roleAndProfile(t *testing.T) {
 }
 
 func TestHandshake_wrongFingerprintIsRefused(t *testing.T) {
+	overSockets(t, testHandshake_wrongFingerprintIsRefused)
+}
+
+func testHandshake_wrongFingerprintIsRefused(t *testing.T, portable bool) {
 	for _, active := range []bool{false, true} {
-		n := startNode(t, nil)
+		n := startNode(t, portable, nil)
 		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
 			p.Active = active
 			p.RemoteFingerprints = []Fingerprint{fingerprintOf([]byte("somebody else"))}
@@ -78,7 +84,11 @@ func TestHandshake_wrongFingerprintIsRefused(t *testing.T) {
 }
 
 func TestHandshake_acceptsLongerHashes(t *testing.T) {
-	n := startNode(t, nil)
+	overSockets(t, testHandshake_acceptsLongerHashes)
+}
+
+func testHandshake_acceptsLongerHashes(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	for _, hash := range []crypto.Hash{crypto.SHA384, crypto.SHA512} {
 		der := n.certificate.Certificate[0]
 		h := hash.New()
@@ -90,8 +100,10 @@ func TestHandshake_acceptsLongerHashes(t *testing.T) {
 	}
 }
 
-func TestHandshake_timesOut(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.HandshakeTimeout = time.Second })
+func TestHandshake_timesOut(t *testing.T) { overSockets(t, testHandshake_timesOut) }
+
+func testHandshake_timesOut(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) { cfg.HandshakeTimeout = time.Second })
 	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool { return isDTLS(d.Payload) }}
 	n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	n.awaitClosed(t, 1, ErrHandshakeTimeout)
@@ -114,7 +126,11 @@ func (f *filter) Send(datagrams []engine.Datagram) {
 func isDTLS(b []byte) bool { return len(b) > 0 && b[0] >= 20 && b[0] <= 63 }
 
 func TestHandshake_lastFlightIsRepeated(t *testing.T) {
-	n := startNode(t, nil)
+	overSockets(t, testHandshake_lastFlightIsRepeated)
+}
+
+func testHandshake_lastFlightIsRepeated(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	var lost atomic.Int32
 	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool {
 		// As server our last flight begins with ChangeCipherSpec.
@@ -130,7 +146,11 @@ func TestHandshake_lastFlightIsRepeated(t *testing.T) {
 }
 
 func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
-	n := startNode(t, nil)
+	overSockets(t, testHandshake_alertWhileEstablishedNeedsTheCipher)
+}
+
+func testHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
 	n.awaitConnected(t, 1)
@@ -142,13 +162,15 @@ func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
 		{20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 97, 0, 2, 9, 9},  // broken ChangeCipherSpec
 		{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 96, 0, 1, 7},     // plain application data
 	} {
-		n.worker.handle(from, forged)
+		n.worker.handle(one(from, forged))
 	}
 	n.expectOpen(t, client)
 }
 
-func TestHandshake_slotsAreBounded(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.MaxHandshakes = 1 })
+func TestHandshake_slotsAreBounded(t *testing.T) { overSockets(t, testHandshake_slotsAreBounded) }
+
+func testHandshake_slotsAreBounded(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) { cfg.MaxHandshakes = 1 })
 	n.handshakes <- struct{}{} // somebody holds the only slot
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	awaitEvent(t, n, anyEvent[engine.PeerReachable])
@@ -185,8 +207,10 @@ func (n *node) expectOpen(t testing.TB, c *client) {
 	}
 }
 
-func TestClose_leavesNoGoroutine(t *testing.T) {
-	n := startNode(t, nil)
+func TestClose_leavesNoGoroutine(t *testing.T) { overSockets(t, testClose_leavesNoGoroutine) }
+
+func testClose_leavesNoGoroutine(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	for id := engine.PeerID(1); id <= 3; id++ {
 		client := n.join(t, id, clientConfig{prepare: dataOnly(t)})
 		client.awaitState(t, webrtc.PeerConnectionStateConnected)

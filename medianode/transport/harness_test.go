@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 	"github.com/pion/dtls/v3"
 	"github.com/pion/webrtc/v4"
 )
@@ -78,8 +79,21 @@ func (s *spy) keysOf(id engine.PeerID) *protection {
 	return s.keys[id]
 }
 
+// overSockets runs a test over the sockets of the system and over the portable
+// ones.
+func overSockets(t *testing.T, test func(t *testing.T, portable bool)) {
+	t.Helper()
+	t.Run("system sockets", func(t *testing.T) { test(t, false) })
+	t.Run("portable sockets", func(t *testing.T) { test(t, true) })
+}
+
+// one is a datagram as a socket gives it.
+func one(from netip.AddrPort, b []byte) []mmsg.Packet {
+	return []mmsg.Packet{{From: from, Payload: b}}
+}
+
 // startNode runs a Transport until the test ends and checks that Run returns.
-func startNode(t testing.TB, configure func(*Config)) *node {
+func startNode(t testing.TB, portable bool, configure func(*Config)) *node {
 	t.Helper()
 	n := &node{
 		events: make(chan engine.Event, 4096),
@@ -87,7 +101,7 @@ func startNode(t testing.TB, configure func(*Config)) *node {
 		closed: make(chan closure, 64),
 		done:   make(chan error, 1),
 	}
-	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Portable: portable, Logger: slog.New(slog.DiscardHandler)}
 	if configure != nil {
 		configure(&cfg)
 	}

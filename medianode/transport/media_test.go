@@ -17,7 +17,9 @@ var opus = engine.PayloadType{Number: 111, Mime: webrtc.MimeTypeOpus, ClockRate:
 
 // A publisher's packets reach a subscriber through the real engine, whatever
 // each of them negotiated: what one profile sealed the other opens.
-func TestMedia_reachesTheSubscriber(t *testing.T) {
+func TestMedia_reachesTheSubscriber(t *testing.T) { overSockets(t, testMedia_reachesTheSubscriber) }
+
+func testMedia_reachesTheSubscriber(t *testing.T, portable bool) {
 	gcmOnly := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM}
 	shaOnly := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 	for _, c := range []struct {
@@ -31,7 +33,7 @@ func TestMedia_reachesTheSubscriber(t *testing.T) {
 		{name: "active to passive over IPv6", up: gcmOnly, down: gcmOnly, ipv6: true, activeUp: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := startNode(t, func(cfg *Config) {
+			n := startNode(t, portable, func(cfg *Config) {
 				if c.ipv6 { // one publisher on IPv6, one subscriber on IPv4
 					cfg.Listen = []netip.AddrPort{loopback4, netip.MustParseAddrPort("[::1]:0")}
 				}

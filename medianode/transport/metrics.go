@@ -2,6 +2,7 @@ package transport
 
 import (
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -12,6 +13,12 @@ type metrics struct {
 	bytesReceived     prometheus.Counter
 	bytesSent         prometheus.Counter
 	sendErrors        prometheus.Counter
+	sendDrops         prometheus.Counter
+	egressMessages    prometheus.Counter
+	egressSegments    prometheus.Counter
+	fallbacks         prometheus.Counter
+	receiveCalls      prometheus.Counter
+	receiveMessages   prometheus.Counter
 	receiveDrops      *prometheus.CounterVec
 	peers             prometheus.Gauge
 	handshakeSeconds  prometheus.Histogram
@@ -35,6 +42,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		bytesReceived:   counter("received_bytes_total", "UDP payload bytes received."),
 		bytesSent:       counter("sent_bytes_total", "UDP payload bytes sent."),
 		sendErrors:      counter("send_errors_total", "UDP datagrams that the kernel refused."),
+		sendDrops:       counter("egress_drops_total", "UDP datagrams dropped since the socket's send buffer was full."),
+		egressMessages:  counter("egress_messages_total", "Messages that the kernel took to send, each of one or more segments."),
+		egressSegments:  counter("egress_segments_total", "UDP datagrams that these messages were cut into."),
+		fallbacks:       counter("segmentation_fallbacks_total", "Segmented messages that were refused and sent again as plain datagrams."),
+		receiveCalls:    counter("receive_calls_total", "System calls that brought datagrams."),
+		receiveMessages: counter("receive_messages_total", "UDP datagrams that these calls brought."),
 		receiveDrops:    reasons("receive_drops_total", "Datagrams dropped before the core or before DTLS, by reason."),
 		peers: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "drtc_medianode_peers", Help: "Peers that are open.",
@@ -55,6 +68,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.packetsReceived, m.packetsSent, m.bytesReceived, m.bytesSent, m.sendErrors, m.receiveDrops, m.peers,
+		m.sendDrops, m.egressMessages, m.egressSegments, m.fallbacks, m.receiveCalls, m.receiveMessages,
 		m.handshakeSeconds, m.handshakeFailures, m.eventsDropped, m.messagesReceived, m.messagesSent, m.messagesDropped,
 	} {
 		if err := registerer.Register(c); err != nil {
@@ -62,6 +76,19 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// count adds what became of a flush.
+func (m *metrics) count(s mmsg.Sent) {
+	m.packetsSent.Add(float64(s.Segments))
+	m.bytesSent.Add(float64(s.Bytes))
+	m.egressMessages.Add(float64(s.Messages))
+	m.egressSegments.Add(float64(s.Segments))
+	if s.Failed+s.Dropped+s.Fallbacks > 0 { // rare
+		m.sendErrors.Add(float64(s.Failed))
+		m.sendDrops.Add(float64(s.Dropped))
+		m.fallbacks.Add(float64(s.Fallbacks))
+	}
 }
 
 // registerEngine shows the counters of a core. They are read when scraped.

@@ -5,115 +5,146 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 )
 
 // readSize holds every datagram that we take and shows a longer one as such.
 const readSize = 2048
 
-// Egress sends what a flush holds, in order. It is called with the worker's
-// discipline, keeps nothing after it returns and counts its own errors.
+// Egress sends what a flush holds; datagrams of one destination and stream stay
+// in order. It is called with the worker's discipline, keeps nothing after it
+// returns and counts its own errors.
 type Egress interface {
 	Send(datagrams []engine.Datagram)
 }
 
-// sockets are the UDP sockets of one worker, at most one of each IP version.
-// It is the portable Egress: one system call per datagram.
+// socket is a bound UDP socket of one IP version: mmsg.Socket, or portable. One
+// goroutine receives, one sends.
+type socket interface {
+	// Receive waits for datagrams, which are good until the next call. It fails
+	// with net.ErrClosed after Close.
+	Receive() ([]mmsg.Packet, error)
+	Send(datagrams []engine.Datagram) mmsg.Sent
+	Addr() netip.AddrPort
+	Close() error
+}
+
+// sockets are those of one worker, at most one of each IP version.
 type sockets struct {
-	v4, v6  *net.UDPConn
+	v4, v6  socket
 	metrics *metrics
 }
 
-// listen binds the addresses.
-func listen(addrs []netip.AddrPort, buffer int, m *metrics) (*sockets, error) {
+// listen binds the addresses, with net's sockets if portable is wanted or the
+// system has no other.
+func listen(addrs []netip.AddrPort, buffer int, portable bool, m *metrics) (*sockets, error) {
+	open := openSocket
+	if portable {
+		open = openPortable
+	}
 	s := &sockets{metrics: m}
 	for _, addr := range addrs {
-		network, conn := "udp4", &s.v4
-		if addr.Addr().Is6() {
-			network, conn = "udp6", &s.v6
-		}
-		c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
+		opened, err := open(addr, buffer)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("transport: listening on %v: %w", addr, err), s.close())
 		}
-		*conn = c
-		// The kernel caps both at its own limit without an error.
-		if err := errors.Join(c.SetReadBuffer(buffer), c.SetWriteBuffer(buffer)); err != nil {
-			return nil, errors.Join(fmt.Errorf("transport: sizing the buffers of %v: %w", addr, err), s.close())
+		if addr.Addr().Is4() {
+			s.v4 = opened
+		} else {
+			s.v6 = opened
 		}
 	}
 	return s, nil
 }
 
 // all returns the sockets that there are.
-func (s *sockets) all() []*net.UDPConn {
-	var conns []*net.UDPConn
-	for _, c := range []*net.UDPConn{s.v4, s.v6} {
+func (s *sockets) all() []socket {
+	var all []socket
+	for _, c := range []socket{s.v4, s.v6} {
 		if c != nil {
-			conns = append(conns, c)
+			all = append(all, c)
 		}
 	}
-	return conns
+	return all
 }
 
 // addrs returns the bound addresses.
 func (s *sockets) addrs() []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for _, c := range s.all() {
-		a := c.LocalAddr().(*net.UDPAddr).AddrPort()
-		addrs = append(addrs, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+		addrs = append(addrs, c.Addr())
 	}
 	return addrs
 }
 
-// read hands the datagrams of conn to handle until conn is closed. The buffer
-// is reused: handle keeps nothing.
-func (s *sockets) read(conn *net.UDPConn, handle func(from netip.AddrPort, b []byte)) error {
+// read hands the datagrams of c to handle, those that came together in one
+// call, until c is closed. Their memory is reused: handle keeps nothing. A
+// call that waits in the kernel gets a thread of its own.
+func (s *sockets) read(c socket, handle func([]mmsg.Packet)) error {
+	if _, polled := c.(*portable); !polled {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	oversize := s.metrics.receiveDrops.WithLabelValues("oversize")
-	buf := make([]byte, readSize)
 	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		packets, err := c.Receive()
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("transport: reading from %v: %w", conn.LocalAddr(), err)
+			return fmt.Errorf("transport: reading from %v: %w", c.Addr(), err)
 		}
-		s.metrics.packetsReceived.Inc()
-		s.metrics.bytesReceived.Add(float64(n))
-		if n > engine.MaxDatagram {
-			oversize.Inc()
-			continue
+		kept, bytes := packets[:0], 0
+		for _, p := range packets {
+			bytes += len(p.Payload)
+			if len(p.Payload) <= engine.MaxDatagram {
+				kept = append(kept, p)
+			}
 		}
-		handle(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
+		s.metrics.receiveCalls.Inc()
+		s.metrics.receiveMessages.Add(float64(len(packets)))
+		s.metrics.packetsReceived.Add(float64(len(packets)))
+		s.metrics.bytesReceived.Add(float64(bytes))
+		if dropped := len(packets) - len(kept); dropped > 0 {
+			oversize.Add(float64(dropped))
+		}
+		if len(kept) > 0 {
+			handle(kept)
+		}
 	}
 }
 
 // Send implements Egress.
 func (s *sockets) Send(datagrams []engine.Datagram) {
-	var sent, failed, bytes int
-	for _, d := range datagrams {
-		conn := s.v6
-		if d.To.Addr().Is4() {
-			conn = s.v4
+	var sent mmsg.Sent
+	for len(datagrams) > 0 {
+		n := sameVersion(datagrams)
+		c := s.v6
+		if datagrams[0].To.Addr().Is4() {
+			c = s.v4
 		}
-		if conn == nil {
-			failed++
-			continue
+		if c == nil {
+			sent.Failed += n
+		} else {
+			sent.Add(c.Send(datagrams[:n]))
 		}
-		if _, err := conn.WriteToUDPAddrPort(d.Payload, d.To); err != nil {
-			failed++
-			continue
-		}
-		sent++
-		bytes += len(d.Payload)
+		datagrams = datagrams[n:]
 	}
-	s.metrics.packetsSent.Add(float64(sent))
-	s.metrics.bytesSent.Add(float64(bytes))
-	if failed > 0 {
-		s.metrics.sendErrors.Add(float64(failed))
+	s.metrics.count(sent)
+}
+
+// sameVersion returns how many of the first datagrams go to one IP version.
+func sameVersion(datagrams []engine.Datagram) int {
+	is4 := datagrams[0].To.Addr().Is4()
+	for i := range datagrams {
+		if datagrams[i].To.Addr().Is4() != is4 {
+			return i
+		}
 	}
+	return len(datagrams)
 }
 
 func (s *sockets) close() error {

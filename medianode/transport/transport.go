@@ -69,7 +69,7 @@ func newTransport(cfg Config, c core) (*Transport, error) {
 	if t.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, fmt.Errorf("transport: registering metrics: %w", err)
 	}
-	if t.sockets, err = listen(cfg.Listen, cfg.SocketBuffer, t.metrics); err != nil {
+	if t.sockets, err = listen(cfg.Listen, cfg.SocketBuffer, cfg.Portable, t.metrics); err != nil {
 		return nil, err
 	}
 	t.inbox = newInbox(cfg.Handler, t.metrics.eventsDropped)

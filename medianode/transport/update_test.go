@@ -11,8 +11,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-func TestUpdate_addsDataChannelsLater(t *testing.T) {
-	n := startNode(t, nil)
+func TestUpdate_addsDataChannelsLater(t *testing.T) { overSockets(t, testUpdate_addsDataChannelsLater) }
+
+func testUpdate_addsDataChannelsLater(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	client := n.join(t, 1, clientConfig{
 		prepare: dataOnly(t), peer: func(p *PeerConfig) { p.SCTP = false },
 	})
@@ -28,8 +30,10 @@ func TestUpdate_addsDataChannelsLater(t *testing.T) {
 	n.expectOpen(t, client)
 }
 
-func TestUpdate_refuses(t *testing.T) {
-	n := startNode(t, nil)
+func TestUpdate_refuses(t *testing.T) { overSockets(t, testUpdate_refuses) }
+
+func testUpdate_refuses(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	offered := mustFingerprint(t, attribute(client.LocalDescription().SDP, "fingerprint"))
 	other := fingerprintOf([]byte("another certificate"))
@@ -62,8 +66,12 @@ func TestUpdate_refuses(t *testing.T) {
 // A node that offers opens the peer first and learns from the answer who the
 // client must be, maybe after its first checks and DTLS datagrams.
 func TestUpdate_answerBringsTheFingerprint(t *testing.T) {
+	overSockets(t, testUpdate_answerBringsTheFingerprint)
+}
+
+func testUpdate_answerBringsTheFingerprint(t *testing.T, portable bool) {
 	for _, active := range []bool{false, true} {
-		n := startNode(t, nil)
+		n := startNode(t, portable, nil)
 		var answer Update
 		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
 			remote := p.Remote
@@ -87,8 +95,10 @@ func TestUpdate_answerBringsTheFingerprint(t *testing.T) {
 }
 
 // ICE restarts keep DTLS: the same client goes on under new credentials.
-func TestUpdate_restartsICE(t *testing.T) {
-	n := startNode(t, nil)
+func TestUpdate_restartsICE(t *testing.T) { overSockets(t, testUpdate_restartsICE) }
+
+func testUpdate_restartsICE(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
 	n.expectOpen(t, client)
@@ -114,8 +124,10 @@ func TestUpdate_restartsICE(t *testing.T) {
 	n.expectOpen(t, client)
 }
 
-func TestOpen_refuses(t *testing.T) {
-	n := startNode(t, nil)
+func TestOpen_refuses(t *testing.T) { overSockets(t, testOpen_refuses) }
+
+func testOpen_refuses(t *testing.T, portable bool) {
+	n := startNode(t, portable, nil)
 	ok := PeerConfig{
 		PeerConfig:         engine.PeerConfig{ID: 1, Local: engine.ICE{Ufrag: "one", Pwd: "password"}},
 		RemoteFingerprints: []Fingerprint{fingerprintOf(nil)},
@@ -153,8 +165,10 @@ func TestOpen_refuses(t *testing.T) {
 	}
 }
 
-func TestConsent_lossClosesThePeer(t *testing.T) {
-	n := startNode(t, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
+func TestConsent_lossClosesThePeer(t *testing.T) { overSockets(t, testConsent_lossClosesThePeer) }
+
+func testConsent_lossClosesThePeer(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
 		s.SetICETimeouts(time.Minute, time.Minute, time.Hour) // checks stop once connected
 	}})
@@ -163,8 +177,10 @@ func TestConsent_lossClosesThePeer(t *testing.T) {
 	client.awaitState(t, webrtc.PeerConnectionStateClosed)
 }
 
-func TestAddrs_areBoundAndDistinct(t *testing.T) {
-	n := startNode(t, func(cfg *Config) {
+func TestAddrs_areBoundAndDistinct(t *testing.T) { overSockets(t, testAddrs_areBoundAndDistinct) }
+
+func testAddrs_areBoundAndDistinct(t *testing.T, portable bool) {
+	n := startNode(t, portable, func(cfg *Config) {
 		cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:0"), loopback4}
 	})
 	addrs := n.Addrs()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 )
 
 // core is what a worker needs of an engine.Core: its packets, its peers and
@@ -39,6 +40,11 @@ type flows interface {
 
 // minTimer bounds how often the timer goroutine wakes, whatever the core wants.
 const minTimer = 500 * time.Microsecond
+
+// maxFlush is how many datagrams a batch collects before those that came in
+// together are all handled: it bounds the batch's memory, to which the last
+// packet's subscribers add, and the time for which the first of them waits.
+const maxFlush = 2048
 
 // worker owns a core and the peers in it.
 type worker struct {
@@ -74,11 +80,19 @@ func (w *worker) enter(fn func(now time.Time)) {
 	w.flush()
 }
 
-// handle takes one datagram. It allocates nothing and keeps nothing.
-func (w *worker) handle(from netip.AddrPort, b []byte) {
+// handle takes the datagrams that waited together and then flushes what they
+// caused, so that the packets of a frame leave together where they came so. It
+// allocates nothing and keeps nothing.
+func (w *worker) handle(packets []mmsg.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.core.HandleDatagram(time.Now(), from, b, &w.batch)
+	now := time.Now()
+	for i := range packets {
+		w.core.HandleDatagram(now, packets[i].From, packets[i].Payload, &w.batch)
+		if w.batch.Len() >= maxFlush {
+			w.sendBatch()
+		}
+	}
 	w.flush()
 }
 
@@ -109,10 +123,7 @@ func (w *worker) countData(p *peer, bytes int) {
 
 // flush sends the batch, drains the events and looks at the timer.
 func (w *worker) flush() {
-	if w.batch.Len() > 0 {
-		w.egress.Send(w.batch.Datagrams())
-		w.batch.Reset()
-	}
+	w.sendBatch()
 	for event, ok := w.core.Poll(); ok; event, ok = w.core.Poll() {
 		w.onEvent(event)
 	}
@@ -124,6 +135,16 @@ func (w *worker) flush() {
 		default:
 		}
 	}
+}
+
+// sendBatch sends the batch and empties it.
+func (w *worker) sendBatch() {
+	if w.batch.Len() == 0 {
+		return
+	}
+	w.batch.Group()
+	w.egress.Send(w.batch.Datagrams())
+	w.batch.Reset()
 }
 
 // runTimers gives the core its timeouts until ctx ends.

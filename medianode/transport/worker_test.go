@@ -2,15 +2,19 @@ package transport
 
 import (
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -56,7 +60,7 @@ func TestWorker_timersFollowTheCore(t *testing.T) {
 		timers.Go(func() { w.runTimers(ctx) })
 		time.Sleep(time.Minute) // nothing is due
 		began := time.Now()
-		w.handle(netip.AddrPort{}, nil)
+		w.handle(one(netip.AddrPort{}, nil))
 		time.Sleep(time.Second)
 		w.enter(func(time.Time) {
 			if len(core.fired) != 3 {
@@ -70,9 +74,9 @@ func TestWorker_timersFollowTheCore(t *testing.T) {
 			core.fired, core.every = nil, time.Hour
 		})
 		// An earlier deadline that arises later moves the timer forward.
-		w.handle(netip.AddrPort{}, nil)
+		w.handle(one(netip.AddrPort{}, nil))
 		w.enter(func(time.Time) { core.every = time.Second })
-		w.handle(netip.AddrPort{}, nil)
+		w.handle(one(netip.AddrPort{}, nil))
 		time.Sleep(time.Second + time.Millisecond)
 		w.enter(func(time.Time) {
 			if len(core.fired) != 1 {
@@ -91,7 +95,7 @@ func TestWorker_greedyTimerIsHeldBack(t *testing.T) {
 		w := newWorker(core, sink{}, func(engine.Event) {})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		w.handle(netip.AddrPort{}, nil)
+		w.handle(one(netip.AddrPort{}, nil))
 		w.runTimers(ctx)
 		if limit := int(time.Second / minTimer); core.calls > limit || core.calls == 0 {
 			t.Errorf("HandleTimeout ran %d times in a second, want 1 to %d", core.calls, limit)
@@ -108,13 +112,15 @@ func (g *greedy) NextTimeout() time.Time                     { return time.Now()
 func (g *greedy) HandleTimeout(_ time.Time, _ *engine.Batch) { g.calls++ }
 
 // The shell's part of a media packet's way allocates nothing.
-func TestWorker_allocatesNothing(t *testing.T) {
+func TestWorker_allocatesNothing(t *testing.T) { overSockets(t, testWorker_allocatesNothing) }
+
+func testWorker_allocatesNothing(t *testing.T, portable bool) {
 	registry := prometheus.NewRegistry()
 	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, m)
+	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, portable, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +128,9 @@ func TestWorker_allocatesNothing(t *testing.T) {
 	w := newWorker(&script{}, s, func(engine.Event) {})
 	packet := make([]byte, 1200)
 	to := []engine.Datagram{{To: s.addrs()[0], Payload: packet}, {To: s.addrs()[0], Payload: packet}}
+	received := one(to[0].To, packet)
 	if allocs := testing.AllocsPerRun(100, func() {
-		w.handle(to[0].To, packet)
+		w.handle(received)
 		s.Send(to)
 	}); allocs != 0 {
 		t.Errorf("%v allocations to take one datagram and send two, want 0", allocs)
@@ -136,19 +143,133 @@ func TestWorker_allocatesNothing(t *testing.T) {
 	}
 }
 
-func TestSockets_countWhatTheyDrop(t *testing.T) {
+// flushes is an Egress that notes what it was given.
+type flushes [][]engine.Datagram
+
+func (f *flushes) Send(datagrams []engine.Datagram) { *f = append(*f, slices.Clone(datagrams)) }
+
+// What came in together leaves together, each subscriber's packets in a row.
+func TestWorker_flushesOncePerDrain(t *testing.T) {
+	f := newForwarding(t, profiles[0], 3, false)
+	f.worker.handle(f.seal(t, 1)) // the first brings feedback with it
+	var got flushes
+	f.worker.egress = &got
+	f.worker.handle(f.seal(t, 4))
+	if len(got) != 1 || len(got[0]) != 12 {
+		t.Fatalf("flushes %v, want one of 12 datagrams", got)
+	}
+	for i, d := range got[0] {
+		if want := f.addr(1 + engine.PeerID(i/4)); d.To != want {
+			t.Errorf("datagram %d goes to %v, want %v", i, d.To, want)
+		}
+		sequence := func(d engine.Datagram) uint16 { return binary.BigEndian.Uint16(d.Payload[2:]) }
+		if want := sequence(got[0][0]) + uint16(i%4); sequence(d)-sequence(got[0][i/4*4]) != uint16(i%4) {
+			t.Errorf("datagram %d has sequence number %d, want %d", i, sequence(d), want)
+		}
+	}
+}
+
+func TestWorker_flushesALongDrainInParts(t *testing.T) {
+	const packets, subscribers = mmsg.MaxReceive, 40
+	f := newForwarding(t, profiles[0], subscribers, false)
+	f.worker.handle(f.seal(t, 1))
+	var got flushes
+	f.worker.egress = &got
+	f.worker.handle(f.seal(t, packets))
+	sum := 0
+	for _, datagrams := range got {
+		if sum += len(datagrams); len(datagrams) > maxFlush+subscribers {
+			t.Errorf("a flush of %d datagrams, want at most about %d", len(datagrams), maxFlush)
+		}
+	}
+	if sum != packets*subscribers || len(got) != 2 {
+		t.Errorf("%d datagrams in %d flushes, want %d in 2", sum, len(got), packets*subscribers)
+	}
+}
+
+// Packets of one stream are one message of the system's sockets, and those that
+// wait come in one call. The portable ones move one at a time.
+func TestSockets_countMessages(t *testing.T) { overSockets(t, testSockets_countMessages) }
+
+func testSockets_countMessages(t *testing.T, portable bool) {
 	registry := prometheus.NewRegistry()
 	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, m)
+	s, err := listen([]netip.AddrPort{loopback4, netip.MustParseAddrPort("[::1]:0")}, 1<<20, portable, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch []engine.Datagram
+	for _, to := range s.addrs() {
+		for range 4 {
+			batch = append(batch, engine.Datagram{To: to, Stream: 1, Payload: make([]byte, 1000)})
+		}
+	}
+	s.Send(batch)
+	got, ended := make(chan int, len(batch)), make(chan error)
+	for _, c := range s.all() {
+		go func() {
+			ended <- s.read(c, func(packets []mmsg.Packet) {
+				for _, p := range packets {
+					got <- len(p.Payload)
+				}
+			})
+		}()
+	}
+	for range batch {
+		if size := receive(t, got, "a datagram"); size != 1000 {
+			t.Errorf("took %d bytes, want 1000", size)
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	for range s.all() {
+		if err := receive(t, ended, "read to end"); err != nil {
+			t.Errorf("read after close: %v, want nil", err)
+		}
+	}
+	few := 2.0
+	if portable || runtime.GOOS != "linux" {
+		few = 8
+	}
+	if calls := gathered(t, registry, "receive_calls_total"); portable && calls != 8 || calls > 8 {
+		t.Errorf("receive_calls_total: %v, want 8, or fewer of the system's sockets", calls)
+	}
+	for name, want := range map[string]float64{
+		"egress_messages_total": few, "egress_segments_total": 8, "packets_sent_total": 8, "sent_bytes_total": 8000,
+		"receive_messages_total": 8, "packets_received_total": 8, "received_bytes_total": 8000,
+		"segmentation_fallbacks_total": 0, "egress_drops_total": 0, "send_errors_total": 0,
+	} {
+		if got := gathered(t, registry, name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestSockets_countWhatTheyDrop(t *testing.T) { overSockets(t, testSockets_countWhatTheyDrop) }
+
+func testSockets_countWhatTheyDrop(t *testing.T, portable bool) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, portable, m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := make(chan int, 4)
 	ended := make(chan error, 1)
-	go func() { ended <- s.read(s.v4, func(_ netip.AddrPort, b []byte) { got <- len(b) }) }()
+	go func() {
+		ended <- s.read(s.v4, func(packets []mmsg.Packet) {
+			for _, p := range packets {
+				got <- len(p.Payload)
+			}
+		})
+	}()
 	s.Send([]engine.Datagram{
 		{To: s.addrs()[0], Payload: make([]byte, engine.MaxDatagram+1)},
 		{To: s.addrs()[0], Payload: make([]byte, readSize+1)},

@@ -87,6 +87,10 @@ func (n *node) called() []string {
 	return slices.Clone(n.calls)
 }
 
+func (n *node) GetSession(context.Context, *connect.Request[medianodev1.GetSessionRequest]) (*connect.Response[medianodev1.GetSessionResponse], error) {
+	return connect.NewResponse(&medianodev1.GetSessionResponse{LastReliableSequence: 7}), nil
+}
+
 func (n *node) Offer(_ context.Context, r *connect.Request[medianodev1.OfferRequest]) (*connect.Response[medianodev1.OfferResponse], error) {
 	n.note("offer " + r.Msg.Sdp)
 	answer, err := n.offer(r.Msg)
@@ -246,6 +250,17 @@ func TestPool_givesUpAfterTheDeadline(t *testing.T) {
 	got := (<-w.ask(n, "SE_1", room.SendOffer{ID: 4})).(room.Offered)
 	if got.Err == "" || got.ID != 4 || got.Session != "SE_1" || got.Invalid {
 		t.Errorf("got %+v, want the failure of offer 4", got)
+	}
+}
+
+// After a restart clients resume before the nodes have been looked up.
+func TestPool_questionAboutASessionWaitsForItsNode(t *testing.T) {
+	n := newNode(t)
+	w := newWorld(t, nil)
+	early := w.ask(n, "SE_1", room.InspectSession{})
+	w.keep(n)
+	if got, ok := (<-early).(room.Inspected); !ok || !got.Found || got.LastSequence != 7 {
+		t.Errorf("got %+v, want the session that the node has", got)
 	}
 }
 

@@ -187,7 +187,35 @@ func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand
 	if p.ctx.Err() != nil {
 		return
 	}
+	if _, ok := c.(room.InspectSession); ok && p.links[node] == nil {
+		p.group.Go(func() { p.sendWhenKnown(node, job{session: session, command: c, done: finish}) })
+		return
+	}
 	p.group.Go(func() { finish(failure(node, session, c, "the media node is not connected or overloaded", false)) })
+}
+
+// knownWithin is how long a question about a session waits for its node. After
+// a restart clients come back before the nodes have been looked up.
+const knownWithin = 2 * time.Second
+
+// sendWhenKnown hands a job over as soon as the node is known.
+func (p *Pool) sendWhenKnown(node drtc.NodeID, j job) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(knownWithin)
+	for {
+		if l := p.link(node); l != nil && l.enqueue(j) {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-deadline:
+			j.done(failure(node, j.session, j.command, "the media node is not known", false))
+			return
+		case <-p.ctx.Done():
+			return
+		}
+	}
 }
 
 func (p *Pool) link(id drtc.NodeID) *link {

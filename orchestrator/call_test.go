@@ -126,6 +126,7 @@ func TestCall_unsubscribeAndSettingsReachTheNode(t *testing.T) {
 	ann, _ := n.join("ann", "r")
 	ann.expect("answer")
 	video := ann.publish("video-1").GetSid()
+	ann.expectUpdate("ann", hasTrack(video)) // it is live: bob is subscribed as he joins
 	bob, _ := n.join("bob", "r")
 	bob.expect("answer")
 	bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{TrackSetting: &livekit.UpdateTrackSettings{

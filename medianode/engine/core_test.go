@@ -297,12 +297,7 @@ func TestCore_followsNewestMediaToANewAddress(t *testing.T) {
 }
 
 func TestCore_holdsMediaAtAnAddressThatNoCheckConfirms(t *testing.T) {
-	n := newNetwork(t)
-	cam := n.join(1).camera("TR_v")
-	viewer := n.join(2)
-	cam.frame(true)
-	viewer.watch("TR_v", 640, 360)
-	cam.frame(true)
+	n, cam, viewer := watched(t)
 	viewer.addr = netip.MustParseAddrPort("10.0.0.2:6000")
 	n.pass(40 * time.Millisecond)
 	viewer.control(&rtcp.ReceiverReport{SSRC: 1})
@@ -326,12 +321,7 @@ func TestCore_holdsMediaAtAnAddressThatNoCheckConfirms(t *testing.T) {
 }
 
 func TestCore_endsConsentWithoutChecks(t *testing.T) {
-	n := newNetwork(t)
-	cam := n.join(1).camera("TR_v")
-	viewer := n.join(2)
-	cam.frame(true)
-	viewer.watch("TR_v", 640, 360)
-	cam.frame(true)
+	n, cam, viewer := watched(t)
 	states := map[engine.State]time.Duration{}
 	start := n.now
 	for n.now.Sub(start) < 40*time.Second {
@@ -359,12 +349,7 @@ func TestCore_endsConsentWithoutChecks(t *testing.T) {
 }
 
 func TestCore_ICERestartKeepsMedia(t *testing.T) {
-	n := newNetwork(t)
-	cam := n.join(1).camera("TR_v")
-	viewer := n.join(2)
-	cam.frame(true)
-	viewer.watch("TR_v", 640, 360)
-	cam.frame(true)
+	n, cam, viewer := watched(t)
 	n.must(n.core.RestartICE(n.now, 2, engine.ICE{Ufrag: "fresh", Pwd: "freshfreshfreshfreshfresh"}, engine.ICE{}))
 	viewer.check(true) // the old credentials are still good
 	if got := viewer.replies[len(viewer.replies)-1]; got.Type != stun.BindingSuccess {
@@ -501,12 +486,7 @@ func TestCore_strangersInOtherRoomsSeeNothing(t *testing.T) {
 }
 
 func TestCore_removedPeerLeavesNothing(t *testing.T) {
-	n := newNetwork(t)
-	cam := n.join(1).camera("TR_v")
-	viewer := n.join(2)
-	cam.frame(true)
-	viewer.watch("TR_v", 640, 360)
-	cam.frame(true)
+	n, _, _ := watched(t)
 	n.core.RemovePeer(n.now, 1)
 	n.core.RemovePeer(n.now, 2)
 	n.pass(time.Second)

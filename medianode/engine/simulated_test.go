@@ -335,3 +335,15 @@ func (c *client) layers() (out []byte) {
 	}
 	return out
 }
+
+// watched is a network in which client 2 sees the highest layer of the camera of
+// client 1.
+func watched(t testing.TB) (*network, *camera, *client) {
+	n := newNetwork(t)
+	cam := n.join(1).camera("TR_v")
+	viewer := n.join(2)
+	cam.frame(true)
+	viewer.watch("TR_v", 640, 360)
+	cam.frame(true)
+	return n, cam, viewer
+}

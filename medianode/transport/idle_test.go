@@ -26,9 +26,9 @@ import (
 
 // What an idle subscriber may cost the node, caches aside.
 const (
-	maxIdleGoroutines = 4
-	maxDataGoroutines = 11
-	maxIdleHeap       = 256 << 10
+	maxIdleGoroutines = 0
+	maxDataGoroutines = 4
+	maxIdleHeap       = 60 << 10
 )
 
 // crowdArgument makes the test binary be the clients of a measurement, which

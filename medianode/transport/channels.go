@@ -120,7 +120,7 @@ func (c *channels) deliver(packet []byte) {
 
 // run is the association's life.
 func (c *channels) run(conn *sctpConn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	assoc, err := sctp.ClientWithOptions(
 		sctp.WithNetConn(conn),
 		sctp.WithLoggerFactory(quiet()),

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/transport/record"
 	"github.com/pion/dtls/v3"
-	"github.com/pion/logging"
 )
 
 const (
@@ -237,10 +235,4 @@ func suites() (out []dtls.CipherSuiteID) {
 		out = append(out, dtls.CipherSuiteID(suite))
 	}
 	return out
-}
-
-// quiet keeps pion's own logs out: they are per packet, and a peer can cause
-// them at will.
-func quiet() logging.LoggerFactory {
-	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 }

@@ -37,6 +37,7 @@ type association struct {
 	conn  *packetConn // of the handshake
 	early [][]byte
 	open  *record.Layer // nil until the handshake is done
+	left  bool          // the peer has said goodbye
 
 	sealing sync.Mutex // guards what follows
 	seal    *record.Layer
@@ -74,7 +75,7 @@ func (a *association) push(b []byte) (drop string) {
 
 // records acts on what an established peer has sent.
 func (a *association) records(b []byte) {
-	for len(b) > 0 {
+	for len(b) > 0 && !a.left {
 		kind, content, rest := a.open.Open(b)
 		switch kind {
 		case record.Data:
@@ -84,6 +85,7 @@ func (a *association) records(b []byte) {
 		case record.Renegotiation:
 			a.owner.later(func() { a.reply(a.open.Refusal) })
 		case record.Closed:
+			a.left = true
 			a.owner.gone()
 		}
 		b = rest

@@ -288,8 +288,17 @@ func (c *Core) serveMirrors(now time.Time) {
 	}
 }
 
+// tellInterest tells the home what is needed of it. Nobody waits for a key frame
+// of the other layers any more.
 func (c *Core) tellInterest(t *track) {
-	if m := t.interest(); m != t.mirror.told {
+	m := t.interest()
+	for i, l := range t.layers {
+		if m.media&(1<<i) == 0 {
+			l.key.Satisfied(time.Time{})
+			t.mirror.asked[i] = asked{}
+		}
+	}
+	if m != t.mirror.told {
 		t.mirror.told = m
 		c.parcel(t.mirror.home).tell(m)
 	}
@@ -333,11 +342,11 @@ func (t *track) interest() interestMessage {
 }
 
 // receives is the set of layers of which a viewer may need the next packet: the
-// wanted, the one that it sees, and the one to which it switches. Before it is
-// known which of them come, that is each up to the wanted.
+// wanted, the one that it sees, and the one to which it switches. As long as none
+// of them comes that is each up to the wanted: the first key frame decides.
 func (s *subscription) receives(wanted *layer) uint8 {
 	bits := uint8(1) << wanted.index
-	if s.target == nil {
+	if s.target == nil || !s.target.live {
 		return bits<<1 - 1
 	}
 	bits |= 1 << s.target.index

@@ -171,7 +171,9 @@ func TestMirror_layerAndDemandFollowTheViewersSize(t *testing.T) {
 	run(engine.Settings{Width: 300, Height: 170})
 	demand("middle, and still held", 0, 1, 2)
 	run(engine.Settings{Width: 640, Height: 360})
-	x.pass(3 * time.Second)
+	for range 90 { // the hold is over
+		cam.frame(false)
+	}
 	demand("highest again", 0, 2)
 	run(engine.Settings{Width: 640, Height: 360, MaxLayer: 2})
 	if got, want := viewer.layers(), []byte{2, 0, 1, 2, 1}; !slices.Equal(got, want) {

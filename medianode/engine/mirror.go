@@ -20,6 +20,7 @@ type mirror struct {
 	known  bool // the state of the track has come
 	told   interestMessage
 	asked  [maxLayers]asked
+	mutes  uint32 // as last told by the home
 	// touched says that the home may have to be told something.
 	touched bool
 }
@@ -139,8 +140,9 @@ func (c *Core) mirrorTrack(now time.Time, from CoreID, m trackMessage) {
 	for i, l := range t.layers[:min(len(t.layers), len(m.layers))] {
 		l.size = m.layers[i]
 	}
-	if t.allowed = m.allowed; t.muted != m.muted {
-		t.mirror.asked = [maxLayers]asked{}
+	if t.allowed = m.allowed; t.muted != m.muted || t.mirror.mutes != m.mutes {
+		t.mirror.mutes, t.mirror.asked = m.mutes, [maxLayers]asked{}
+		c.mute(now, t, true) // it was, even if all is over by now
 		c.mute(now, t, m.muted)
 	}
 	for _, s := range t.subscriptions {

@@ -29,7 +29,7 @@ type Parcel struct {
 	records  []record
 	arena    []byte
 	messages []message
-	latest   map[subject]int // memory of DropMedia
+	places   map[subject]int // memory of condense
 }
 
 // Empty reports whether there is nothing in the parcel. Nil is empty.
@@ -45,38 +45,39 @@ func (p *Parcel) Reset() {
 // up, and tells it on which layers something is missing. What must not be lost
 // stays: the last word on each subject. It returns how many media packets went.
 func (p *Parcel) DropMedia() int {
-	if p.latest == nil {
-		p.latest = map[subject]int{}
-	}
-	clear(p.latest)
 	dropped := 0
 	for i := range p.records {
-		r := &p.records[i]
-		if r.kind != recordMedia {
-			continue
-		}
-		dropped++
-		gap := gapMessage{r.handle, r.layer}
-		if _, told := p.latest[gap.subject()]; !told {
-			p.latest[gap.subject()] = 0
-			p.messages = append(p.messages, gap)
+		if r := &p.records[i]; r.kind == recordMedia {
+			dropped++
+			p.messages = append(p.messages, gapMessage{r.handle, r.layer})
 		}
 	}
-	for i, m := range p.messages {
-		p.latest[m.subject()] = i
-	}
-	kept := p.messages[:0]
-	for i, m := range p.messages {
-		if p.latest[m.subject()] == i {
-			kept = append(kept, m)
-		}
-	}
-	clear(p.messages[len(kept):])
-	p.records, p.arena, p.messages = p.records[:0], p.arena[:0], kept
-	for i := range kept {
+	p.condense()
+	p.records, p.arena = p.records[:0], p.arena[:0]
+	for i := range p.messages {
 		p.records = append(p.records, record{kind: recordMessage, at: uint32(i)})
 	}
 	return dropped
+}
+
+// condense leaves the last message on each subject, in the place of the first:
+// later ones may build on it.
+func (p *Parcel) condense() {
+	if p.places == nil {
+		p.places = map[subject]int{}
+	}
+	clear(p.places)
+	kept := p.messages[:0]
+	for _, m := range p.messages {
+		if at, known := p.places[m.subject()]; known {
+			kept[at] = m
+			continue
+		}
+		p.places[m.subject()] = len(kept)
+		kept = append(kept, m)
+	}
+	clear(p.messages[len(kept):])
+	p.messages = kept
 }
 
 type recordKind uint8
@@ -196,6 +197,7 @@ type (
 		handle  uint32
 		video   bool
 		muted   bool
+		mutes   uint32      // how often it was muted
 		layers  []LayerSize // low to high
 		allowed []int       // nil for all
 	}
@@ -272,7 +274,7 @@ func (m keyFrameMessage) subject() subject {
 
 // trackState is the state of a track as others are told it.
 func trackState(handle uint32, t *track) trackMessage {
-	m := trackMessage{handle: handle, video: t.cfg.Video, muted: t.muted, allowed: slices.Clone(t.allowed)}
+	m := trackMessage{handle: handle, video: t.cfg.Video, muted: t.muted, mutes: t.mutes, allowed: slices.Clone(t.allowed)}
 	for _, l := range t.layers {
 		size := l.size
 		size.RID = l.rid

@@ -26,6 +26,7 @@ type track struct {
 	mime          string  // of the packets that came last, empty before the first
 	clockRate     uint32
 	muted         bool
+	mutes         uint32   // how often it was
 	layers        []*layer // low to high
 	allowed       []int    // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
@@ -148,7 +149,9 @@ func (c *Core) mute(now time.Time, t *track, muted bool) {
 	if t.muted == muted {
 		return
 	}
-	t.muted = muted
+	if t.muted = muted; muted {
+		t.mutes++
+	}
 	c.tellTrack(t)
 	if muted {
 		c.silence(t)

@@ -17,6 +17,9 @@ type link struct {
 	media  uint8  // bit per layer that is handed over
 	demand uint8  // bit per layer that the mirror's subscribers want
 	known  bool   // demand has been told
+	// withheld has a bit per layer of which packets were not handed over since
+	// others were.
+	withheld uint8
 }
 
 // linkName names a link: each core counts its own handles.
@@ -168,10 +171,16 @@ func (c *Core) tellClock(l *layer) {
 // handOver copies packets of a layer for the cores in which somebody looks.
 func (c *Core) handOver(l *layer, frame []packet) {
 	for _, k := range l.track.links {
-		if k.media&(1<<l.index) == 0 {
+		bit := uint8(1) << l.index
+		if k.media&bit == 0 {
+			k.withheld |= bit
 			continue
 		}
 		p := c.parcel(k.core)
+		if k.withheld&bit != 0 { // the mirror may go on with what it has
+			k.withheld &^= bit
+			p.tell(gapMessage{k.handle, uint8(l.index)})
+		}
 		for i := range frame {
 			p.media(k.handle, l, &frame[i])
 		}

@@ -25,6 +25,9 @@ type mirror struct {
 	touched bool
 }
 
+// allLayers has a bit for each layer that a track can have.
+const allLayers = 1<<maxLayers - 1
+
 // asked is what was said to the home since the last key frame of a layer.
 type asked struct {
 	want keyFrameWant
@@ -168,6 +171,8 @@ func (c *Core) mirrorLayer(now time.Time, from CoreID, m layerMessage) {
 		for _, s := range t.subscriptions {
 			if s.current == l {
 				s.waiting = true
+			}
+			if s.current == l || s.target == l {
 				s.askKeyFrame(now, l)
 			}
 		}
@@ -263,7 +268,7 @@ func (c *Core) flushMirrors() {
 	for _, t := range c.mirrors.touched {
 		t.mirror.touched = false
 		if c.mirrors.byHandle[t.mirror.handle] == t {
-			c.tellInterest(t)
+			c.tellInterest(t, true)
 			c.tellKeyFrames(t)
 		}
 	}
@@ -275,7 +280,7 @@ func (c *Core) flushMirrors() {
 // did not come.
 func (c *Core) serveMirrors(now time.Time) {
 	for _, t := range c.mirrors.order {
-		c.tellInterest(t)
+		c.tellInterest(t, false)
 		for i := range t.mirror.asked {
 			a := &t.mirror.asked[i]
 			switch {
@@ -290,15 +295,19 @@ func (c *Core) serveMirrors(now time.Time) {
 	}
 }
 
-// tellInterest tells the home what is needed of it. Nobody waits for a key frame
-// of the other layers any more.
-func (c *Core) tellInterest(t *track) {
+// tellInterest tells the home what is needed of it. A rise tells only what is
+// needed more: what is not needed now may be again in a moment. Nobody waits for
+// a key frame of the other layers.
+func (c *Core) tellInterest(t *track, rise bool) {
 	m := t.interest()
 	for i, l := range t.layers {
 		if m.media&(1<<i) == 0 {
 			l.key.Satisfied(time.Time{})
 			t.mirror.asked[i] = asked{}
 		}
+	}
+	if rise && t.mirror.told.known {
+		m.media |= t.mirror.told.media
 	}
 	if m != t.mirror.told {
 		t.mirror.told = m
@@ -332,7 +341,7 @@ func (t *track) interest() interestMessage {
 			continue
 		}
 		if !m.known || !t.cfg.Video {
-			m.media |= 1<<maxLayers - 1
+			m.media |= allLayers
 			continue
 		}
 		if l := s.wanted(); l != nil {
@@ -344,14 +353,13 @@ func (t *track) interest() interestMessage {
 }
 
 // receives is the set of layers of which a viewer may need the next packet: the
-// wanted, the one that it sees, and the one to which it switches. As long as none
-// of them comes that is each up to the wanted: the first key frame decides.
+// wanted, the one that it sees, and the one to which it switches. As long as
+// none of them comes it is all: the first key frame decides.
 func (s *subscription) receives(wanted *layer) uint8 {
-	bits := uint8(1) << wanted.index
 	if s.target == nil || !s.target.live {
-		return bits<<1 - 1
+		return allLayers
 	}
-	bits |= 1 << s.target.index
+	bits := uint8(1)<<wanted.index | 1<<s.target.index
 	if s.current != nil && !s.waiting {
 		bits |= 1 << s.current.index
 	}

@@ -216,7 +216,7 @@ type (
 		layer  uint8
 		clock  clock.Mapping
 	}
-	// gapMessage says that packets of a layer were left out.
+	// gapMessage says that packets of a layer are missing before the next.
 	gapMessage struct {
 		handle uint32
 		layer  uint8

@@ -147,8 +147,17 @@ func (c *Core) tellTrack(t *track) {
 	}
 }
 
+// tellNews tells all mirrors that a layer lives again, with the frame that says
+// so: its key frame, if it is one, must not seem to be still to come.
+func (c *Core) tellNews(l *layer) {
+	if l.news {
+		c.tellLayer(l)
+	}
+}
+
 // tellLayer tells all mirrors the state of a layer.
 func (c *Core) tellLayer(l *layer) {
+	l.news = false
 	for _, k := range l.track.links {
 		c.parcel(k.core).tell(l.state(k.handle))
 	}
@@ -170,6 +179,7 @@ func (c *Core) tellClock(l *layer) {
 
 // handOver copies packets of a layer for the cores in which somebody looks.
 func (c *Core) handOver(l *layer, frame []packet) {
+	c.tellNews(l)
 	for _, k := range l.track.links {
 		bit := uint8(1) << l.index
 		if k.media&bit == 0 {

@@ -243,7 +243,7 @@ func (c *Core) receiveMirrored(now time.Time, from CoreID, p *Parcel, records []
 			l.key.Satisfied(now)
 			l.track.mirror.asked[l.index] = asked{}
 		}
-		l.ring.Put(now, k.seq, ringPacket(k, k.key))
+		l.ring.Put(now, k.seq, ringPacket(k))
 		c.frame = append(c.frame, k)
 	}
 	c.counters.Mirrored += uint64(len(records))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/clock"
@@ -93,6 +94,7 @@ const (
 // record is one entry of a Parcel.
 type record struct {
 	seq        uint64
+	arrived    time.Time
 	timestamp  uint32
 	handle     uint32
 	at         uint32 // of the packet in the arena, or of the message
@@ -111,7 +113,7 @@ type record struct {
 func (p *Parcel) media(handle uint32, l *layer, k *packet) {
 	p.records = append(p.records, record{
 		kind: recordMedia, handle: handle, layer: uint8(l.index), codec: k.codec,
-		seq: k.seq, timestamp: k.timestamp, marker: k.marker, repaired: k.repaired, key: k.key,
+		seq: k.seq, timestamp: k.timestamp, marker: k.marker, repaired: k.repaired, key: k.key, arrived: k.arrived,
 		at: uint32(len(p.arena)), level: uint8(len(k.level)), dependency: uint8(len(k.dependency)), payload: uint16(len(k.payload)),
 	})
 	p.arena = append(p.arena, k.level...)
@@ -133,7 +135,7 @@ func (p *Parcel) tell(m message) {
 // packet returns the packet of a record; its slices point into the arena.
 func (p *Parcel) packet(r *record) packet {
 	k := packet{
-		seq: r.seq, timestamp: r.timestamp, marker: r.marker, repaired: r.repaired, key: r.key, codec: r.codec,
+		seq: r.seq, timestamp: r.timestamp, marker: r.marker, repaired: r.repaired, key: r.key, codec: r.codec, arrived: r.arrived,
 	}
 	level := int(r.at)
 	dependency := level + int(r.level)

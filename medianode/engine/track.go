@@ -53,6 +53,10 @@ type layer struct {
 	live        bool
 	codec       codec.Kind
 	lastPacket  time.Time
+	news        bool // it lives again: mirrors are told with its first frame
+
+	held      []packet  // of a frame that is not complete
+	heldUntil time.Time // when they leave even so
 
 	ring      *ring.Ring
 	loss      *loss.Detector
@@ -155,6 +159,9 @@ func (c *Core) mute(now time.Time, t *track, muted bool) {
 	c.tellTrack(t)
 	if muted {
 		c.silence(t)
+		for _, l := range t.layers {
+			c.dropFrame(l)
+		}
 		for _, s := range t.subscriptions {
 			s.pause()
 		}
@@ -184,6 +191,9 @@ func (c *Core) SetPublisherLayers(now time.Time, id drtc.TrackID, layers []int) 
 
 // watchLayers moves subscribers off layers that their publisher stopped.
 func (c *Core) watchLayers(now time.Time, t *track) {
+	for _, l := range t.layers {
+		c.tellNews(l)
+	}
 	if t.muted {
 		return
 	}
@@ -259,6 +269,6 @@ func (c *Core) skip(l *layer, k packet) {
 	c.handSkip(l, &k)
 }
 
-func ringPacket(k packet, key bool) ring.Packet {
-	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
+func ringPacket(k packet) ring.Packet {
+	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: k.key}
 }

@@ -9,11 +9,6 @@ import (
 // core that has subscribers of a track which is published in another, its home,
 // keeps a mirror of it (mirror.go); the home keeps a link to each mirror
 // (link.go).
-//
-//	home                                   mirror
-//	publisher ──▶ layer ──▶ ring           want, interest, key frame asks
-//	                │  ◀───────────────────────────┐
-//	                └─▶ link ── state, media ──▶ layer ──▶ ring ──▶ subscriptions
 
 // Outbound is what has collected for another core since the last TakeOutbound,
 // nil or empty for nothing. Ask after every call into the core.

@@ -30,7 +30,6 @@ type studio struct {
 	*camera
 	sent    map[[3]byte]recorded // by the last bytes of the payload
 	index   [3]int
-	last    [3]uint16
 	pending [3]bool
 }
 

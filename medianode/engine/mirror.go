@@ -170,7 +170,7 @@ func (c *Core) mirrorLayer(now time.Time, from CoreID, m layerMessage) {
 		t.mirror.asked[l.index] = asked{}
 		for _, s := range t.subscriptions {
 			if s.current == l {
-				s.waiting = true
+				s.pause()
 			}
 			if s.current == l || s.target == l {
 				s.askKeyFrame(now, l)
@@ -203,7 +203,7 @@ func (c *Core) mirrorGap(now time.Time, from CoreID, m gapMessage) {
 	for _, s := range l.track.subscriptions {
 		switch l {
 		case s.current:
-			s.waiting = true
+			s.pause()
 			s.askKeyFrame(now, s.target)
 		case s.target:
 			s.askKeyFrame(now, l)

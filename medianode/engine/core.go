@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
 // The reasons for which a command is refused.
@@ -100,6 +103,8 @@ type Core struct {
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
+	receptions []rtcp.ReceptionReport // scratch of a receiver report
+	report     twcc.Report            // scratch of one transport feedback
 	counters   Counters
 }
 

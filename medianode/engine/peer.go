@@ -74,6 +74,8 @@ type peer struct {
 	subscriptions []*subscription
 	bySSRC        map[uint32]*subscription
 	transportSeq  uint16
+	departures    twcc.History  // when what was sent with which number left
+	delivery      twcc.Delivery // what of it arrived
 	acked         lossWindow
 
 	// SSRC with which the node reports (RFC 3550 section 6.4).
@@ -85,6 +87,7 @@ type peer struct {
 	roundTrip     time.Duration
 	uplinkLoss    float64
 	downlinkLoss  float64
+	downlinkRate  uint64
 	receivedBytes uint64
 	meter         *meter.Meter
 }
@@ -141,6 +144,7 @@ func (c *Core) figures(p *peer) Figures {
 		RoundTrip:      p.roundTrip,
 		UplinkLoss:     p.uplinkLoss,
 		DownlinkLoss:   p.downlinkLoss,
+		DownlinkRate:   p.downlinkRate,
 		ReceivedBytes:  p.receivedBytes,
 		SentBytes:      p.meter.Snapshot().Client,
 		AddressChanges: p.changes,

@@ -87,12 +87,11 @@ type network struct {
 	peers  []*client
 }
 
-func newNetwork(t testing.TB) *network {
-	seed := rand.New(rand.NewPCG(1, 2))
-	return &network{
-		t: t, now: time.Unix(1_700_000_000, 0),
-		core: engine.New(engine.Config{Random: seed.Uint32}),
-	}
+func newNetwork(t testing.TB) *network { return newNetworkOf(t, engine.Config{}) }
+
+func newNetworkOf(t testing.TB, cfg engine.Config) *network {
+	cfg.Random = rand.New(rand.NewPCG(1, 2)).Uint32
+	return &network{t: t, now: time.Unix(1_700_000_000, 0), core: engine.New(cfg)}
 }
 
 // client is a browser on one transport.

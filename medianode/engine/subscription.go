@@ -327,6 +327,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
@@ -374,6 +375,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 	if !c.seal(s, plain, s.rtxSSRC, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.rtxSeq++
 	c.counters.Retransmitted++
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
@@ -49,6 +50,11 @@ type Config struct {
 	LayerTimeout time.Duration
 	// ReportInterval between PeerReport events, default 2 s.
 	ReportInterval time.Duration
+	// NoReplay makes a new viewer wait for the next key frame, though the layer's
+	// ring holds the last one and all since.
+	NoReplay bool
+	// NewPacer makes the pacer of a peer; default pacing.NewPassThrough.
+	NewPacer func() pacing.Pacer
 	// STUN bounds the unauthenticated STUN requests taken from one source and
 	// from all.
 	STUN limit.Config
@@ -72,6 +78,9 @@ func (c Config) withDefaults() Config {
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}
+	if c.NewPacer == nil {
+		c.NewPacer = func() pacing.Pacer { return pacing.NewPassThrough() }
+	}
 	return c
 }
 
@@ -92,6 +101,7 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
+	backlogs backlogs
 	order    []*peer // peers in the order of their opening: timers are fair and repeatable
 	queue    []Event
 	head     int
@@ -130,17 +140,18 @@ func New(cfg Config) *Core {
 	}
 	cfg = cfg.withDefaults()
 	return &Core{
-		cfg:     cfg,
-		peers:   map[PeerID]*peer{},
-		byUfrag: map[string]*peer{},
-		byAddr:  map[netip.AddrPort]*peer{},
-		bySSRC:  map[uint32]*peer{},
-		tracks:  map[drtc.TrackID]*track{},
-		rooms:   map[drtc.RoomID]*room{},
-		stun:    limit.New(cfg.STUN),
-		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
-		plain:   make([]byte, 0, 2*MaxDatagram),
-		out:     make([]byte, 0, 2*MaxDatagram),
+		cfg:      cfg,
+		peers:    map[PeerID]*peer{},
+		byUfrag:  map[string]*peer{},
+		byAddr:   map[netip.AddrPort]*peer{},
+		bySSRC:   map[uint32]*peer{},
+		tracks:   map[drtc.TrackID]*track{},
+		rooms:    map[drtc.RoomID]*room{},
+		backlogs: backlogs{replay: !cfg.NoReplay},
+		stun:     limit.New(cfg.STUN),
+		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
+		plain:    make([]byte, 0, 2*MaxDatagram),
+		out:      make([]byte, 0, 2*MaxDatagram),
 	}
 }
 
@@ -155,7 +166,7 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
 		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
 	}
-	p := newPeer(now, cfg, c.cfg)
+	p := newPeer(now, cfg, c.cfg, &c.backlogs)
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
@@ -296,11 +307,12 @@ func (c *Core) Poll() (Event, bool) {
 func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
 
 // NextTimeout is when HandleTimeout wants to be called next; zero for never.
-func (c *Core) NextTimeout() time.Time { return c.nextTick }
+func (c *Core) NextTimeout() time.Time { return c.backlogs.sooner(c.nextTick) }
 
 // HandleTimeout does the work that is due: consent, reports, feedback,
 // retransmission requests, speakers and demand.
 func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
+	c.serveBacklogs(now, batch)
 	if c.nextTick.IsZero() || now.Before(c.nextTick) {
 		return
 	}

@@ -422,6 +422,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
+		l.ring.Put(now, k.seq, ringPacket(k, false)) // nothing is missing there
 		for _, s := range t.subscriptions {
 			s.skip(l, k)
 		}
@@ -453,6 +454,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	}
 	l.ring.Put(now, k.seq, ringPacket(k, key))
 	if t.muted {
+		l.withheld = max(l.withheld, k.seq)
 		return
 	}
 	for _, s := range t.subscriptions {

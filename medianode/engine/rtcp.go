@@ -124,7 +124,7 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 	if l == nil {
 		return
 	}
-	s.askKeyFrame(now, l)
+	s.again(now, l)
 	c.requestKeyFrame(now, l, batch)
 }
 

@@ -290,6 +290,13 @@ func (c *camera) frame(key bool) {
 
 // packet sends one packet of a layer; arrives false loses it on the way.
 func (c *camera) packet(l int, key, marker, arrives bool) {
+	if p := c.next(l, key, marker); arrives {
+		c.send(p)
+	}
+}
+
+// next makes the next packet of a layer.
+func (c *camera) next(l int, key, marker bool) *rtp.Packet {
 	first := byte(0x10)
 	frame := byte(1)
 	if key {
@@ -310,9 +317,7 @@ func (c *camera) packet(l int, key, marker, arrives bool) {
 	c.n.must(p.SetExtension(extTWCC, binary.BigEndian.AppendUint16(nil, c.twcc)))
 	c.twcc++
 	c.seq[l]++
-	if arrives {
-		c.send(p)
-	}
+	return p
 }
 
 // watch subscribes to a track with a picture of the size given.

@@ -49,6 +49,7 @@ type layer struct {
 	live        bool
 	codec       codec.Kind
 	lastPacket  time.Time
+	withheld    uint64 // highest number that came while the track was muted
 
 	ring      *ring.Ring
 	loss      *loss.Detector
@@ -78,7 +79,7 @@ func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
 // restart begins a layer anew with another SSRC: a publisher may replace its
 // encoder, and what was sent before can't be asked for any more.
 func (l *layer) restart(ssrc uint32, core Config) {
-	l.ssrc, l.live, l.clock = ssrc, false, clock.Mapping{}
+	l.ssrc, l.live, l.clock, l.withheld = ssrc, false, clock.Mapping{}, 0
 	l.incarnation++
 	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
 	l.loss = loss.New(loss.Config{})

@@ -130,6 +130,7 @@ func (c *Core) serveBacklogs(now time.Time, batch *Batch) {
 			s.backlog.sending = true
 			c.sendBacklog(now, s, batch)
 			s.backlog.sending = false
+			batch.relieve()
 		}
 		if s.listed = s.backlog.layer != nil; s.listed {
 			kept = append(kept, s)
@@ -194,7 +195,7 @@ func (s *subscription) giveUp(now time.Time) {
 
 // sendKept forwards one packet of the ring, false if it can't be read.
 func (c *Core) sendKept(now time.Time, s *subscription, l *layer, seq uint64, kept ring.Packet, batch *Batch) bool {
-	k := packet{seq: seq, timestamp: kept.Timestamp, marker: kept.Marker, payload: kept.Payload}
+	k := packet{seq: seq, timestamp: kept.Timestamp, marker: kept.Marker, key: kept.KeyFrame, payload: kept.Payload}
 	if len(kept.Payload) == 0 {
 		s.skip(l, k)
 		return true
@@ -209,6 +210,6 @@ func (c *Core) sendKept(now time.Time, s *subscription, l *layer, seq uint64, ke
 		}
 		k.vp8 = d
 	}
-	c.forward(now, s, l, &k, kept.KeyFrame, batch)
+	c.forward(now, s, l, &k, batch)
 	return true
 }

@@ -51,6 +51,9 @@ type layer struct {
 	lastPacket  time.Time
 	withheld    uint64 // highest number that came while the track was muted
 
+	held      []packet  // of a frame that is not complete
+	heldUntil time.Time // when they leave even so
+
 	ring      *ring.Ring
 	loss      *loss.Detector
 	reception *reception.Statistics
@@ -143,6 +146,9 @@ func (c *Core) mute(now time.Time, t *track, muted bool) {
 	t.muted = muted
 	if muted {
 		c.silence(t)
+		for _, l := range t.layers {
+			c.dropFrame(l)
+		}
 		for _, s := range t.subscriptions {
 			s.pause()
 		}
@@ -215,6 +221,6 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	c.emit(e)
 }
 
-func ringPacket(k packet, key bool) ring.Packet {
-	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
+func ringPacket(k packet) ring.Packet {
+	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: k.key}
 }

@@ -436,7 +436,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
-		c.skip(l, k)
+		c.skip(now, l, k)
 		return
 	}
 	if !l.live || t.mime != k.pt.Mime {
@@ -464,7 +464,9 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 		c.observe(now, t, k.level[0])
 	}
 	l.ring.Put(now, k.seq, ringPacket(k))
-	if !t.muted {
+	if t.muted {
+		l.withheld = max(l.withheld, k.seq)
+	} else {
 		c.gather(now, l, k, batch)
 	}
 }

@@ -145,9 +145,6 @@ func TestMirror_showsWhatTheHomeShows(t *testing.T) {
 		longest := rapid.SampledFrom([]time.Duration{0, time.Millisecond, 20 * time.Millisecond}).Draw(r, "delay")
 		random := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(r, "delays")))
 		x.delay = func() time.Duration { return time.Duration(random.Int64N(int64(longest) + 1)) }
-		if rapid.Bool().Draw(r, "repeats") {
-			x.twice = func() bool { return random.IntN(8) == 0 }
-		}
 		s := &studio{camera: x.cores[0].join(1).camera("TR_v"), sent: map[[3]byte]recorded{}}
 		near, far := x.cores[0].join(2), x.cores[1].join(3)
 		viewers := []*client{near, far}

@@ -16,8 +16,6 @@ type node struct {
 	cores []*network
 	// delay is how long the next parcel takes.
 	delay func() time.Duration
-	// twice says whether the next parcel is handled twice; nil for never.
-	twice func() bool
 	// slots is how many parcels fit between two cores.
 	slots   int
 	queues  map[route][]parcel
@@ -130,9 +128,6 @@ func (x *node) arrive(r route) {
 	x.queues[r] = x.queues[r][1:]
 	n := x.cores[r.to]
 	n.core.HandleParcel(n.now, r.from, p, &n.batch)
-	if x.twice != nil && x.twice() {
-		n.core.HandleParcel(n.now, r.from, p, &n.batch)
-	}
 	p.Reset()
 	x.spare = append(x.spare, p)
 	n.flush()

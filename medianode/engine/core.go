@@ -9,6 +9,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
@@ -117,16 +118,22 @@ type Core struct {
 	links    links
 	outbound [MaxCores]*Parcel // what collects for the other cores
 	backlogs backlogs
-	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
-	holding  []*layer // with held packets, who waits longest first
-	single   [1]packet
-	queue    []Event
-	head     int
-	nextTick time.Time
-	plain    []byte // scratch of one opened packet
-	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
-	values   [8]byte
+	// deadlines say when to look at a peer: consent, reports, feedback.
+	deadlines deadline.Queue[*peer]
+	// publishers are the peers with tracks, unless republished says that they
+	// have changed.
+	publishers  []*peer
+	republished bool
+	order       []*peer  // peers in the order of their opening: timers are fair and repeatable
+	holding     []*layer // with held packets, who waits longest first
+	single      [1]packet
+	queue       []Event
+	head        int
+	nextTick    time.Time
+	plain       []byte // scratch of one opened packet
+	out         []byte // scratch of one packet to seal
+	elements    [4]rtpheader.Extension
+	values      [8]byte
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
@@ -192,6 +199,7 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
+	c.wake(p, c.nextDue(now, p))
 	c.room(cfg.Room).peers++
 	if c.nextTick.IsZero() {
 		c.nextTick = now.Add(tick)
@@ -237,6 +245,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	}
 	p.keys = keys
 	p.lastHeard = now
+	c.wake(p, now)
 	c.setState(p, StateConnected, "")
 	for _, s := range p.subscriptions {
 		s.begin(now)
@@ -258,6 +267,8 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 		c.removeTrack(now, t)
 	}
 	delete(c.peers, id)
+	c.deadlines.Stop(&p.timer)
+	c.republished = true
 	for i, q := range c.order {
 		if q == p {
 			c.order = append(c.order[:i], c.order[i+1:]...)
@@ -348,15 +359,13 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		c.nextTick = time.Time{}
 		return
 	}
-	for _, p := range c.order {
-		c.watchConsent(now, p)
-		if p.keys == nil {
-			continue
+	c.servePeers(now, batch)
+	for _, p := range c.publishing() {
+		if p.keys != nil {
+			c.serveLoss(now, p, batch)
 		}
-		c.serveLoss(now, p, batch)
-		c.serveReports(now, p, batch)
 	}
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if t.cfg.Video {
 				c.watchLayers(now, t)

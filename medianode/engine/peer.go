@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
@@ -84,6 +85,7 @@ type peer struct {
 
 	// SSRC with which the node reports (RFC 3550 section 6.4).
 	reporter     uint32
+	timer        deadline.Entry[*peer]
 	nextFeedback time.Time
 	nextReport   time.Time
 	nextFigures  time.Time
@@ -103,7 +105,7 @@ type lossWindow struct {
 }
 
 func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
-	return &peer{
+	p := &peer{
 		cfg:         cfg,
 		pacer:       core.NewPacer(),
 		backlogs:    b,
@@ -118,6 +120,8 @@ func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
 		nextReport:  now.Add(reportInterval),
 		nextFigures: now.Add(core.ReportInterval),
 	}
+	p.timer.Owner = p
+	return p
 }
 
 // sendable reports whether media may be sent to the peer now.

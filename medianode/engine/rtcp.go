@@ -138,7 +138,7 @@ func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 }
 
 func (c *Core) flushKeyFrameRequests(now time.Time, batch *Batch) {
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if !t.cfg.Video || t.muted {
 				continue

@@ -128,7 +128,7 @@ func (n *network) open(id engine.PeerID) *client {
 	n.must(n.core.AddPeer(n.now, engine.PeerConfig{
 		ID: id, Session: drtc.SessionID(ufrag(id)), Room: n.room, Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
 	}))
-	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(id)}), 5000)}
+	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(id >> 8), byte(id)}), 5000)}
 	n.peers = append(n.peers, c)
 	return c
 }

@@ -30,6 +30,8 @@ type Config struct {
 	AdvertiseIPs []netip.Addr `toml:"advertise_ips"`
 	// MetricsListen serves /metrics and /healthz in plain HTTP; empty for none.
 	MetricsListen string `toml:"metrics_listen"`
+	// Profile adds Go's profiles, /debug/pprof/, to the metrics address.
+	Profile bool `toml:"profile"`
 	// Registries are the URLs of Registries to register with.
 	Registries []string `toml:"registries"`
 	// Region, Place and PlaceName say where the node is.

@@ -3,12 +3,13 @@ package medianode
 import (
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// observability serves /metrics and /healthz.
+// observability serves /metrics and /healthz, and profiles where they are wanted.
 func (n *Node) observability() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
@@ -19,6 +20,11 @@ func (n *Node) observability() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	if n.cfg.Profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

@@ -53,6 +53,21 @@ func TestNode_showsHealthAndMetrics(t *testing.T) {
 	}
 }
 
+// Profiles are there for who asked for them alone.
+func TestNode_profilesOnRequest(t *testing.T) {
+	for wanted, status := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		n := startNode(t, func(c *medianode.Config) { c.Profile = wanted })
+		resp, err := http.Get(n.MetricsURL() + "/debug/pprof/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("profile = %v: got %d, want %d", wanted, resp.StatusCode, status)
+		}
+	}
+}
+
 func TestConfig_namesTheWrongField(t *testing.T) {
 	for field, change := range map[string]func(*medianode.Config){
 		"network":       func(c *medianode.Config) { c.Network = "Dev Net" },

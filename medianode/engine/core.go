@@ -39,6 +39,13 @@ type Config struct {
 	UnconfirmedFor time.Duration
 	// Packets kept per layer for retransmission, default 1024.
 	RingPackets int
+	// FrameHold is how long the packets of a video frame wait for each other,
+	// so that they leave for each subscriber in one message: default 1 ms, at
+	// most 3 ms; below zero only those wait together that arrived together.
+	FrameHold time.Duration
+	// NoPadding sends the packets of a frame as long as they are, though they
+	// then need more messages.
+	NoPadding bool
 	// Least time between key frame requests for a layer, default 500 ms.
 	KeyFrameInterval time.Duration
 	// How long a layer that nobody wants stays in demand, default 2 s.
@@ -68,6 +75,8 @@ func (c Config) withDefaults() Config {
 	def(&c.DemandHold, 2*time.Second)
 	def(&c.LayerTimeout, time.Second)
 	def(&c.ReportInterval, 2*time.Second)
+	def(&c.FrameHold, time.Millisecond)
+	c.FrameHold = min(max(c.FrameHold, 0), maxFrameHold)
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}
@@ -91,7 +100,9 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
-	order    []*peer // peers in the order of their opening: timers are fair and repeatable
+	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
+	holding  []*layer // with held packets, who waits longest first
+	single   [1]packet
 	queue    []Event
 	head     int
 	nextTick time.Time
@@ -290,12 +301,19 @@ func (c *Core) Poll() (Event, bool) {
 
 func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
 
-// NextTimeout is when HandleTimeout wants to be called next; zero for never.
-func (c *Core) NextTimeout() time.Time { return c.nextTick }
+// NextTimeout is when HandleTimeout wants to be called next; zero for never. It
+// may lie in the past: what is due goes out with the call.
+func (c *Core) NextTimeout() time.Time {
+	if len(c.holding) > 0 && (c.nextTick.IsZero() || c.holding[0].heldUntil.Before(c.nextTick)) {
+		return c.holding[0].heldUntil
+	}
+	return c.nextTick
+}
 
-// HandleTimeout does the work that is due: consent, reports, feedback,
-// retransmission requests, speakers and demand.
+// HandleTimeout does the work that is due: frames that were held, consent,
+// reports, feedback, retransmission requests, speakers and demand.
 func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
+	c.releaseFrames(now, batch)
 	if c.nextTick.IsZero() || now.Before(c.nextTick) {
 		return
 	}

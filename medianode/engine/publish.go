@@ -189,6 +189,9 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
 		c.removeSubscription(now, s)
 	}
+	for _, l := range t.layers {
+		c.dropFrame(l)
+	}
 	delete(c.tracks, t.cfg.ID)
 	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
 	t.section.track = nil
@@ -323,6 +326,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 		if l.ssrc != 0 {
 			c.forgetSource(t.peer, l.ssrc)
 		}
+		c.dropFrame(l)
 		l.restart(ssrc, c.cfg)
 		for _, s := range t.subscriptions {
 			if s.current == l {
@@ -337,7 +341,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtpheader.Header, plain []byte, batch *Batch) {
 	if p.feedback != nil {
 		if v := h.Extension(plain, p.extensions.TransportCC); len(v) == 2 {
-			p.feedback.Record(now, binary.BigEndian.Uint16(v))
+			p.feedback.Record(batch.arrival(now), binary.BigEndian.Uint16(v))
 		}
 	}
 	p.receivedBytes += uint64(len(plain) - h.PaddingSize)
@@ -355,7 +359,7 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 		return
 	}
 	l.reception.Receive(now, h.SequenceNumber, h.Timestamp, len(plain)-h.PaddingSize)
-	k := packet{seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload}
+	k := packet{seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload, arrived: batch.Arrival}
 	k.describe(src.section, pt, h, plain)
 	c.deliver(now, l, k, batch)
 }
@@ -377,7 +381,10 @@ func (c *Core) receiveRepair(now time.Time, p *peer, src *source, h *rtpheader.H
 	if behind > 1<<14 {
 		return // newer than anything that was sent: not a repair
 	}
-	k := packet{seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:], repaired: true}
+	k := packet{
+		seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:],
+		repaired: true, arrived: batch.Arrival,
+	}
 	k.describe(src.section, pt, h, plain)
 	c.deliver(now, l, k, batch)
 }
@@ -388,7 +395,10 @@ type packet struct {
 	timestamp uint32
 	marker    bool
 	repaired  bool
+	key       bool // a key frame starts with it
+	padding   uint8
 	payload   []byte
+	arrived   time.Time // at the kernel; zero if the shell does not tell
 	pt        *PayloadType
 	codec     codec.Kind
 	vp8       codec.VP8Descriptor
@@ -434,28 +444,24 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 			s.choose(now)
 		}
 	}
-	key := false
 	switch {
 	case l.codec == codec.VP8:
 		d, err := codec.ParseVP8(k.payload)
 		if err != nil {
 			return
 		}
-		k.vp8, key = d, d.KeyFrame
+		k.vp8, k.key = d, d.KeyFrame
 	case l.codec.Video():
-		key = codec.StartsKeyFrame(l.codec, k.payload)
+		k.key = codec.StartsKeyFrame(l.codec, k.payload)
 	}
-	if key {
+	if k.key {
 		l.key.Satisfied(now)
 	}
 	if len(k.level) == 1 && !t.muted {
 		c.observe(now, t, k.level[0])
 	}
-	l.ring.Put(now, k.seq, ringPacket(k, key))
-	if t.muted {
-		return
-	}
-	for _, s := range t.subscriptions {
-		c.forward(now, s, l, &k, key, batch)
+	l.ring.Put(now, k.seq, ringPacket(k))
+	if !t.muted {
+		c.gather(now, l, k, batch)
 	}
 }

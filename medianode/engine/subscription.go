@@ -138,7 +138,11 @@ func (s *subscription) carry(c *Core, x SendSection) {
 	kind := codec.Of(x.Codec.Mime)
 	if s.stream == nil || kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate {
 		s.codec = kind
-		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
+		first := uint16(c.cfg.Random())
+		if s.stream != nil { // never the same number twice: it is the cipher's nonce
+			first = s.stream.Following()
+		}
+		s.stream = rewrite.New(first, c.cfg.Random(), kind, x.Codec.ClockRate)
 		s.sender = sending.New(s.ssrc, x.Codec.ClockRate)
 		s.sent = sequence.NewMap(sentPackets)
 		s.bytes = s.peer.meter.Stream()
@@ -299,7 +303,7 @@ func (s *subscription) skip(l *layer, k packet) {
 func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<<4 }
 
 // forward sends one packet of a layer to a subscriber, if it is its turn.
-func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key bool, batch *Batch) {
+func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batch *Batch) {
 	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() {
 		return
 	}
@@ -307,7 +311,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	if k.dependency != nil {
 		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
 	}
-	if l == s.target && (key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
+	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
 		var from clock.Mapping
 		if s.current != nil {
 			from = s.current.clock
@@ -326,13 +330,15 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	k.frame = out.Picture.ID
 	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
 	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
+	unpadded := len(plain)
+	plain = appendPadding(plain, k.padding)
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
 	}
 	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
-	s.bytes.Sent(out.Extended, len(plain))
+	s.bytes.Sent(out.Extended, unpadded)
 	if s.announce {
 		s.announce = false
 		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.cfg.ID})

@@ -50,6 +50,9 @@ type layer struct {
 	codec       codec.Kind
 	lastPacket  time.Time
 
+	held      []packet  // of a frame that is not complete
+	heldUntil time.Time // when they leave even so
+
 	ring      *ring.Ring
 	loss      *loss.Detector
 	reception *reception.Statistics
@@ -142,6 +145,9 @@ func (c *Core) mute(now time.Time, t *track, muted bool) {
 	t.muted = muted
 	if muted {
 		c.silence(t)
+		for _, l := range t.layers {
+			c.dropFrame(l)
+		}
 		for _, s := range t.subscriptions {
 			s.pause()
 		}
@@ -214,6 +220,6 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	c.emit(e)
 }
 
-func ringPacket(k packet, key bool) ring.Packet {
-	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: key}
+func ringPacket(k packet) ring.Packet {
+	return ring.Packet{Payload: k.payload, Descriptor: k.dependency, Timestamp: k.timestamp, Marker: k.marker, KeyFrame: k.key}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net"
@@ -91,7 +92,10 @@ type forwarding struct {
 	far      *srtp.Context // the publisher's sender
 	port     uint16        // of everybody
 	sequence uint16
+	frames   uint32
 }
+
+var vp8 = engine.PayloadType{Number: 96, Mime: "video/VP8", ClockRate: 90000}
 
 func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int, portable bool) *forwarding {
 	t.Helper()
@@ -111,16 +115,16 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 	f := &forwarding{Transport: tr, port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
 	f.far = f.peer(t, 0, profile)
 	tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-		err = c.SetReceive(now, 0, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{opus}, Active: true}})
+		err = c.SetReceive(now, 0, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{vp8}, Active: true}})
 		if err == nil {
-			err = c.Publish(now, 0, engine.TrackConfig{ID: "TR_a", Mid: "0"})
+			err = c.Publish(now, 0, engine.TrackConfig{ID: "TR_v", Mid: "0", Video: true})
 		}
 	})
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
 		f.peer(t, id, profile)
 		tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", SSRC: 5000, RTX: 5001}); err == nil {
-				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_a", Mid: "0", Codec: opus, Active: true}})
+			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_v", SSRC: 5000, RTX: 5001}); err == nil {
+				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_v", Mid: "0", Codec: vp8, Active: true}})
 			}
 		})
 	}
@@ -135,11 +139,20 @@ func (f *forwarding) addr(id engine.PeerID) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + byte(id)}), f.port)
 }
 
-// seal makes the publisher's next packets.
+// seal makes the publisher's next frame, a key frame of so many packets.
 func (f *forwarding) seal(t testing.TB, count int) (packets []mmsg.Packet) {
-	for range count {
+	f.frames++
+	for i := range count {
 		plain := packet(t, 7, f.sequence, 1100)
-		plain[1] = opus.Number
+		binary.BigEndian.PutUint32(plain[4:], f.frames*3000)
+		payload := plain[len(plain)-1100:]
+		payload[0], payload[1] = 0, 0
+		if i == 0 {
+			payload[0] = 0x10 // a partition starts, of a key frame
+		}
+		if i == count-1 {
+			plain[1] |= 0x80 // marker
+		}
 		f.sequence++
 		sealed, err := f.far.EncryptRTP(nil, plain, nil)
 		if err != nil {

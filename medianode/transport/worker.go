@@ -41,11 +41,6 @@ type flows interface {
 // minTimer bounds how often the timer goroutine wakes, whatever the core wants.
 const minTimer = 500 * time.Microsecond
 
-// maxFlush is how many datagrams a batch collects before those that came in
-// together are all handled: it bounds the batch's memory, to which the last
-// packet's subscribers add, and the time for which the first of them waits.
-const maxFlush = 2048
-
 // worker owns a core and the peers in it.
 type worker struct {
 	egress Egress
@@ -63,13 +58,15 @@ type worker struct {
 }
 
 func newWorker(c core, egress Egress, onEvent func(engine.Event)) *worker {
-	return &worker{
+	w := &worker{
 		egress:  egress,
 		onEvent: onEvent,
 		wake:    make(chan struct{}, 1),
 		core:    c,
 		peers:   map[engine.PeerID]*peer{},
 	}
+	w.batch.Send = func(datagrams []engine.Datagram) { w.egress.Send(datagrams) }
+	return w
 }
 
 // enter runs fn with the core's discipline and then flushes.
@@ -89,9 +86,9 @@ func (w *worker) handle(packets []mmsg.Packet) {
 	now := time.Now()
 	for i := range packets {
 		w.core.HandleDatagram(now, packets[i].From, packets[i].Payload, &w.batch)
-		if w.batch.Len() >= maxFlush {
-			w.sendBatch()
-		}
+	}
+	if next := w.core.NextTimeout(); !next.IsZero() && !next.After(now) {
+		w.core.HandleTimeout(now, &w.batch)
 	}
 	w.flush()
 }
@@ -142,7 +139,6 @@ func (w *worker) sendBatch() {
 	if w.batch.Len() == 0 {
 		return
 	}
-	w.batch.Group()
 	w.egress.Send(w.batch.Datagrams())
 	w.batch.Reset()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/shed"
 )
 
 // The reasons for which a command is refused.
@@ -113,6 +114,7 @@ type Core struct {
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
+	overload   overload
 	counters   Counters
 }
 
@@ -138,17 +140,18 @@ func New(cfg Config) *Core {
 	}
 	cfg = cfg.withDefaults()
 	return &Core{
-		cfg:     cfg,
-		peers:   map[PeerID]*peer{},
-		byUfrag: map[string]*peer{},
-		byAddr:  map[netip.AddrPort]*peer{},
-		bySSRC:  map[uint32]*peer{},
-		tracks:  map[drtc.TrackID]*track{},
-		rooms:   map[drtc.RoomID]*room{},
-		stun:    limit.New(cfg.STUN),
-		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
-		plain:   make([]byte, 0, 2*MaxDatagram),
-		out:     make([]byte, 0, 2*MaxDatagram),
+		cfg:      cfg,
+		peers:    map[PeerID]*peer{},
+		byUfrag:  map[string]*peer{},
+		byAddr:   map[netip.AddrPort]*peer{},
+		bySSRC:   map[uint32]*peer{},
+		tracks:   map[drtc.TrackID]*track{},
+		rooms:    map[drtc.RoomID]*room{},
+		stun:     limit.New(cfg.STUN),
+		overload: overload{control: shed.New(shed.Config{})},
+		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
+		plain:    make([]byte, 0, 2*MaxDatagram),
+		out:      make([]byte, 0, 2*MaxDatagram),
 	}
 }
 
@@ -338,6 +341,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)
 }

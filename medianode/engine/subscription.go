@@ -21,6 +21,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// Priority decides whose video stays when not all can be served: the higher
+	// one, 0 is the lowest.
+	Priority uint32
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -57,6 +60,8 @@ type subscription struct {
 	firstUntil time.Time
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// shedding is what an overload takes from it.
+	shedding shedding
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -99,6 +104,7 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 	s := &subscription{
 		peer: p, track: t, settings: cfg.Settings, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true, announce: true,
 	}
+	c.overload.enrol(s)
 	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
 	p.subscriptions = append(p.subscriptions, s)
 	t.subscriptions = append(t.subscriptions, s)
@@ -221,7 +227,7 @@ func (s *subscription) begin(now time.Time) {
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	switch {
-	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:
@@ -270,18 +276,10 @@ func (s *subscription) choose(now time.Time) {
 		return
 	}
 	want := s.wanted()
-	if want == nil {
+	if want == nil || s.shedding.paused {
 		return
 	}
-	var target *layer
-	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
-			continue
-		}
-		if target == nil || l.index <= want.index {
-			target = l
-		}
-	}
+	target := s.best(s.shedding.within(want))
 	if target == nil || target == s.target && target == s.current {
 		return
 	}
@@ -290,6 +288,24 @@ func (s *subscription) choose(now time.Time) {
 	if changed && (target != s.current || s.waiting) {
 		s.askKeyFrame(now, target)
 	}
+}
+
+// best is the layer that comes nearest to the one that is wanted, nil if none
+// arrives.
+func (s *subscription) best(want *layer) *layer {
+	if want == nil {
+		return nil
+	}
+	var best *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if best == nil || l.index <= want.index {
+			best = l
+		}
+	}
+	return best
 }
 
 // skip leaves a padding packet out of the forwarded stream.

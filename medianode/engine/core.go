@@ -115,7 +115,9 @@ type Core struct {
 	dependency [255]byte
 	lost       []uint16
 	overload   overload
-	counters   Counters
+	// ended is what peers counted that are gone, by application.
+	ended    map[string]meter.Counters
+	counters Counters
 }
 
 // Counters of a Core since it was made.
@@ -147,6 +149,7 @@ func New(cfg Config) *Core {
 		bySSRC:   map[uint32]*peer{},
 		tracks:   map[drtc.TrackID]*track{},
 		rooms:    map[drtc.RoomID]*room{},
+		ended:    map[string]meter.Counters{},
 		stun:     limit.New(cfg.STUN),
 		overload: overload{control: shed.New(shed.Config{})},
 		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
@@ -235,6 +238,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	for _, t := range append([]*track(nil), p.tracks...) {
 		c.removeTrack(now, t)
 	}
+	c.settle(p)
 	delete(c.peers, id)
 	for i, q := range c.order {
 		if q == p {

@@ -59,6 +59,8 @@ const (
 	// minWait and maxWait bound the pause after a step that failed.
 	minWait = time.Second
 	maxWait = 4 * time.Second
+	// forgetAfter is the silence after which what was learnt is void.
+	forgetAfter = 10 * time.Second
 	// least is the smallest share of the video that is worth serving.
 	least = 0.02
 )
@@ -114,6 +116,11 @@ func (c *Controller) Tick(now time.Time) bool {
 		return false
 	}
 	lag, served, settling := c.lag, c.served, c.settling
+	if !c.seen && now.Sub(c.end) > forgetAfter {
+		*c = *New(c.cfg)
+		c.end = now.Add(c.cfg.Interval)
+		return served != 1
+	}
 	c.end, c.lag, c.seen, c.settling = now.Add(c.cfg.Interval), 0, false, false
 	if lag > c.cfg.Target {
 		c.overloaded(now, lag, settling)

@@ -100,7 +100,7 @@ func (c *Core) eachLayer(f func(*layer)) {
 			}
 		}
 		for _, s := range p.subscriptions {
-			if s.track.peer != nil || s.track.subscriptions[0] != s {
+			if s.track.peer != nil || slices.Index(s.track.subscriptions, s) != 0 {
 				continue
 			}
 			for _, l := range s.track.layers {

@@ -340,7 +340,7 @@ func (c *Core) tellKeyFrames(t *track) {
 func (t *track) interest() interestMessage {
 	m := interestMessage{handle: t.mirror.handle, known: t.mirror.known}
 	for _, s := range t.subscriptions {
-		if s.settings.Disabled {
+		if s.settings.Disabled || s.shedding.paused {
 			continue
 		}
 		if !m.known || !t.cfg.Video {

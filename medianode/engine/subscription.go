@@ -22,6 +22,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// Priority decides whose video stays when not all can be served: the higher
+	// one, 0 is the lowest.
+	Priority uint32
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -65,6 +68,8 @@ type subscription struct {
 	replayed   time.Time
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// shedding is what an overload takes from it.
+	shedding shedding
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -101,6 +106,7 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 	}
 	if s == nil {
 		s = &subscription{peer: p, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, announce: true}
+		c.overload.enrol(s)
 		p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
 		p.subscriptions = append(p.subscriptions, s)
 	}
@@ -249,7 +255,7 @@ func (s *subscription) begin(now time.Time) {
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	s.track.touch()
 	switch {
-	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:
@@ -305,18 +311,10 @@ func (s *subscription) choose(now time.Time) {
 		return
 	}
 	want := s.wanted()
-	if want == nil {
+	if want == nil || s.shedding.paused {
 		return
 	}
-	var target *layer
-	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
-			continue
-		}
-		if target == nil || l.index <= want.index {
-			target = l
-		}
-	}
+	target := s.best(s.shedding.within(want))
 	if target == nil || target == s.target && target == s.current {
 		return
 	}
@@ -325,6 +323,24 @@ func (s *subscription) choose(now time.Time) {
 	if changed && (target != s.current || s.waiting) {
 		s.seek(now, target)
 	}
+}
+
+// best is the layer that comes nearest to the one that is wanted, nil if none
+// arrives.
+func (s *subscription) best(want *layer) *layer {
+	if want == nil {
+		return nil
+	}
+	var best *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if best == nil || l.index <= want.index {
+			best = l
+		}
+	}
+	return best
 }
 
 // skip leaves a padding packet out of the forwarded stream.

@@ -60,6 +60,9 @@ func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*pu
 		l.describe.Prefer(p.cid, p.mime)
 	}
 	a, err := l.describe.Answer(m.Sdp)
+	if errors.Is(err, negotiate.ErrNoCodec) {
+		return nil, nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("sdp: %w", err))
+	}
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
 	}

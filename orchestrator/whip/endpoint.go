@@ -238,6 +238,9 @@ func (s *Server) forget(e *session) {
 
 // offerRefused is what the node said against an offer.
 func offerRefused(g *room.Goodbye) *refusal {
+	if g.Unusable {
+		return refuse(http.StatusNotAcceptable, "the offer has no codec that media nodes forward: %s", g.Text)
+	}
 	return refuse(http.StatusBadRequest, "the offer was refused: %s", g.Text)
 }
 

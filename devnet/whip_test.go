@@ -195,9 +195,12 @@ func (p *player) read(t *webrtc.TrackRemote) {
 		}
 		fault := ""
 		hole := last != nil && packet.SequenceNumber != last.SequenceNumber+1
-		if hole && p.restarted.Load() && int16(packet.SequenceNumber-last.SequenceNumber) > 0 {
+		switch {
+		case hole && p.restarted.Load() && int16(packet.SequenceNumber-last.SequenceNumber) < 0:
+			continue // sent again
+		case hole && p.restarted.Load():
 			last = nil
-		} else if hole {
+		case hole:
 			fault = fmt.Sprintf("%s: sequence %d after %d", t.Kind(), packet.SequenceNumber, last.SequenceNumber)
 		}
 		if last != nil && int32(packet.Timestamp-last.Timestamp) <= 0 {

@@ -53,7 +53,10 @@ func TestPublish_isAParticipantWithTheOffersTracks(t *testing.T) {
 
 func TestPublish_underAnotherIdentityByAnAdministrator(t *testing.T) {
 	s := newServer(t, nil)
-	s.opened("/whip/r/cam7", token(t, "admin", "r", "roomAdmin"), publishing)
+	s.opened("/whip/r/cam7?place=50.1,8.7", token(t, "admin", "r", "roomAdmin"), publishing)
+	if p := s.rooms.joins[0].Place; p == nil || p.Lat != 50.1 || p.Lon != 8.7 {
+		t.Errorf("joined from %v, want the place in the address", p)
+	}
 	if j := s.rooms.joins[0]; j.Identity != "cam7" || j.Name != "" {
 		t.Errorf("joined as %q with the name %q, want cam7 without the administrator's", j.Identity, j.Name)
 	}

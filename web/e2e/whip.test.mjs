@@ -52,12 +52,14 @@ async function noSidewaysScroll(page, where) {
 }
 
 /** Publishes from the encoder's page with nothing but fetch and RTCPeerConnection. */
-function publish(identity) {
+function publish(identity, sendEncodings = [{}]) {
   return encoder.evaluate(
-    async ([endpoint, token]) => {
+    async ([endpoint, token, encodings]) => {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 360 } });
       const pc = new RTCPeerConnection();
-      for (const track of stream.getTracks()) pc.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+      for (const track of stream.getTracks()) {
+        pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...(track.kind === 'video' && { sendEncodings: encodings }) });
+      }
       await pc.setLocalDescription();
       const response = await fetch(endpoint, {
         method: 'POST',
@@ -70,7 +72,7 @@ function publish(identity) {
       globalThis.whip = { pc, token, answer, url: new URL(response.headers.get('Location'), endpoint).toString(), tag: response.headers.get('ETag') };
       return { status: response.status, tag: response.headers.get('ETag'), patch: response.headers.get('Accept-Patch') };
     },
-    [`${devnet.url}/whip/${room}/${identity}`, admin],
+    [`${devnet.url}/whip/${room}/${identity}`, admin, sendEncodings],
   );
 }
 
@@ -173,13 +175,16 @@ test('a screen that somebody shares takes the large place, and s swaps', async (
   await picture(handset, 'Shared screen').waitFor({ state: 'hidden', timeout: 10_000 });
 });
 
-test('DELETE ends it for everybody, and players go on when it comes back', async () => {
+test('DELETE ends it for everybody, and players go on when it comes back, now with simulcast', async () => {
   assert.equal(await end(), 200);
   await ada.waitEvent('participantDisconnected', { identity: 'cam' });
   await says(desktop, 'Nothing to see yet');
-  await publish('cam');
+  await publish('cam', [{ rid: 'small', scaleResolutionDownBy: 2 }, { rid: 'large' }]);
   await plays(desktop);
   await plays(handset);
+  await until(() => picture(desktop).evaluate((element) => element.videoWidth === 640), 15_000, 'the large layer');
+  await ada.watch('cam');
+  await mediaFlows([[ada, 'cam']], 3, 'whip: simulcast');
   assert.equal(posts.length, 2, `every player made one offer: ${posts}`);
 });
 

@@ -20,8 +20,17 @@ import (
 // encoder is a foreign WHIP publisher: Opus and VP8 whose payloads name it.
 type encoder struct {
 	*client
-	stop chan struct{}
-	done chan struct{}
+	stop  chan struct{}
+	done  chan struct{}
+	level atomic.Int32 // of its sound, -dBov (RFC 6464)
+}
+
+const audioLevel = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+// speak makes this encoder loud and the other silent.
+func (e *encoder) speak(other *encoder) {
+	e.level.Store(10)
+	other.level.Store(127)
 }
 
 // client is a session that WHIP or WHEP opened.
@@ -78,6 +87,9 @@ func (s *system) open(path, token string, prepare func(*webrtc.PeerConnection)) 
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		s.t.Fatal(err)
 	}
+	if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: audioLevel}, webrtc.RTPCodecTypeAudio); err != nil {
+		s.t.Fatal(err)
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(setting), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		s.t.Fatal(err)
@@ -114,6 +126,7 @@ func (s *system) publish(path, token string, name byte) *encoder {
 	s.t.Helper()
 	var tracks []*webrtc.TrackLocalStaticRTP
 	e := &encoder{stop: make(chan struct{}), done: make(chan struct{})}
+	e.level.Store(127)
 	e.client = s.open(path, token, func(pc *webrtc.PeerConnection) {
 		for _, mime := range []string{webrtc.MimeTypeOpus, webrtc.MimeTypeVP8} {
 			t, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, "track "+mime[:5], "stream")
@@ -126,6 +139,15 @@ func (s *system) publish(path, token string, name byte) *encoder {
 			tracks = append(tracks, t)
 		}
 	})
+	level := uint8(0)
+	for _, x := range e.pc.GetSenders()[0].GetParameters().HeaderExtensions {
+		if x.URI == audioLevel {
+			level = uint8(x.ID)
+		}
+	}
+	if level == 0 {
+		s.t.Fatalf("POST %s: audio levels were not negotiated: %s", path, e.answer)
+	}
 	go func() {
 		defer close(e.done)
 		tick := time.NewTicker(20 * time.Millisecond)
@@ -138,7 +160,9 @@ func (s *system) publish(path, token string, name byte) *encoder {
 			}
 			header := rtp.Header{Version: 2, SequenceNumber: uint16(n), Marker: true}
 			header.Timestamp = n * 960
-			_ = tracks[0].WriteRTP(&rtp.Packet{Header: header, Payload: []byte{name, 1, 2, 3}})
+			sound := &rtp.Packet{Header: header, Payload: []byte{name, 1, 2, 3}}
+			_ = sound.SetExtension(level, []byte{byte(e.level.Load())})
+			_ = tracks[0].WriteRTP(sound)
 			header.Timestamp = n * 1800
 			// A whole VP8 frame with a 15-bit picture id; every tenth is a key frame.
 			picture := binary.BigEndian.AppendUint16([]byte{0x90, 0x80}, 0x8000|uint16(n))
@@ -307,6 +331,12 @@ func TestNetwork_publishesByWHIPAndPlaysByWHEP(t *testing.T) {
 	late.restart()
 	late.sees("a player after its ICE restart", 'A')
 
+	other := s.publish("/whip/r/other", admin, 'B')
+	other.speak(cam)
+	room.sees("a player of the room when another one speaks", 'B')
+	cam.speak(other)
+	room.sees("a player of the room when the first one speaks again", 'A')
+
 	cam.halt()
 	cam.end()
 	s.eventually("the publisher's connection ends", func() error {
@@ -318,7 +348,6 @@ func TestNetwork_publishesByWHIPAndPlaysByWHEP(t *testing.T) {
 	if status, _, _ := s.ask(http.MethodDelete, cam.location, admin, "", "", ""); status != http.StatusNotFound {
 		t.Errorf("a second DELETE: got %d, want 404", status)
 	}
-	other := s.publish("/whip/r/other", admin, 'B')
 	room.sees("a player of the room after the publisher left", 'B')
 	again := s.publish("/whip/r/cam", admin, 'C')
 	early.sees("an early player after the publisher came back", 'C')

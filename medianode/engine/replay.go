@@ -22,6 +22,7 @@ const (
 
 // seen is up to where a subscriber was sent a layer that it left.
 type seen struct {
+	layer      *layer
 	generation uint8
 	highest    uint64
 }
@@ -30,7 +31,7 @@ type seen struct {
 // remembers how far the subscriber has come on its present one.
 func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mapping, l *layer) {
 	if o := s.current; o != nil && s.incarnation == o.incarnation {
-		s.seen[o.index] = seen{generation: o.generation(), highest: s.sentOf(o)}
+		s.seen[o.index] = seen{layer: o, generation: o.generation(), highest: s.sentOf(o)}
 	}
 	s.incarnation = l.incarnation
 	s.entered = src.Sequence
@@ -45,7 +46,7 @@ func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mappi
 // none.
 func (s *subscription) sentOf(l *layer) uint64 {
 	before := s.seen[l.index]
-	if before.generation != l.generation() {
+	if before.layer != l || before.generation != l.generation() {
 		before.highest = 0
 	}
 	if s.current == l && s.incarnation == l.incarnation && s.stream != nil {

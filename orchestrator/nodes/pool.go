@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/orchestrator/room"
@@ -197,7 +199,9 @@ func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand
 		p.group.Go(func() { p.sendWhenKnown(node, job{session: session, command: c, done: finish}) })
 		return
 	}
-	p.group.Go(func() { finish(failure(node, session, c, "the media node is not connected or overloaded", false)) })
+	p.group.Go(func() {
+		finish(failure(node, session, c, "the media node is not connected or overloaded", connect.CodeUnavailable))
+	})
 }
 
 // knownWithin is how long a question about a session waits for its node. After
@@ -216,7 +220,7 @@ func (p *Pool) sendWhenKnown(node drtc.NodeID, j job) {
 		select {
 		case <-look.C:
 		case <-deadline:
-			j.done(failure(node, j.session, j.command, "the media node is not known", false))
+			j.done(failure(node, j.session, j.command, "the media node is not known", connect.CodeUnavailable))
 			return
 		case <-p.ctx.Done():
 			return

@@ -295,7 +295,9 @@ func settingsOf(m *medianodev1.TrackSettings) engine.Settings {
 	if m == nil {
 		return engine.Settings{}
 	}
-	return engine.Settings{Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8))}
+	return engine.Settings{
+		Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8)), Priority: m.Priority,
+	}
 }
 
 // Unsubscribe implements the ControlService.

@@ -57,7 +57,7 @@ type Service struct {
 
 	nextPeer atomic.Uint64
 	draining atomic.Bool
-	egress   atomic.Uint64 // bits per second, set by ReportEgress
+	pressure pressure
 
 	mu       sync.Mutex
 	sessions map[key]*session
@@ -88,9 +88,6 @@ func (s *Service) Handler() (path string, h http.Handler) {
 
 // Drain stops the admission of new sessions.
 func (s *Service) Drain() { s.draining.Store(true) }
-
-// ReportEgress tells how much the node sends, bits per second.
-func (s *Service) ReportEgress(bps uint64) { s.egress.Store(bps) }
 
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
@@ -190,13 +187,11 @@ func (s *Service) admit(e *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key{e.owner, e.id}
-	switch {
-	case s.sessions[k] != nil:
+	if s.sessions[k] != nil {
 		return connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("session: %.64q exists", e.id))
-	case s.draining.Load():
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("node is draining and takes no new sessions"))
-	case len(s.sessions) >= s.cfg.MaxSessions:
-		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("node is full: %d of %d sessions", len(s.sessions), s.cfg.MaxSessions))
+	}
+	if err := s.admits(len(s.sessions)); err != nil {
+		return err
 	}
 	s.sessions[k] = e
 	if s.rooms[e.room] == nil {
@@ -336,18 +331,29 @@ func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianode
 		f, _ = c.Figures(up)
 		if down != up {
 			d, _ := c.Figures(down)
-			f.SentBytes, f.DownlinkLoss = d.SentBytes, d.DownlinkLoss
-			f.RoundTrip = max(f.RoundTrip, d.RoundTrip)
+			f = joined(f, d)
 		}
 	})
 	return connect.NewResponse(&medianodev1.GetSessionResponse{Figures: figures(f), LastReliableSequence: last}), nil
+}
+
+// joined makes one of the figures of the two transports of a dual session.
+func joined(up, down engine.Figures) engine.Figures {
+	up.RoundTrip = max(up.RoundTrip, down.RoundTrip)
+	up.DownlinkLoss = down.DownlinkLoss
+	up.ReceivedBytes += down.ReceivedBytes
+	up.SentBytes += down.SentBytes
+	up.ClientBytes += down.ClientBytes
+	up.RelayBytes += down.RelayBytes
+	up.AddressChanges += down.AddressChanges
+	return up
 }
 
 func figures(f engine.Figures) *medianodev1.SessionFigures {
 	return &medianodev1.SessionFigures{
 		RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
 		UplinkLoss:  float32(f.UplinkLoss), DownlinkLoss: float32(f.DownlinkLoss),
-		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes,
+		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes, ClientBytes: f.ClientBytes, RelayBytes: f.RelayBytes,
 		Connected: f.Connected, AddressChanges: f.AddressChanges,
 	}
 }

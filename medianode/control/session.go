@@ -40,6 +40,7 @@ type session struct {
 	wanted       map[drtc.TrackID]*want
 	lastReliable uint32
 	closed       bool
+	up, down     engine.Figures // of a dual session's transports, as last reported
 }
 
 // leg is one transport of a session.

@@ -14,6 +14,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/shed"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -26,11 +27,14 @@ var (
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
 	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
+	ErrCore         = errors.New("engine: no such core")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 
 // Config of a Core. A zero field means its default.
 type Config struct {
+	// Self is the number of this core among those of the node.
+	Self CoreID
 	// Silence after which media to a peer is held back, default 8 s: a browser
 	// checks every 2.7 s once its connection has settled.
 	DisconnectAfter time.Duration
@@ -111,6 +115,9 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
+	mirrors  mirrors
+	links    links
+	outbound [MaxCores]*Parcel // what collects for the other cores
 	backlogs backlogs
 	// deadlines say when to look at a peer: consent, reports, feedback.
 	deadlines deadline.Queue[*peer]
@@ -131,9 +138,13 @@ type Core struct {
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
+	frame      []packet               // one that another core handed over
 	receptions []rtcp.ReceptionReport // scratch of a receiver report
 	report     twcc.Report            // scratch of one transport feedback
-	counters   Counters
+	overload   overload
+	// ended is what peers counted that are gone, by application.
+	ended    map[string]meter.Counters
+	counters Counters
 }
 
 // Counters of a Core since it was made.
@@ -144,6 +155,8 @@ type Counters struct {
 	OpenFailures, SealFailures             uint64
 	// Media packets taken, forwarded for the first time, sent again.
 	Received, Forwarded, Retransmitted uint64
+	// Media packets handed over to other cores, one by one, and taken from them.
+	HandedOver, Mirrored uint64
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
@@ -165,8 +178,12 @@ func New(cfg Config) *Core {
 		bySSRC:   map[uint32]*peer{},
 		tracks:   map[drtc.TrackID]*track{},
 		rooms:    map[drtc.RoomID]*room{},
+		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
 		backlogs: backlogs{replay: !cfg.NoReplay},
+		ended:    map[string]meter.Counters{},
 		stun:     limit.New(cfg.STUN),
+		overload: overload{control: shed.New(shed.Config{})},
 		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
 		plain:    make([]byte, 0, 2*MaxDatagram),
 		out:      make([]byte, 0, 2*MaxDatagram),
@@ -255,6 +272,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	for _, t := range append([]*track(nil), p.tracks...) {
 		c.removeTrack(now, t)
 	}
+	c.settle(p)
 	delete(c.peers, id)
 	c.deadlines.Stop(&p.timer)
 	c.republished = true
@@ -269,9 +287,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 		delete(c.byUfrag, p.next.local.Ufrag)
 	}
 	for _, a := range p.addresses {
-		if c.byAddr[a] == p {
-			delete(c.byAddr, a)
-		}
+		c.forgetAddress(p, a)
 	}
 	for ssrc := range p.sources {
 		c.forgetSource(p, ssrc)
@@ -364,6 +380,8 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.serveMirrors(now)
+	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)
 }

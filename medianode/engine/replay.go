@@ -90,7 +90,7 @@ func (s *subscription) again(now time.Time, l *layer) {
 // rewind begins to replay the group of pictures that the layer's ring holds,
 // and reports whether it could. Only what is sent again on purpose is sent twice.
 func (s *subscription) rewind(now time.Time, l *layer, twice bool) bool {
-	if l == nil || !s.peer.backlogs.replay || l != s.target || !l.live || !s.track.cfg.Video || !s.follows(l) {
+	if l == nil || !s.peer.backlogs.replay || s.peer.backlogs.overloaded || l != s.target || !l.live || !s.track.cfg.Video || !s.follows(l) {
 		return false
 	}
 	first, last, bytes, ok := l.ring.Group(now)

@@ -57,12 +57,7 @@ func (c *Core) receiveSenderReport(now time.Time, p *peer, r rtcp.SenderReport) 
 	}
 	l := src.layer
 	l.reception.HandleSenderReport(now, &r)
-	l.clock = l.reception.Clock()
-	for _, s := range l.track.subscriptions {
-		if s.current == l && s.stream != nil {
-			s.align()
-		}
-	}
+	c.setClock(l, l.reception.Clock())
 }
 
 func (c *Core) receiveReceptions(now time.Time, p *peer, reports compound.Receptions) {
@@ -132,6 +127,9 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 // wanted, its packets arrive, and the throttle lets it.
 func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 	p := l.track.peer
+	if l.track.mirror != nil { // flushMirrors asks its home
+		return
+	}
 	if !l.live || l.ssrc == 0 || !p.sendable() || !l.key.Due(now) {
 		return
 	}
@@ -170,7 +168,7 @@ func (c *Core) requestLost(now time.Time, l *layer, batch *Batch) {
 	if l.track.cfg.Video && len(c.lost) > 0 && p.sendable() {
 		c.sendRTCP(p, compound.AppendNACK(c.out[:0], p.reporter, l.ssrc, c.lost), batch)
 	}
-	if giveUp && l.track.cfg.Video && len(l.track.subscriptions) > 0 {
+	if giveUp && l.track.cfg.Video && l.track.watched() {
 		l.key.Ask(now)
 		c.requestKeyFrame(now, l, batch)
 	}

@@ -22,6 +22,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// Priority decides whose video stays when not all can be served: the higher
+	// one, 0 is the lowest.
+	Priority uint32
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -65,6 +68,8 @@ type subscription struct {
 	began      time.Time // with the present layer
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// shedding is what an overload takes from it.
+	shedding shedding
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -76,6 +81,8 @@ const sentPackets = 1024
 // SubscribeConfig forwards a track to a peer.
 type SubscribeConfig struct {
 	Track drtc.TrackID
+	// Home is the core in which the track is published.
+	Home CoreID
 	// SSRC and RTX are what the client will see: two numbers that are not in
 	// use on the transport, not zero.
 	SSRC, RTX uint32
@@ -85,31 +92,51 @@ type SubscribeConfig struct {
 // Subscribe forwards a track to a peer of the same room as soon as SetSend has
 // told how. Subscribing again changes the settings alone.
 func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
-	p, t := c.peers[id], c.tracks[cfg.Track]
-	switch {
-	case p == nil:
+	p := c.peers[id]
+	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
-	case t == nil:
-		return fmt.Errorf("%w: %s", ErrTrack, cfg.Track)
-	case t.peer.cfg.Room != p.cfg.Room:
-		return ErrOtherRoom
 	}
-	if s := p.subscription(cfg.Track); s != nil {
-		s.settings = cfg.Settings
-		s.choose(now)
-		return nil
-	}
-	if !p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX {
+	s := p.subscription(cfg.Track)
+	if s == nil && (!p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX) {
 		return fmt.Errorf("%w: %d and %d", ErrSSRC, cfg.SSRC, cfg.RTX)
 	}
-	s := &subscription{
-		peer: p, track: t, settings: cfg.Settings, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true, announce: true,
+	t, err := c.findTrack(p, cfg.Track, cfg.Home)
+	if err != nil {
+		return err
 	}
-	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
-	p.subscriptions = append(p.subscriptions, s)
-	t.subscriptions = append(t.subscriptions, s)
+	if s == nil {
+		s = &subscription{peer: p, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, announce: true}
+		c.overload.enrol(s)
+		p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
+		p.subscriptions = append(p.subscriptions, s)
+	}
+	if s.track != t {
+		c.watch(s, t)
+	}
+	s.settings = cfg.Settings
 	s.choose(now)
 	return nil
+}
+
+// watch makes a subscription one of a track: its first, or the same track in
+// the core to which it went.
+func (c *Core) watch(s *subscription, t *track) {
+	if s.track != nil {
+		s.catchUp()
+		c.leave(s)
+	}
+	t.subscriptions = append(t.subscriptions, s)
+	s.track, s.current, s.target, s.waiting = t, nil, nil, true
+	s.seen = [maxLayers]seen{}
+	if s.sent != nil { // what was sent lies in the rings of the other
+		s.sent = sequence.NewMap(sentPackets)
+	}
+}
+
+// leave takes a subscription off its track.
+func (c *Core) leave(s *subscription) {
+	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, func(o *subscription) bool { return o == s })
+	c.releaseMirror(s.track)
 }
 
 func (p *peer) unused(ssrc uint32) bool {
@@ -172,9 +199,8 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
 	s.catchUp()
-	isS := func(o *subscription) bool { return o == s }
-	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, isS)
-	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, isS)
+	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, func(o *subscription) bool { return o == s })
+	c.leave(s)
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
 }
@@ -227,8 +253,9 @@ func (s *subscription) begin(now time.Time) {
 // frame that comes while the client has no section for it only uses up the
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
+	s.track.touch()
 	switch {
-	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:
@@ -275,23 +302,19 @@ func (s *subscription) fits(l *layer) bool {
 // choose sets the layer to switch to: the wanted one if its packets arrive,
 // else the highest below it that does, else the lowest above.
 func (s *subscription) choose(now time.Time) {
+	s.track.touch()
+	if len(s.track.layers) == 0 { // a mirror of which nothing is known yet
+		return
+	}
 	if !s.track.cfg.Video {
 		s.target = s.track.layers[0]
 		return
 	}
 	want := s.wanted()
-	if want == nil {
+	if want == nil || s.shedding.paused {
 		return
 	}
-	var target *layer
-	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
-			continue
-		}
-		if target == nil || l.index <= want.index {
-			target = l
-		}
-	}
+	target := s.best(s.shedding.within(want))
 	if target == nil || target == s.target && target == s.current {
 		return
 	}
@@ -300,6 +323,24 @@ func (s *subscription) choose(now time.Time) {
 	if changed && (target != s.current || s.waiting) {
 		s.seek(now, target)
 	}
+}
+
+// best is the layer that comes nearest to the one that is wanted, nil if none
+// arrives.
+func (s *subscription) best(want *layer) *layer {
+	if want == nil {
+		return nil
+	}
+	var best *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if best == nil || l.index <= want.index {
+			best = l
+		}
+	}
+	return best
 }
 
 // skip leaves a padding packet out of the forwarded stream.

@@ -141,7 +141,7 @@ func (n *node) Events(ctx context.Context, r *connect.Request[medianodev1.Events
 		n.mu.Unlock()
 		if !silent {
 			if err := out.Send(&medianodev1.EventsResponse{Instance: instance, Sequence: uint64(len(script)), Event: &medianodev1.EventsResponse_Heartbeat{
-				Heartbeat: &medianodev1.Heartbeat{Sessions: 3, MaxSessions: 9, EgressBps: 5, LeaseLeftMs: lease},
+				Heartbeat: &medianodev1.Heartbeat{Sessions: 3, MaxSessions: 9, EgressBps: 5, LeaseLeftMs: lease, Refuses: strings.Repeat("ä", 200), ShedRatio: 1.5},
 			}}); err != nil {
 				return err
 			}
@@ -426,7 +426,8 @@ func TestLink_goesOnAfterACutStream(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if s := w.pool.Status(n.id); !s.Up || s.Sessions != 3 || s.MaxSessions != 9 || s.EgressBps != 5 {
+	if s := w.pool.Status(n.id); !s.Up || s.Sessions != 3 || s.MaxSessions != 9 || s.EgressBps != 5 ||
+		s.Refuses != strings.Repeat("ä", 100) || s.ShedRatio != 1 {
 		t.Errorf("status is %+v, want up and the heartbeat's figures", s)
 	}
 }

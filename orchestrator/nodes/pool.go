@@ -40,6 +40,12 @@ type Status struct {
 	MaxSessions int // 0 is unlimited
 	EgressBps   uint64
 	Draining    bool
+	// Refuses is the node's own reason why it takes no new session, at most 200
+	// bytes; empty when it takes one.
+	Refuses string
+	// ShedRatio is the share of the video that the node leaves out since it
+	// can't keep up, 0 to 1.
+	ShedRatio float64
 }
 
 // Config of a Pool. Key, Now, Rand, Emit and Log are required.

@@ -15,9 +15,9 @@ const (
 	// maxReplays is how often a viewer that sees nothing yet is shown the same
 	// again, before the publisher is asked.
 	maxReplays = 3
-	// replayTime is how long a request for a key frame counts as answered by the
-	// replay that has begun: about as long as the answer is on its way.
-	replayTime = 150 * time.Millisecond
+	// onItsWay is how long after a viewer's beginning its request for a key frame
+	// counts as answered by that.
+	onItsWay = 150 * time.Millisecond
 )
 
 // seen is up to where a subscriber was sent a layer that it left.
@@ -34,7 +34,7 @@ func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mappi
 		s.seen[o.index] = seen{layer: o, generation: o.generation(), highest: s.sentOf(o)}
 	}
 	s.incarnation = l.incarnation
-	s.entered = src.Sequence
+	s.entered, s.began = src.Sequence, now
 	if b := &s.backlog; b.sending && b.class == pacing.Replay {
 		s.stream.Rewind(now, src, b.live, from, l.clock)
 		return
@@ -76,8 +76,9 @@ func (s *subscription) seek(now time.Time, l *layer) {
 // have lost what it was sent because it did not know the answer yet: it is sent
 // the same again.
 func (s *subscription) again(now time.Time, l *layer) {
-	if now.Before(s.firstUntil) && s.replays > 0 {
-		if now.Sub(s.replayed) < replayTime && s.current == l && !s.waiting {
+	if s.peer.backlogs.replay && now.Before(s.firstUntil) {
+		replaying := s.backlog.layer == l && s.backlog.class == pacing.Replay
+		if replaying || s.current == l && !s.waiting && now.Sub(s.began) < onItsWay {
 			return
 		}
 		if s.replays < maxReplays && s.rewind(now, l, true) {
@@ -108,7 +109,6 @@ func (s *subscription) rewind(now time.Time, l *layer, twice bool) bool {
 	s.fallBehind(now, now, backlog{
 		layer: l, class: pacing.Replay, next: first, whole: last, live: newest.Timestamp, bytes: bytes,
 	})
-	s.replayed = now
 	s.replays++
 	return true
 }

@@ -64,8 +64,8 @@ type subscription struct {
 	listed     bool   // in the core's backlogs
 	entered    uint64 // the packet with which the present layer began, until it left
 	seen       [maxLayers]seen
-	replays    int // since forwarding to the client began
-	replayed   time.Time
+	replays    int       // since forwarding to the client began
+	began      time.Time // with the present layer
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
 	// shedding is what an overload takes from it.

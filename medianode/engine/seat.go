@@ -38,6 +38,7 @@ func (c *Core) OpenSeat(_ time.Time, id PeerID, cfg SeatConfig) error {
 	vacant := &track{cfg: TrackConfig{ID: cfg.ID, Video: cfg.Video}, peer: p}
 	vacant.layers = []*layer{{track: vacant}}
 	s := &subscription{peer: p, track: vacant, vacant: vacant, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true}
+	c.overload.enrol(s)
 	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
 	p.subscriptions = append(p.subscriptions, s)
 	return nil

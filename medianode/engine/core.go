@@ -6,11 +6,16 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 	"github.com/drtc-network/drtc/medianode/engine/shed"
+	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
 // The reasons for which a command is refused.
@@ -22,6 +27,7 @@ var (
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
 	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
+	ErrCore         = errors.New("engine: no such core")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 
@@ -56,6 +62,11 @@ type Config struct {
 	LayerTimeout time.Duration
 	// ReportInterval between PeerReport events, default 2 s.
 	ReportInterval time.Duration
+	// NoReplay makes a new viewer wait for the next key frame, though the layer's
+	// ring holds the last one and all since.
+	NoReplay bool
+	// NewPacer makes the pacer of a peer; default pacing.NewPassThrough.
+	NewPacer func() pacing.Pacer
 	// STUN bounds the unauthenticated STUN requests taken from one source and
 	// from all.
 	STUN limit.Config
@@ -81,6 +92,9 @@ func (c Config) withDefaults() Config {
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}
+	if c.NewPacer == nil {
+		c.NewPacer = func() pacing.Pacer { return pacing.NewPassThrough() }
+	}
 	return c
 }
 
@@ -101,19 +115,32 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
-	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
-	holding  []*layer // with held packets, who waits longest first
-	single   [1]packet
-	queue    []Event
-	head     int
-	nextTick time.Time
-	plain    []byte // scratch of one opened packet
-	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
-	values   [8]byte
+	mirrors  mirrors
+	links    links
+	outbound [MaxCores]*Parcel // what collects for the other cores
+	backlogs backlogs
+	// deadlines say when to look at a peer: consent, reports, feedback.
+	deadlines deadline.Queue[*peer]
+	// publishers are the peers with tracks, unless republished says that they
+	// have changed.
+	publishers  []*peer
+	republished bool
+	order       []*peer  // peers in the order of their opening: timers are fair and repeatable
+	holding     []*layer // with held packets, who waits longest first
+	single      [1]packet
+	queue       []Event
+	head        int
+	nextTick    time.Time
+	plain       []byte // scratch of one opened packet
+	out         []byte // scratch of one packet to seal
+	elements    [4]rtpheader.Extension
+	values      [8]byte
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
+	frame      []packet               // one that another core handed over
+	receptions []rtcp.ReceptionReport // scratch of a receiver report
+	report     twcc.Report            // scratch of one transport feedback
 	overload   overload
 	// ended is what peers counted that are gone, by application.
 	ended    map[string]meter.Counters
@@ -128,6 +155,8 @@ type Counters struct {
 	OpenFailures, SealFailures             uint64
 	// Media packets taken, forwarded for the first time, sent again.
 	Received, Forwarded, Retransmitted uint64
+	// Media packets handed over to other cores, one by one, and taken from them.
+	HandedOver, Mirrored uint64
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
@@ -149,6 +178,9 @@ func New(cfg Config) *Core {
 		bySSRC:   map[uint32]*peer{},
 		tracks:   map[drtc.TrackID]*track{},
 		rooms:    map[drtc.RoomID]*room{},
+		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
+		backlogs: backlogs{replay: !cfg.NoReplay},
 		ended:    map[string]meter.Counters{},
 		stun:     limit.New(cfg.STUN),
 		overload: overload{control: shed.New(shed.Config{})},
@@ -169,10 +201,11 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
 		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
 	}
-	p := newPeer(now, cfg, c.cfg)
+	p := newPeer(now, cfg, c.cfg, &c.backlogs)
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
+	c.wake(p, c.nextDue(now, p))
 	c.room(cfg.Room).peers++
 	if c.nextTick.IsZero() {
 		c.nextTick = now.Add(tick)
@@ -218,6 +251,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	}
 	p.keys = keys
 	p.lastHeard = now
+	c.wake(p, now)
 	c.setState(p, StateConnected, "")
 	for _, s := range p.subscriptions {
 		s.begin(now)
@@ -240,6 +274,8 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	}
 	c.settle(p)
 	delete(c.peers, id)
+	c.deadlines.Stop(&p.timer)
+	c.republished = true
 	for i, q := range c.order {
 		if q == p {
 			c.order = append(c.order[:i], c.order[i+1:]...)
@@ -312,15 +348,16 @@ func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
 // may lie in the past: what is due goes out with the call.
 func (c *Core) NextTimeout() time.Time {
 	if len(c.holding) > 0 && (c.nextTick.IsZero() || c.holding[0].heldUntil.Before(c.nextTick)) {
-		return c.holding[0].heldUntil
+		return c.backlogs.sooner(c.holding[0].heldUntil)
 	}
-	return c.nextTick
+	return c.backlogs.sooner(c.nextTick)
 }
 
 // HandleTimeout does the work that is due: frames that were held, consent,
 // reports, feedback, retransmission requests, speakers and demand.
 func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 	c.releaseFrames(now, batch)
+	c.serveBacklogs(now, batch)
 	if c.nextTick.IsZero() || now.Before(c.nextTick) {
 		return
 	}
@@ -329,15 +366,13 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		c.nextTick = time.Time{}
 		return
 	}
-	for _, p := range c.order {
-		c.watchConsent(now, p)
-		if p.keys == nil {
-			continue
+	c.servePeers(now, batch)
+	for _, p := range c.publishing() {
+		if p.keys != nil {
+			c.serveLoss(now, p, batch)
 		}
-		c.serveLoss(now, p, batch)
-		c.serveReports(now, p, batch)
 	}
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if t.cfg.Video {
 				c.watchLayers(now, t)
@@ -345,6 +380,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.serveMirrors(now)
 	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)

@@ -150,6 +150,7 @@ func (c *Core) plan(now time.Time) {
 	o.nextPlan = now.Add(planInterval)
 	total := c.rank(now)
 	excess := o.control.Ratio() * total
+	c.backlogs.overloaded = excess > 0
 	for rest := o.viewers; len(rest) > 0; {
 		n := 1
 		for n < len(rest) && rest[n].settings.Priority == rest[0].settings.Priority {

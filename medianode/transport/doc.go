@@ -11,14 +11,21 @@
 //	                 │  ▲
 //	   DTLS datagram │  │ keys (Protect)
 //	                 ▼  │
-//	              gate ──▶ pion/dtls ──▶ pion/sctp ──▶ data channels ──▶ Handler
+//	        gate ──▶ pion/dtls, for the handshake
+//	                 │ secrets
+//	                 ▼
+//	              record ──▶ pion/sctp ──▶ data channels ──▶ Handler
 //
 // A worker owns one core and the peers in it; its mutex is the core's
 // single-threaded discipline, so readers, timers and commands enter the core
-// one at a time. DTLS and SCTP run in goroutines of their peer, never inside
-// the worker. Everything that a peer can make grow has a bound: datagrams
-// waiting for DTLS, handshake records, SSRCs, channels, label length, message
-// size, message rate and bytes waiting for a slow reader.
+// one at a time. The handshake and SCTP run in goroutines of their peer, never
+// inside the worker. After the handshake the worker opens the few DTLS records
+// that come, as it opens media: a peer without data channels is state alone,
+// without goroutine, timer or buffer. One with them costs the three goroutines
+// of SCTP and one that accepts its streams. Everything that a peer can make grow
+// has a bound: datagrams waiting for DTLS or SCTP, handshake records, SSRCs,
+// channels, label length, message size, message rate and bytes waiting for a
+// slow reader.
 //
 // The sockets are those of package mmsg where the system has them, and those of
 // package net elsewhere or by Config.Portable; both pass the same tests.

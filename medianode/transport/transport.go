@@ -26,6 +26,7 @@ type Transport struct {
 	worker      *worker
 	inbox       *inbox
 	handshakes  chan struct{} // a slot per handshake in flight
+	scratch     sync.Pool     // of *[]byte, to which data channel messages are read
 	ctx         context.Context
 	cancel      context.CancelFunc
 	teardowns   sync.WaitGroup // of peers that end; Add happens in the worker
@@ -268,7 +269,7 @@ func (t *Transport) onEvent(event engine.Event) {
 	switch e := event.(type) {
 	case engine.DTLSDatagram:
 		if p := t.worker.peers[e.Peer]; p != nil {
-			if drop := p.conn.push(e.Payload); drop != "" {
+			if drop := p.association.push(e.Payload); drop != "" {
 				t.metrics.receiveDrops.WithLabelValues(drop).Inc()
 			}
 		}

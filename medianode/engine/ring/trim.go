@@ -11,18 +11,25 @@ const patience = 5
 
 // Trim gives memory back that the packets of the last age have not needed for
 // some calls: an arena or slots of which they use less than a quarter are
-// halved until they use more, down to what a new ring has. Call it about once a
-// second.
+// halved until they use more, and a ring without packets has none. Call it about
+// once a second.
 func (r *Ring) Trim(now time.Time) {
-	young, bytes := r.youngest(now.Sub(r.epoch))
-	span := 0
-	if len(young) > 0 {
-		low, high := young[0].seq, young[0].seq
-		for i := range young {
-			low, high = min(low, young[i].seq), max(high, young[i].seq)
-		}
-		span = int(high-low) + 1
+	if r.slots == nil {
+		return
 	}
+	young, bytes := r.youngest(now.Sub(r.epoch))
+	if len(young) == 0 {
+		if r.roomy++; r.roomy >= patience { // as new, until the next packet
+			r.slots, r.arena, r.roomy = nil, nil, 0
+			r.head, r.lap, r.written = 0, 1, [blocks]time.Duration{}
+		}
+		return
+	}
+	low, high := young[0].seq, young[0].seq
+	for i := range young {
+		low, high = min(low, young[i].seq), max(high, young[i].seq)
+	}
+	span := int(high-low) + 1
 	slots := fitting(len(r.slots), min(firstPackets, r.cfg.Packets), span)
 	arena := fitting(len(r.arena), min(firstBytes, r.cfg.Bytes), bytes)
 	if slots == len(r.slots) && arena == len(r.arena) {

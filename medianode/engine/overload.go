@@ -62,8 +62,10 @@ type traffic struct {
 }
 
 // ObserveLag tells how long the oldest of the datagrams that were taken from the
-// kernel together had waited there. The worker calls it once for each receive,
-// before it hands them over.
+// kernel together had waited there for a worker that was busy with others: until
+// the worker was ready to take more, not until it did, which is the scheduler's
+// doing; zero or less if it came later. The worker calls it once for each
+// receive, before it hands them over.
 func (c *Core) ObserveLag(now time.Time, lag time.Duration) {
 	if c.overload.control.Observe(now, lag) {
 		c.plan(now)

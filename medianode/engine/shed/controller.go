@@ -2,8 +2,8 @@
 // (whitepaper 4.3.5: audio is kept when not all can be served).
 //
 // Contract: the input is how long the oldest of the datagrams that were taken
-// together had waited in the kernel, the output the share of the video to leave
-// out, 0 to 1. The share rises while the least wait of an interval stays above
+// together had waited for a busy worker, the output the share of the video to
+// leave out, 0 to 1. The share rises while the least wait of an interval stays above
 // a target, and falls when it does not, as CoDel (RFC 8289) tells a standing
 // queue from a burst: a process that its cgroup confines to a part of a core
 // sleeps for tens of milliseconds in every 100, which is no overload as long as
@@ -59,6 +59,9 @@ const (
 	// minWait and maxWait bound the pause after a step that failed.
 	minWait = time.Second
 	maxWait = 4 * time.Second
+	// enough observations make an interval, or longest times its length.
+	enough  = 3
+	longest = 4
 	// forgetAfter is the silence after which what was learnt is void.
 	forgetAfter = 10 * time.Second
 	// least is the smallest share of the video that is worth serving.
@@ -69,9 +72,10 @@ const (
 type Controller struct {
 	cfg Config
 
-	end    time.Time     // of the interval
+	began  time.Time     // the interval
+	last   time.Time     // call
 	lag    time.Duration // the least of the interval
-	seen   bool          // anything was observed in it
+	seen   int           // observations in it
 	before time.Duration // the least of the interval before
 	// settling says that less is served since the end of the interval before:
 	// the waits are still those of that time.
@@ -96,34 +100,43 @@ func New(cfg Config) *Controller {
 // Ratio is the share of the video to leave out, 0 to 1.
 func (c *Controller) Ratio() float64 { return 1 - c.served }
 
-// Observe takes how long the oldest of the datagrams waited that were taken
-// from the kernel together just now. It reports whether Ratio changed.
+// Observe takes how long the oldest of the datagrams that were taken from the
+// kernel together just now had waited for a worker that was busy with others. A
+// wait for a worker that had nothing to do counts as none: it says that the
+// machine is busy, not that the worker is. It reports whether Ratio changed.
 func (c *Controller) Observe(now time.Time, lag time.Duration) bool {
-	if !c.seen || lag < c.lag {
-		c.lag, c.seen = max(lag, 0), true
+	if c.seen == 0 || lag < c.lag {
+		c.lag = max(lag, 0)
 	}
+	c.seen++
 	return c.Tick(now)
 }
 
 // Tick lets time pass: an interval in which nothing came was calm. It reports
 // whether Ratio changed.
 func (c *Controller) Tick(now time.Time) bool {
-	if c.end.IsZero() {
-		c.end = now.Add(c.cfg.Interval)
+	if c.began.IsZero() {
+		c.began, c.last = now, now
 		return false
 	}
-	if now.Before(c.end) {
-		return false
-	}
-	lag, served, settling := c.lag, c.served, c.settling
-	if !c.seen && now.Sub(c.end) > forgetAfter {
+	took, served := now.Sub(c.began), c.served
+	if now.Sub(c.last) > forgetAfter {
 		*c = *New(c.cfg)
-		c.end = now.Add(c.cfg.Interval)
+		c.began, c.last = now, now
 		return served != 1
 	}
-	c.end, c.lag, c.seen, c.settling = now.Add(c.cfg.Interval), 0, false, false
-	if lag > c.cfg.Target {
-		c.overloaded(now, lag, settling)
+	c.last = now
+	if took < c.cfg.Interval {
+		return false
+	}
+	over := c.seen > 0 && c.lag > c.cfg.Target
+	if over && c.seen < enough && took < longest*c.cfg.Interval {
+		return false // a long wait or two may be chance
+	}
+	lag, settling := c.lag, c.settling
+	c.began, c.lag, c.seen, c.settling = now, 0, 0, false
+	if over {
+		c.overloaded(now, lag, took, settling)
 	} else {
 		c.calm(now)
 	}
@@ -132,7 +145,7 @@ func (c *Controller) Tick(now time.Time) bool {
 }
 
 // overloaded serves less, unless what was cut before is about to be enough.
-func (c *Controller) overloaded(now time.Time, lag time.Duration, settling bool) {
+func (c *Controller) overloaded(now time.Time, lag, took time.Duration, settling bool) {
 	growth := lag - c.before
 	switch {
 	case c.stepped:
@@ -140,12 +153,12 @@ func (c *Controller) overloaded(now time.Time, lag time.Duration, settling bool)
 		c.wait = min(2*c.wait, maxWait)
 		c.lower(0.97 * c.proven)
 	case settling:
-	case growth < 0 && float64(lag)*float64(c.cfg.Interval) <= float64(-growth)*float64(drainWithin):
+	case growth < 0 && float64(lag)*float64(took) <= float64(-growth)*float64(drainWithin):
 	default:
 		// A queue whose wait grows by g in t gets 1-g/t of the service it needs.
 		// What waits already has to be served too. A short wait may be the rest
 		// of a burst and says little of how much too much it is.
-		share, floor := 1-float64(growth)/float64(c.cfg.Interval), 0.2
+		share, floor := 1-float64(growth)/float64(took), 0.2
 		if lag <= c.cfg.Interval/2 {
 			floor = 0.85
 		}

@@ -34,7 +34,7 @@ type server struct {
 	owed               float64       // copies of video that rounding has not sent yet
 	worst              time.Duration // longest wait of an audio datagram since the last look
 	audioIn, audioSent int
-	lags               []time.Duration
+	idle               time.Time // when it had nothing more at hand
 	ratios             []float64 // at the end of each period
 }
 
@@ -53,7 +53,7 @@ func newServer(share, video float64, viewers int) *server {
 	start := time.Unix(1_700_000_000, 0)
 	return &server{
 		now: start, start: start, share: share, viewers: viewers, video: video, audio: 50,
-		control: shed.New(shed.Config{}), nextVideo: start, nextAudio: start.Add(time.Millisecond), periodEnd: start.Add(period),
+		control: shed.New(shed.Config{}), idle: start, nextVideo: start, nextAudio: start.Add(time.Millisecond), periodEnd: start.Add(period),
 	}
 }
 
@@ -86,18 +86,9 @@ func (s *server) arrive() {
 // run lets the server work for a time.
 func (s *server) run(d time.Duration) {
 	for end := s.now.Add(d); s.now.Before(end); {
-		quota := time.Duration(s.share * float64(period))
-		for !s.now.Before(s.periodEnd) {
-			s.periodEnd, s.used = s.periodEnd.Add(period), max(s.used-quota, 0)
-			s.ratios = append(s.ratios, s.control.Ratio())
-		}
-		if s.used >= quota {
-			s.now = s.periodEnd // throttled
-			continue
-		}
 		s.arrive()
 		if len(s.queue) == 0 {
-			s.now = s.now.Add(4 * time.Millisecond)
+			s.spend(0, 4*time.Millisecond)
 			s.control.Tick(s.now)
 			continue
 		}
@@ -105,12 +96,24 @@ func (s *server) run(d time.Duration) {
 	}
 }
 
+// spend lets time pass, of which a part is work. When the quota of a period is
+// used up, the next one is waited for.
+func (s *server) spend(work, pause time.Duration) {
+	s.now = s.now.Add(work + pause)
+	s.used += work
+	for quota := time.Duration(s.share * float64(period)); s.used >= quota || !s.now.Before(s.periodEnd); {
+		if s.now.Before(s.periodEnd) {
+			s.now = s.periodEnd // throttled
+		}
+		s.periodEnd, s.used = s.periodEnd.Add(period), max(s.used-quota, 0)
+		s.ratios = append(s.ratios, s.control.Ratio())
+	}
+}
+
 // work takes what waits, as one call does, and serves it.
 func (s *server) work() {
 	n := min(drain, len(s.queue))
-	lag := s.now.Sub(s.queue[0].at)
-	s.lags = append(s.lags, lag)
-	s.control.Observe(s.now, lag)
+	s.control.Observe(s.now, s.idle.Sub(s.queue[0].at))
 	for _, d := range s.queue[:n] {
 		copies := float64(s.viewers)
 		if !d.audio {
@@ -121,11 +124,10 @@ func (s *server) work() {
 			s.worst = max(s.worst, s.now.Sub(d.at))
 			s.audioSent++
 		}
-		cost := receiveCost + time.Duration(copies)*copyCost
-		s.used += cost
-		s.now = s.now.Add(cost)
+		s.spend(receiveCost+time.Duration(copies)*copyCost, 0)
 	}
 	s.queue = s.queue[n:]
+	s.idle = s.now
 }
 
 func TestController_sleepingForItsQuotaIsNoOverload(t *testing.T) {
@@ -207,6 +209,23 @@ func TestController_triesWhatFailedLessAndLessOften(t *testing.T) {
 	}
 	if failures > 10 {
 		t.Errorf("got %d failures in 40 s, want at most one in 4 s", failures)
+	}
+}
+
+// A single long wait, such as that of a thread that others held up, is nothing.
+func TestController_chanceIsNoOverload(t *testing.T) {
+	c := shed.New(shed.Config{})
+	now := time.Unix(1_700_000_000, 0)
+	for i := range 1000 {
+		now = now.Add(20 * time.Millisecond)
+		lag := time.Duration(0)
+		if i%25 == 0 { // and nothing else came for a while
+			now = now.Add(300 * time.Millisecond)
+			lag = 200 * time.Millisecond
+		}
+		if c.Observe(now, lag) {
+			t.Fatalf("after %d observations: got %v shed, want none", i, c.Ratio())
+		}
 	}
 }
 

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drtc-network/drtc/devnet"
+	"github.com/drtc-network/drtc/loadtest"
+	"github.com/drtc-network/drtc/loadtest/reference"
+	"github.com/drtc-network/drtc/orchestrator/signal"
+)
+
+func newLoadtest() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "loadtest",
+		Short: "Put load on a network and measure what it costs",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newLoadtestRun(), newLoadtestReference())
+	return cmd
+}
+
+func newLoadtestRun() *cobra.Command {
+	cfg := loadtest.DefaultConfig()
+	var (
+		key    apiKey
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Publish and play synthetic media, and measure",
+		Long: `Has synthetic publishers send VP8 and Opus, subscribers play all of them, and
+prints what arrived, how fast, and what it cost the server.
+
+A server on this machine is measured by --pid. Tokens are made with the API key
+and secret; --token gives one that every client uses.`,
+		Example: `  drtc loadtest run --url http://127.0.0.1:7880 --subscribers 100 --pid "$(pidof drtc)"
+  drtc loadtest run --protocol signal --url ws://127.0.0.1:7880 --api-key KEY --api-secret SECRET`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Without a key there may be no token: not every server asks for one.
+			if err := key.fromEnvironment(); err == nil && cfg.Token == "" {
+				cfg.Sign = func(identity string, publishes bool) (string, error) {
+					grants := signal.Grants{Identity: identity, Room: cfg.Room}
+					if !publishes {
+						grants.Names = []string{"!canPublish"}
+					}
+					return signal.Token(key.key, key.secret, grants, time.Hour)
+				}
+			}
+			if err := cfg.Validate(); err != nil {
+				return &usageError{cmd.CommandPath(), err}
+			}
+			clear := func() {}
+			if isTerminal(os.Stderr) {
+				cfg.Progress, clear = loadtest.Line(os.Stderr)
+			}
+			// The clients share the machine with the server: memory is cheaper
+			// here than CPU time.
+			debug.SetGCPercent(400)
+			result, err := loadtest.Run(cmd.Context(), cfg)
+			clear()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+			}
+			return result.WriteText(cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar((*string)(&cfg.Protocol), "protocol", string(cfg.Protocol), "whip (WHIP and WHEP), or signal (of LiveKit client SDKs)")
+	f.StringVar(&cfg.URL, "url", cfg.URL, "the server")
+	f.StringVar(&cfg.Room, "room", cfg.Room, "the room that everybody joins")
+	f.StringVar(&cfg.Token, "token", "", "access token of every client")
+	f.StringVar(&key.key, "api-key", "", "API key to make tokens with (default: $DRTC_API_KEY)")
+	f.StringVar(&key.secret, "api-secret", "", "API secret (default: $DRTC_API_SECRET)")
+	f.IntVar(&cfg.Publishers, "publishers", cfg.Publishers, "number of publishers")
+	f.IntVar(&cfg.Subscribers, "subscribers", cfg.Subscribers, "number of subscribers; each plays every publisher")
+	f.Float64Var(&cfg.Ramp, "ramp", cfg.Ramp, "joins per second")
+	f.DurationVar(&cfg.Warm, "warm", cfg.Warm, "time to settle after the joins")
+	f.DurationVar(&cfg.Duration, "duration", cfg.Duration, "length of the measurement")
+	f.IntSliceVar(&cfg.PIDs, "pid", nil, "process of the server, to measure; may be given several times")
+	f.BoolVar(&cfg.NACK, "nack", cfg.NACK, "negotiate retransmission")
+	f.BoolVar(&cfg.RTX, "rtx", cfg.RTX, "negotiate retransmission as a stream of its own")
+	f.BoolVar(&cfg.TWCC, "twcc", cfg.TWCC, "negotiate transport-wide feedback")
+	f.BoolVar(&cfg.PLI, "pli", cfg.PLI, "ask for a key frame until there is one")
+	f.StringSliceVar(&cfg.Interfaces, "interface", nil, "network interfaces of the clients (default: those that fit the server)")
+	f.IntVar(&cfg.Mix.VideoPackets, "video-packets", cfg.Mix.VideoPackets, "video packets per second of a publisher")
+	f.IntVar(&cfg.Mix.VideoBytes, "video-bytes", cfg.Mix.VideoBytes, "RTP payload of a video packet")
+	f.IntVar(&cfg.Mix.FramesPerSecond, "fps", cfg.Mix.FramesPerSecond, "video frames per second")
+	f.DurationVar(&cfg.Mix.KeyFrameEvery, "key-every", cfg.Mix.KeyFrameEvery, "time between key frames that nobody asked for")
+	f.IntVar(&cfg.Mix.AudioPackets, "audio-packets", cfg.Mix.AudioPackets, "audio packets per second of a publisher")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newLoadtestReference() *cobra.Command {
+	var listen, readyFile string
+	cmd := &cobra.Command{
+		Use:   "reference",
+		Short: "Run the smallest SFU of pion, to compare with",
+		Long: `Serves WHIP and WHEP on loopback with pion's PeerConnection and nothing else:
+what a media server has to beat. It asks nobody for a token.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := reference.New(listen)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), s.URL())
+			if readyFile != "" {
+				if err := devnet.WriteReady(readyFile, devnet.Server{URL: s.URL(), PID: os.Getpid()}); err != nil {
+					return err
+				}
+			}
+			return s.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "TCP address; port 0 picks a free one")
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write pid and address here as JSON once it listens")
+	return cmd
+}

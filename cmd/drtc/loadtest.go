@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/drtc-network/drtc/devnet"
 	"github.com/drtc-network/drtc/loadtest"
+	"github.com/drtc-network/drtc/loadtest/floor"
 	"github.com/drtc-network/drtc/loadtest/reference"
+	"github.com/drtc-network/drtc/loadtest/traffic"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 )
 
@@ -22,7 +25,7 @@ func newLoadtest() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLoadtestRun(), newLoadtestReference())
+	cmd.AddCommand(newLoadtestRun(), newLoadtestReference(), newLoadtestFloor())
 	return cmd
 }
 
@@ -76,7 +79,7 @@ and secret; --token gives one that every client uses.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar((*string)(&cfg.Protocol), "protocol", string(cfg.Protocol), "whip (WHIP and WHEP), or signal (of LiveKit client SDKs)")
+	f.StringVar((*string)(&cfg.Protocol), "protocol", string(cfg.Protocol), "whip (WHIP and WHEP), signal (of LiveKit client SDKs) or floor (drtc loadtest floor)")
 	f.StringVar(&cfg.URL, "url", cfg.URL, "the server")
 	f.StringVar(&cfg.Room, "room", cfg.Room, "the room that everybody joins")
 	f.StringVar(&cfg.Token, "token", "", "access token of every client")
@@ -102,16 +105,20 @@ and secret; --token gives one that every client uses.`,
 	return cmd
 }
 
-func newLoadtestReference() *cobra.Command {
+// testServer is a server to compare with.
+type testServer interface {
+	URL() string
+	Run(context.Context) error
+}
+
+// newTestServer makes the command of a server to compare with.
+func newTestServer[S testServer](use, short, long string, start func(listen string) (S, error)) *cobra.Command {
 	var listen, readyFile string
 	cmd := &cobra.Command{
-		Use:   "reference",
-		Short: "Run the smallest SFU of pion, to compare with",
-		Long: `Serves WHIP and WHEP on loopback with pion's PeerConnection and nothing else:
-what a media server has to beat. It asks nobody for a token.`,
+		Use: use, Short: short, Long: long,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := reference.New(listen)
+			s, err := start(listen)
 			if err != nil {
 				return err
 			}
@@ -127,4 +134,17 @@ what a media server has to beat. It asks nobody for a token.`,
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "TCP address; port 0 picks a free one")
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write pid and address here as JSON once it listens")
 	return cmd
+}
+
+func newLoadtestReference() *cobra.Command {
+	return newTestServer("reference", "Run the smallest SFU of pion, to compare with",
+		`Serves WHIP and WHEP on loopback with pion's PeerConnection and nothing else:
+what a media server has to beat. It asks nobody for a token.`, reference.New)
+}
+
+func newLoadtestFloor() *cobra.Command {
+	return newTestServer("floor", "Run the cheapest sender of this machine, to compare with",
+		`Makes the media of publishers itself and does nothing but write headers, seal
+and send: what nobody gets below. Load it with: drtc loadtest run --protocol floor`,
+		func(listen string) (*floor.Server, error) { return floor.New(listen, traffic.DefaultMix()) })
 }

@@ -15,41 +15,35 @@ package reference
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/drtc-network/drtc/loadtest/client"
+	"github.com/drtc-network/drtc/loadtest/endpoint"
 )
 
 const (
-	maxOffer = 1 << 20 // bytes
 	// tracks is how many an identity publishes.
 	tracks = 2
 	// trackPatience is how long who plays waits for them.
 	trackPatience = 5 * time.Second
-	goodbye       = time.Second
 )
 
 // Server is the SFU. New makes one.
 type Server struct {
 	listener net.Listener
 	api      *webrtc.API
+	sessions endpoint.Sessions
 
-	mu       sync.Mutex // guards what follows
-	feeds    map[string]*feed
-	sessions map[string]*webrtc.PeerConnection
-	serial   int
+	mu    sync.Mutex // guards what follows
+	feeds map[string]*feed
 }
 
 // feed is what an identity publishes.
@@ -72,7 +66,7 @@ func New(listen string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reference: %w", err)
 	}
-	return &Server{listener: l, api: api, feeds: map[string]*feed{}, sessions: map[string]*webrtc.PeerConnection{}}, nil
+	return &Server{listener: l, api: api, feeds: map[string]*feed{}}, nil
 }
 
 // URL is where it listens.
@@ -83,27 +77,7 @@ func (s *Server) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /whip/{room}/{identity}", s.publish)
 	mux.HandleFunc("POST /whep/{room}/{identity}", s.play)
-	mux.HandleFunc("DELETE /session/{id}", s.end)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("reference: %w", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-		defer cancel()
-		// Requests that have not ended by then are cut.
-		if server.Shutdown(bye) != nil {
-			_ = server.Close()
-		}
-		s.closeAll()
-		return nil
-	})
-	return group.Wait()
+	return s.sessions.Serve(ctx, s.listener, mux)
 }
 
 // newAPI registers the codecs of the load test and every default interceptor.
@@ -128,14 +102,23 @@ func newAPI() (*webrtc.API, error) {
 }
 
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, func(pc *webrtc.PeerConnection) error {
+	s.sessions.Answer(w, r, s.api, func(pc *webrtc.PeerConnection) (func(), error) {
 		f := &feed{pc: pc, ready: make(chan struct{})}
 		pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { f.forward(t) })
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.feeds[key(r)] = f
-		return nil
+		return func() { s.forget(key(r), f) }, nil
 	})
+}
+
+// forget lets go of a feed, unless another has taken its name.
+func (s *Server) forget(key string, f *feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.feeds[key] == f {
+		delete(s.feeds, key)
+	}
 }
 
 func (s *Server) play(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +137,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no media has come yet", http.StatusNotFound)
 		return
 	}
-	s.answer(w, r, f.send)
+	s.sessions.Answer(w, r, s.api, func(pc *webrtc.PeerConnection) (func(), error) { return nil, f.send(pc) })
 }
 
 func key(r *http.Request) string { return r.PathValue("room") + "/" + r.PathValue("identity") }
@@ -191,7 +174,7 @@ func (f *feed) send(pc *webrtc.PeerConnection) error {
 	for _, t := range f.local {
 		sender, err := pc.AddTrack(t)
 		if err != nil {
-			return err
+			return fmt.Errorf("reference: adding a track: %w", err)
 		}
 		go f.passOn(sender)
 	}
@@ -206,70 +189,9 @@ func (f *feed) passOn(sender *webrtc.RTPSender) {
 		}
 		for _, p := range packets {
 			if _, is := p.(*rtcp.PictureLossIndication); is {
-				// The publisher is asked again if it has gone.
+				// It is asked for again if this one is lost.
 				_ = f.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: f.video}})
 			}
 		}
 	}
-}
-
-// answer makes a connection, has prepare add to it, and answers the offer.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, prepare func(*webrtc.PeerConnection) error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOffer))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	pc, err := s.api.NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
-		if state == webrtc.PeerConnectionStateFailed {
-			go pc.Close()
-		}
-	})
-	if err = prepare(pc); err == nil {
-		var sdp string
-		if sdp, err = client.Answer(r.Context(), pc, string(body)); err == nil {
-			w.Header().Set("Content-Type", "application/sdp")
-			w.Header().Set("Location", "/session/"+s.add(pc))
-			w.WriteHeader(http.StatusCreated)
-			// Who does not read the answer does not connect.
-			_, _ = io.WriteString(w, sdp)
-			return
-		}
-	}
-	http.Error(w, errors.Join(err, pc.Close()).Error(), http.StatusBadRequest)
-}
-
-func (s *Server) add(pc *webrtc.PeerConnection) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serial++
-	id := strconv.Itoa(s.serial)
-	s.sessions[id] = pc
-	return id
-}
-
-func (s *Server) end(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	pc := s.sessions[r.PathValue("id")]
-	delete(s.sessions, r.PathValue("id"))
-	s.mu.Unlock()
-	if pc == nil {
-		http.Error(w, "no such session", http.StatusNotFound)
-		return
-	}
-	_ = pc.Close() // nothing can be done about it
-}
-
-func (s *Server) closeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, pc := range s.sessions {
-		_ = pc.Close() // the process ends
-	}
-	clear(s.sessions)
 }

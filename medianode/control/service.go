@@ -159,7 +159,7 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
 		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
-		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{},
+		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
 	}
 	if e.publisher, err = newLeg(s.cfg, s.newPeer(), negotiate.Answerer); err != nil {
 		return nil, connect.NewError(connect.CodeInternal, err)
@@ -293,6 +293,11 @@ func (s *Service) forget(tracks ...drtc.TrackID) {
 			if e.wanted[id] != nil {
 				delete(e.wanted, id)
 				e.subscriber.describe.Unbind(id)
+			}
+			for _, st := range e.seats {
+				if st.source == id {
+					st.source = ""
+				}
 			}
 		}
 		e.mu.Unlock()

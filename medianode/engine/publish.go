@@ -187,6 +187,10 @@ func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
 
 func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
+		if s.vacant != nil {
+			s.lose(now, t)
+			continue
+		}
 		c.removeSubscription(now, s)
 	}
 	delete(c.tracks, t.cfg.ID)

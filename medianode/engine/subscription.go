@@ -57,6 +57,9 @@ type subscription struct {
 	firstUntil time.Time
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// vacant is what a seat shows without a source; nil for other subscriptions.
+	// leaving is the source of a seat until its new one, track, has begun.
+	vacant, leaving *track
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -116,7 +119,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
 	}
 	for _, s := range p.subscriptions {
-		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.track.cfg.ID })
+		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.id() })
 		if i < 0 || !sections[i].Active {
 			s.ready = false
 			continue
@@ -134,7 +137,8 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 // carry takes over a negotiated section.
 func (s *subscription) carry(c *Core, x SendSection) {
 	kind := codec.Of(x.Codec.Mime)
-	if s.stream == nil || kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate {
+	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
+	if s.stream == nil || changed && s.vacant == nil {
 		s.codec = kind
 		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
 		s.sender = sending.New(s.ssrc, x.Codec.ClockRate)
@@ -161,7 +165,10 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
 	isS := func(o *subscription) bool { return o == s }
 	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, isS)
-	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, isS)
+	s.track.release(s)
+	if s.leaving != nil {
+		s.leaving.release(s)
+	}
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
 }
@@ -196,7 +203,7 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 
 func (p *peer) subscription(id drtc.TrackID) *subscription {
 	for _, s := range p.subscriptions {
-		if s.track.cfg.ID == id {
+		if s.id() == id {
 			return s
 		}
 	}
@@ -307,11 +314,14 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, key 
 	}
 	if l == s.target && (key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
 		var from clock.Mapping
-		if s.current != nil {
+		if s.current != nil && s.current.track == l.track { // two publishers' clocks may differ
 			from = s.current.clock
 		}
 		s.stream.Switch(now, src, from, l.clock)
 		s.current, s.waiting = l, false
+		if s.leaving != nil && l.track == s.track {
+			s.settle()
+		}
 		s.align()
 	}
 	if s.current != l || s.waiting {
@@ -351,11 +361,12 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		return
 	}
 	index := int(e.Layer & 0x0f)
-	if index >= len(s.track.layers) || s.track.layers[index].generation() != e.Layer {
+	layers := s.source().layers
+	if index >= len(layers) || layers[index].generation() != e.Layer {
 		c.counters.NotRetransmittable++
 		return
 	}
-	kept, ok := s.track.layers[index].ring.Get(now, e.Source)
+	kept, ok := layers[index].ring.Get(now, e.Source)
 	if !ok {
 		c.counters.NotRetransmittable++
 		return

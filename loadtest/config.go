@@ -50,8 +50,9 @@ type Config struct {
 	// join began.
 	Patience time.Duration
 
-	// PIDs are the server's processes, on this machine.
-	PIDs []int
+	// PIDs are the server's processes, on this machine. Beside are others whose
+	// cost is shown apart, such as an Orchestrator's.
+	PIDs, Beside []int
 
 	// Client options; see client.Options. PLI has subscribers ask for a key
 	// frame until they have one, as browsers do.
@@ -124,8 +125,8 @@ func (c Config) Validate() error {
 	return c.Mix.Validate()
 }
 
-// features lists what the clients negotiate, for a table.
-func (c Config) features() []string {
+// Features lists what the clients negotiate, for a table.
+func (c Config) Features() []string {
 	names := []string{"RTCP reports"}
 	for _, f := range []struct {
 		on   bool

@@ -48,8 +48,10 @@ type Result struct {
 	// Delay is one way, from the publisher's write to the subscriber's read.
 	Delay Spread `json:"delay_ms"`
 
-	// Server is nil when no process was named.
+	// Server is nil when no process was named, and Beside when none was named
+	// that is to be shown apart.
 	Server *Cost `json:"server,omitempty"`
+	Beside *Cost `json:"beside,omitempty"`
 	// ClientCPU is of this process, in parts of one core in percent.
 	ClientCPU float64 `json:"clients_cpu_percent"`
 }
@@ -91,20 +93,18 @@ func (r *run) result(m measurement) *Result {
 	all, whole, delay := r.delivered(m.complete)
 	seconds := m.window.Seconds()
 	out := &Result{
-		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Subscribers: r.cfg.Subscribers, Features: r.cfg.features(),
+		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Subscribers: r.cfg.Subscribers, Features: r.cfg.Features(),
 		WindowSeconds: seconds, Sent: m.sent, Expected: m.expected(),
 		Delivered: all.Unique, Duplicates: all.Duplicates, Ancient: all.Ancient, KeyRequests: m.keyRequests,
 		PacketsPerSecond: float64(all.Unique) / seconds, MbitPerSecond: float64(all.Bytes) * 8 / 1e6 / seconds,
-		ClientCPU: percent(m.clientsEnd.CPU()-m.clientsBegin.CPU(), m.window),
+		ClientCPU: percent(m.clients.at[windowEnd].CPU()-m.clients.at[windowBegin].CPU(), m.window),
 	}
 	if out.Expected > 0 {
 		out.LossPercent = 100 * (1 - float64(whole.Unique)/float64(out.Expected))
 	}
 	out.Delay = Spread{milliseconds(delay.Quantile(.5)), milliseconds(delay.Quantile(.95)), milliseconds(delay.Quantile(.99))}
 	r.addJoins(out, m)
-	if len(r.cfg.PIDs) > 0 {
-		out.Server = cost(r.cfg, m, all)
-	}
+	out.Server, out.Beside = m.cost(&m.server, r.cfg.Subscribers, all), m.cost(&m.beside, r.cfg.Subscribers, all)
 	return out
 }
 
@@ -135,22 +135,25 @@ func (r *run) addJoins(out *Result, m measurement) {
 	}
 }
 
-// cost is what the window and the joins cost the server.
-func cost(cfg Config, m measurement, delivered tally.Counts) *Cost {
-	user, system := m.end.User-m.begin.User, m.end.System-m.begin.System
-	c := &Cost{
-		PIDs: cfg.PIDs, User: milliseconds(user), System: milliseconds(system),
-		CPUPercent: percent(user+system, m.window), Threads: m.end.Threads,
-		MemoryBefore: mebibytes(m.beforeJoins.Resident), MemoryEnd: mebibytes(m.end.Resident),
+// cost is what the window and the joins cost some processes, nil for none.
+func (m *measurement) cost(u *usage, subscribers int, delivered tally.Counts) *Cost {
+	if len(u.pids) == 0 {
+		return nil
 	}
-	n := float64(cfg.Subscribers)
+	begin, end := u.at[windowBegin], u.at[windowEnd]
+	c := &Cost{
+		PIDs: u.pids, User: milliseconds(end.User - begin.User), System: milliseconds(end.System - begin.System),
+		CPUPercent: percent(end.CPU()-begin.CPU(), m.window), Threads: end.Threads,
+		MemoryBefore: mebibytes(u.at[beforeJoins].Resident), MemoryEnd: mebibytes(end.Resident),
+	}
+	n := float64(subscribers)
 	c.PerSubscriber = (c.MemoryEnd - c.MemoryBefore) / n
 	if delivered.Unique > 0 {
 		c.PerPacket.User = 1000 * c.User / float64(delivered.Unique)
 		c.PerPacket.System = 1000 * c.System / float64(delivered.Unique)
 		c.PerPacket.Total = c.PerPacket.User + c.PerPacket.System
 	}
-	joins := milliseconds(m.afterJoins.CPU() - m.beforeJoins.CPU())
+	joins := milliseconds(u.at[afterJoins].CPU() - u.at[beforeJoins].CPU())
 	c.PerJoin = joins / n
 	c.PerJoinAlone = max(0, joins-c.PerPacket.Total*float64(m.receivedJoining)/1000) / n
 	return c

@@ -71,15 +71,14 @@ func (r *run) measure(ctx context.Context) (*Result, error) {
 	if !wait(ctx, min(settle, r.cfg.Warm)) {
 		return nil, ctx.Err()
 	}
-	var m measurement
-	var err error
-	if m.beforeJoins, err = process.Sum(r.cfg.PIDs); err != nil {
+	m := measurement{server: usage{pids: r.cfg.PIDs}, beside: usage{pids: r.cfg.Beside}, clients: usage{pids: []int{os.Getpid()}}}
+	if err := m.read(beforeJoins); err != nil {
 		return nil, err
 	}
 	if err := r.join(ctx); err != nil {
 		return nil, err
 	}
-	if m.afterJoins, err = process.Sum(r.cfg.PIDs); err != nil {
+	if err := m.read(afterJoins); err != nil {
 		return nil, err
 	}
 	m.receivedJoining = r.received()
@@ -95,16 +94,39 @@ func (r *run) measure(ctx context.Context) (*Result, error) {
 	return r.result(m), nil
 }
 
+// moment is when usage is read.
+type moment int
+
+const (
+	beforeJoins moment = iota
+	afterJoins
+	windowBegin
+	windowEnd
+	moments
+)
+
+// usage is what some processes had used at each moment.
+type usage struct {
+	pids []int
+	at   [moments]process.Usage
+}
+
 // measurement is what a run reads while it runs.
 type measurement struct {
-	beforeJoins, afterJoins process.Usage // of the server
-	begin, end              process.Usage // of the server, at the window's edges
-	clientsBegin            process.Usage // of this process
-	clientsEnd              process.Usage
+	server, beside, clients usage
 	receivedJoining         uint64 // packets that subscribers had when all had joined
 	window                  time.Duration
 	sent, keyRequests       uint64
 	complete                []bool // which subscribers played everybody when the window began
+}
+
+func (m *measurement) read(when moment) (err error) {
+	for _, u := range []*usage{&m.server, &m.beside, &m.clients} {
+		if u.at[when], err = process.Sum(u.pids); err != nil {
+			return fmt.Errorf("loadtest: %w", err)
+		}
+	}
+	return nil
 }
 
 // join has all subscribers join at the rate of the ramp and waits until they
@@ -190,7 +212,7 @@ func (r *run) delivered(complete []bool) (all, whole tally.Counts, delay tally.H
 	return all, whole, delay
 }
 
-func (r *run) openWindow(ctx context.Context, m *measurement) (err error) {
+func (r *run) openWindow(ctx context.Context, m *measurement) error {
 	m.complete = make([]bool, len(r.subscribers))
 	complete := 0
 	for i, s := range r.subscribers {
@@ -203,10 +225,7 @@ func (r *run) openWindow(ctx context.Context, m *measurement) (err error) {
 		defer r.mu.Unlock()
 		return fmt.Errorf("loadtest: no subscriber of %d got video of every publisher: %w", len(r.subscribers), errors.Join(r.joinErrors...))
 	}
-	if m.begin, err = process.Sum(r.cfg.PIDs); err != nil {
-		return err
-	}
-	if m.clientsBegin, err = process.Read(os.Getpid()); err != nil {
+	if err := m.read(windowBegin); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -227,11 +246,7 @@ func (r *run) openWindow(ctx context.Context, m *measurement) (err error) {
 		return err
 	}
 	m.window = time.Since(begun)
-	if m.end, err = process.Sum(r.cfg.PIDs); err != nil {
-		return err
-	}
-	m.clientsEnd, err = process.Read(os.Getpid())
-	return err
+	return m.read(windowEnd)
 }
 
 // awaitLate waits until the last packet of the window has come, or will not.

@@ -35,6 +35,9 @@ func (r *Result) WriteText(w io.Writer) error {
 		row("per join", "%.2f ms of CPU, %.2f ms without forwarding", s.PerJoin, s.PerJoinAlone)
 		row("memory", "%.1f MiB, before joins %.1f MiB: %.3f MiB for each subscriber", s.MemoryEnd, s.MemoryBefore, s.PerSubscriber)
 	}
+	if s := r.Beside; s != nil {
+		row("beside", "%.1f %% of a core, %.2f ms of CPU per join, %.1f MiB", s.CPUPercent, s.PerJoin, s.MemoryEnd)
+	}
 	row("clients' CPU", "%.1f %% of a core", r.ClientCPU)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("loadtest: writing the result: %w", err)

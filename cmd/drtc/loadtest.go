@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/drtc-network/drtc/devnet"
 	"github.com/drtc-network/drtc/loadtest"
+	"github.com/drtc-network/drtc/loadtest/compare"
 	"github.com/drtc-network/drtc/loadtest/floor"
 	"github.com/drtc-network/drtc/loadtest/reference"
 	"github.com/drtc-network/drtc/loadtest/traffic"
@@ -25,7 +29,7 @@ func newLoadtest() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLoadtestRun(), newLoadtestReference(), newLoadtestFloor())
+	cmd.AddCommand(newLoadtestRun(), newLoadtestReference(), newLoadtestFloor(), newLoadtestCompare())
 	return cmd
 }
 
@@ -87,14 +91,9 @@ and secret; --token gives one that every client uses.`,
 	f.StringVar(&key.secret, "api-secret", "", "API secret (default: $DRTC_API_SECRET)")
 	f.IntVar(&cfg.Publishers, "publishers", cfg.Publishers, "number of publishers")
 	f.IntVar(&cfg.Subscribers, "subscribers", cfg.Subscribers, "number of subscribers; each plays every publisher")
-	f.Float64Var(&cfg.Ramp, "ramp", cfg.Ramp, "joins per second")
-	f.DurationVar(&cfg.Warm, "warm", cfg.Warm, "time to settle after the joins")
-	f.DurationVar(&cfg.Duration, "duration", cfg.Duration, "length of the measurement")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "process of the server, to measure; may be given several times")
-	f.BoolVar(&cfg.NACK, "nack", cfg.NACK, "negotiate retransmission")
-	f.BoolVar(&cfg.RTX, "rtx", cfg.RTX, "negotiate retransmission as a stream of its own")
-	f.BoolVar(&cfg.TWCC, "twcc", cfg.TWCC, "negotiate transport-wide feedback")
-	f.BoolVar(&cfg.PLI, "pli", cfg.PLI, "ask for a key frame until there is one")
+	f.IntSliceVar(&cfg.Beside, "beside", nil, "process to measure apart from the server, such as an Orchestrator")
+	loadFlags(f, &cfg)
 	f.StringSliceVar(&cfg.Interfaces, "interface", nil, "network interfaces of the clients (default: those that fit the server)")
 	f.IntVar(&cfg.Mix.VideoPackets, "video-packets", cfg.Mix.VideoPackets, "video packets per second of a publisher")
 	f.IntVar(&cfg.Mix.VideoBytes, "video-bytes", cfg.Mix.VideoBytes, "RTP payload of a video packet")
@@ -103,6 +102,113 @@ and secret; --token gives one that every client uses.`,
 	f.IntVar(&cfg.Mix.AudioPackets, "audio-packets", cfg.Mix.AudioPackets, "audio packets per second of a publisher")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// loadFlags are those that a single run and a comparison share.
+func loadFlags(f *pflag.FlagSet, cfg *loadtest.Config) {
+	f.Float64Var(&cfg.Ramp, "ramp", cfg.Ramp, "joins per second")
+	f.DurationVar(&cfg.Warm, "warm", cfg.Warm, "time to settle after the joins")
+	f.DurationVar(&cfg.Duration, "duration", cfg.Duration, "length of the measurement")
+	f.BoolVar(&cfg.NACK, "nack", cfg.NACK, "negotiate retransmission")
+	f.BoolVar(&cfg.RTX, "rtx", cfg.RTX, "negotiate retransmission as a stream of its own")
+	f.BoolVar(&cfg.TWCC, "twcc", cfg.TWCC, "negotiate transport-wide feedback")
+	f.BoolVar(&cfg.PLI, "pli", cfg.PLI, "ask for a key frame until there is one")
+}
+
+func newLoadtestCompare() *cobra.Command {
+	cfg := compare.DefaultConfig()
+	var (
+		shapes  []string
+		targets []string
+		asJSON  bool
+	)
+	cmd := &cobra.Command{
+		Use:   "compare",
+		Short: "Run the same load on several servers by turns",
+		Long: `Starts each server afresh for every run, measures its process alone, and prints
+a table in markdown: the median of the rounds with extremes and ratios.
+
+Targets: drtc (a network of this binary, of which the Media Node is measured),
+reference (drtc loadtest reference), floor (drtc loadtest floor), and with
+--peer-server, the binary of a LiveKit server, peer and peer-batch (with its
+batch_io option).`,
+		Example: "  drtc loadtest compare --peer-server ./livekit-server --shapes 1x100,1x200",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if cfg.Program, err = os.Executable(); err != nil {
+				return fmt.Errorf("finding this binary: %w", err)
+			}
+			cfg.Command = commandLine(os.Args)
+			cfg.Out = cmd.ErrOrStderr()
+			if err := chooseTargets(&cfg, targets); err != nil {
+				return &usageError{cmd.CommandPath(), err}
+			}
+			cfg.Shapes = nil
+			for _, text := range shapes {
+				shape, err := compare.ParseShape(text)
+				if err != nil {
+					return &usageError{cmd.CommandPath(), err}
+				}
+				cfg.Shapes = append(cfg.Shapes, shape)
+			}
+			if err := cfg.Validate(); err != nil {
+				return &usageError{cmd.CommandPath(), err}
+			}
+			report, err := compare.Run(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+			}
+			return report.WriteMarkdown(cmd.OutOrStdout())
+		},
+	}
+	defaults := make([]string, len(cfg.Shapes))
+	for i, s := range cfg.Shapes {
+		defaults[i] = s.String()
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&shapes, "shapes", defaults, "publishers x subscribers, each of whom plays every publisher")
+	f.StringSliceVar(&targets, "targets", nil, "servers (default: floor, drtc and reference, and both peers with --peer-server)")
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "runs of each server under each load")
+	f.StringVar(&cfg.PeerServer, "peer-server", "", "binary of a LiveKit server to compare with")
+	loadFlags(f, &cfg.Load)
+	f.BoolVar(&asJSON, "json", false, "print JSON, with the result of every run")
+	return cmd
+}
+
+// chooseTargets sets what to compare, by default all that can be.
+func chooseTargets(cfg *compare.Config, names []string) error {
+	if len(names) == 0 {
+		if cfg.PeerServer != "" {
+			cfg.Targets = compare.Targets()
+		}
+		return nil
+	}
+	cfg.Targets = nil
+	for _, name := range names {
+		cfg.Targets = append(cfg.Targets, compare.Target(name))
+	}
+	return nil
+}
+
+// commandLine is a command for people to repeat, without the folders of this
+// machine.
+func commandLine(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = arg
+		flag, value, isFlag := strings.Cut(arg, "=")
+		switch {
+		case filepath.IsAbs(arg):
+			words[i] = filepath.Base(arg)
+		case isFlag && filepath.IsAbs(value):
+			words[i] = flag + "=" + filepath.Base(value)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // testServer is a server to compare with.

@@ -124,17 +124,3 @@ func (c Config) Validate() error {
 	}
 	return c.Mix.Validate()
 }
-
-// Features lists what the clients negotiate, for a table.
-func (c Config) Features() []string {
-	names := []string{"RTCP reports"}
-	for _, f := range []struct {
-		on   bool
-		name string
-	}{{c.NACK, "NACK"}, {c.RTX, "RTX"}, {c.TWCC, "TWCC"}, {c.PLI, "PLI"}} {
-		if f.on {
-			names = append(names, f.name)
-		}
-	}
-	return names
-}

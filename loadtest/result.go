@@ -12,7 +12,8 @@ type Result struct {
 	Protocol    Protocol `json:"protocol"`
 	Publishers  int      `json:"publishers"`
 	Subscribers int      `json:"subscribers"`
-	// Features are what the clients negotiate.
+	// Features are what the first subscriber and the server agreed on, of NACK,
+	// PLI, RTX and TWCC.
 	Features []string `json:"features"`
 
 	// Joined is how many subscribers had video of every publisher when the
@@ -93,7 +94,7 @@ func (r *run) result(m measurement) *Result {
 	all, whole, delay := r.delivered(m.complete)
 	seconds := m.window.Seconds()
 	out := &Result{
-		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Subscribers: r.cfg.Subscribers, Features: r.cfg.Features(),
+		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Subscribers: r.cfg.Subscribers, Features: r.features(),
 		WindowSeconds: seconds, Sent: m.sent, Expected: m.expected(),
 		Delivered: all.Unique, Duplicates: all.Duplicates, Ancient: all.Ancient, KeyRequests: m.keyRequests,
 		PacketsPerSecond: float64(all.Unique) / seconds, MbitPerSecond: float64(all.Bytes) * 8 / 1e6 / seconds,
@@ -106,6 +107,15 @@ func (r *run) result(m measurement) *Result {
 	r.addJoins(out, m)
 	out.Server, out.Beside = m.cost(&m.server, r.cfg.Subscribers, all), m.cost(&m.beside, r.cfg.Subscribers, all)
 	return out
+}
+
+func (r *run) features() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.sessions) == 0 {
+		return nil
+	}
+	return r.sessions[0].Agreed()
 }
 
 func (r *run) addJoins(out *Result, m measurement) {

@@ -15,7 +15,8 @@ func (r *Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 
-	row("load", "%d x %d by %s, %.1f s (%s)", r.Publishers, r.Subscribers, r.Protocol, r.WindowSeconds, strings.Join(r.Features, ", "))
+	row("load", "%d x %d by %s, %.1f s", r.Publishers, r.Subscribers, r.Protocol, r.WindowSeconds)
+	row("agreed", "RTCP reports%s", strings.Join(append([]string{""}, r.Features...), ", "))
 	row("joined", "%d of %d, %d errors, %d connections failed", r.Joined, r.Subscribers, r.JoinErrors, r.Failed)
 	if r.FirstError != "" {
 		row("first error", "%s", r.FirstError)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,12 +21,11 @@ import (
 
 // Report is what a comparison found.
 type Report struct {
-	Machine  Machine  `json:"machine"`
-	Command  string   `json:"command"`
-	Began    string   `json:"began"` // RFC 3339, UTC
-	Rounds   int      `json:"rounds"`
-	Features []string `json:"features"` // what the clients negotiate
-	Rows     []Row    `json:"rows"`
+	Machine Machine `json:"machine"`
+	Command string  `json:"command"`
+	Began   string  `json:"began"` // RFC 3339, UTC
+	Rounds  int     `json:"rounds"`
+	Rows    []Row   `json:"rows"`
 }
 
 // Row is one server under one load.
@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		return nil, err
 	}
 	report := &Report{
-		Machine: machine, Command: cfg.Command, Rounds: cfg.Rounds, Features: cfg.Load.Features(),
+		Machine: machine, Command: cfg.Command, Rounds: cfg.Rounds,
 		Began: time.Now().UTC().Format(time.RFC3339),
 	}
 	for _, shape := range cfg.Shapes {
@@ -109,9 +109,12 @@ func (l *launcher) measure(ctx context.Context, round int, shape Shape, row *Row
 // run has a process of its own put the load on s, so that none inherits the
 // memory of another.
 func (l *launcher) run(ctx context.Context, s *server, shape Shape) (*loadtest.Result, error) {
+	// The kernel ends the process with the thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, l.cfg.Program, l.arguments(s, shape)...)
 	cmd.Env = append(os.Environ(), "DRTC_API_KEY="+s.key, "DRTC_API_SECRET="+s.secret)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = l.cfg.Patience
 	var stdout, stderr bytes.Buffer

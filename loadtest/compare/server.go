@@ -241,7 +241,7 @@ func freePorts() (ports, error) {
 		defer l.Close()
 		*port = l.Addr().(*net.TCPAddr).Port
 	}
-	u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	u, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		return ports{}, fmt.Errorf("compare: %w", err)
 	}

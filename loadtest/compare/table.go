@@ -85,7 +85,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	fmt.Fprintf(&b, "Machine: %d cores of %s, %.1f GiB, %s, %s. Began %s.\n\n", m.Cores, m.Processor, float64(m.Memory)/(1<<30), m.Kernel, m.Go, r.Began)
 	fmt.Fprintf(&b, "Repeat: `%s`\n\n", r.Command)
 	fmt.Fprintf(&b, "Medians of %s by turns, with the least and the greatest in brackets. CPU is of the server's process alone, for each\n"+
-		"packet delivered in the window. Clients negotiate %s; floor answers none of it but TWCC.\n", rounds(r.Rounds), strings.Join(r.Features, ", "))
+		"packet delivered in the window. Besides RTCP reports, servers agreed with clients on:\n\n", rounds(r.Rounds))
 	for _, version := range r.versions() {
 		fmt.Fprintf(&b, "- %s\n", version)
 	}
@@ -174,9 +174,17 @@ func joined(runs []*loadtest.Result) string {
 func (r *Report) versions() []string {
 	var lines []string
 	for _, row := range r.Rows {
-		line := fmt.Sprintf("%s: %s", row.Target, row.Version)
+		line := fmt.Sprintf("%s (%s", row.Target, row.Version)
 		if row.Target == PeerBatch {
 			line += ", with its batch_io option"
+		}
+		line += ")"
+		switch {
+		case len(row.Runs) == 0:
+		case row.Target == Floor:
+			line += ": nothing, though it numbers packets where TWCC was asked for"
+		default:
+			line += ": " + strings.Join(row.Runs[0].Features, ", ")
 		}
 		if !slices.Contains(lines, line) {
 			lines = append(lines, line)

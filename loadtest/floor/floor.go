@@ -116,7 +116,9 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, settings webrtc.Se
 			}
 			d, err := newDestination(keys, audio, video)
 			if err != nil {
-				go pc.Close() // the subscriber sees it
+				// The subscriber sees that nothing comes. Close waits for this
+				// function to end.
+				go func() { _ = pc.Close() }()
 				return
 			}
 			remove = s.sender.play(s.sender.publisher(identity), d)

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
 
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 )
@@ -77,22 +82,34 @@ func NewAPI(o Options) (*webrtc.API, error) {
 		return nil, fmt.Errorf("client: codecs: %w", err)
 	}
 	var registry interceptor.Registry
-	configure := []func() error{func() error { return webrtc.ConfigureRTCPReports(&registry) }}
-	if o.NACK {
-		configure = append(configure, func() error { return webrtc.ConfigureNack(media, &registry) })
-	}
-	if o.TWCC {
-		configure = append(configure,
-			func() error { return webrtc.ConfigureTWCCHeaderExtensionSender(media, &registry) },
-			func() error { return webrtc.ConfigureTWCCSender(media, &registry) })
-	}
-	for _, f := range configure {
-		if err := f(); err != nil {
-			return nil, fmt.Errorf("client: interceptors: %w", err)
-		}
+	if err := o.configure(media, &registry); err != nil {
+		return nil, fmt.Errorf("client: interceptors: %w", err)
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&registry),
 		webrtc.WithSettingEngine(o.settings())), nil
+}
+
+// configure adds the interceptors that the options ask for. They log nothing:
+// what fails when a connection closes is no news.
+func (o Options) configure(media *webrtc.MediaEngine, registry *interceptor.Registry) error {
+	log := quiet()
+	err := webrtc.ConfigureRTCPReportsWithOptions(registry,
+		[]report.ReceiverOption{report.WithReceiverLoggerFactory(log)}, report.WithSenderLoggerFactory(log))
+	if err == nil && o.NACK {
+		err = webrtc.ConfigureNackWithOptions(media, registry,
+			[]nack.GeneratorOption{nack.WithGeneratorLoggerFactory(log)}, nack.WithResponderLoggerFactory(log))
+	}
+	if err == nil && o.TWCC {
+		if err = webrtc.ConfigureTWCCHeaderExtensionSender(media, registry); err == nil {
+			err = webrtc.ConfigureTWCCSenderWithOptions(media, registry, twcc.WithLoggerFactory(log))
+		}
+	}
+	return err
+}
+
+// quiet makes pion's loggers say nothing.
+func quiet() logging.LoggerFactory {
+	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 }
 
 func (o Options) mediaEngine() (*webrtc.MediaEngine, error) {
@@ -126,7 +143,7 @@ func (o Options) mediaEngine() (*webrtc.MediaEngine, error) {
 
 func (o Options) settings() webrtc.SettingEngine {
 	const noMulticastDNS = 1 // ice.MulticastDNSModeDisabled
-	var s webrtc.SettingEngine
+	s := webrtc.SettingEngine{LoggerFactory: quiet()}
 	s.SetICEMulticastDNSMode(noMulticastDNS)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	s.SetIncludeLoopbackCandidate(len(o.Interfaces) > 0)

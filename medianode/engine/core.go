@@ -26,6 +26,8 @@ var (
 
 // Config of a Core. A zero field means its default.
 type Config struct {
+	// Self is the number of this core among those of the node.
+	Self CoreID
 	// Silence after which media to a peer is held back, default 8 s: a browser
 	// checks every 2.7 s once its connection has settled.
 	DisconnectAfter time.Duration
@@ -242,9 +244,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 		delete(c.byUfrag, p.next.local.Ufrag)
 	}
 	for _, a := range p.addresses {
-		if c.byAddr[a] == p {
-			delete(c.byAddr, a)
-		}
+		c.forgetAddress(p, a)
 	}
 	for ssrc := range p.sources {
 		c.forgetSource(p, ssrc)

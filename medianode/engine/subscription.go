@@ -68,6 +68,8 @@ const sentPackets = 1024
 // SubscribeConfig forwards a track to a peer.
 type SubscribeConfig struct {
 	Track drtc.TrackID
+	// Home is the core in which the track is published.
+	Home CoreID
 	// SSRC and RTX are what the client will see: two numbers that are not in
 	// use on the transport, not zero.
 	SSRC, RTX uint32

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,10 +32,13 @@ type peer struct {
 	id        engine.PeerID
 	cfg       PeerConfig
 	transport *Transport
+	worker    *worker
 	conn      *packetConn
 	channels  *channels
 	ctx       context.Context // ends with the peer
 	cancel    context.CancelFunc
+
+	ufrags []string // the directory's
 
 	// The worker's mutex guards these, and cfg until the handshake has begun.
 	reachable bool           // a connectivity check has passed
@@ -47,10 +51,10 @@ type peer struct {
 	wg    sync.WaitGroup // of the peer's goroutines
 }
 
-func newPeer(t *Transport, cfg PeerConfig) *peer {
-	p := &peer{id: cfg.ID, cfg: cfg, transport: t}
+func newPeer(t *Transport, w *worker, cfg PeerConfig) *peer {
+	p := &peer{id: cfg.ID, cfg: cfg, transport: t, worker: w}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
-	p.conn = newPacketConn(p.id, func(b []byte) { t.worker.send(p, b) })
+	p.conn = newPacketConn(p.id, func(b []byte) { w.send(p, b) })
 	p.channels = newChannels(p)
 	return p
 }
@@ -71,6 +75,34 @@ func (p *peer) start() {
 		p.started = true
 		p.spawn(p.run)
 	}
+}
+
+// update applies a later offer or an answer. It is called by the worker.
+func (p *peer) update(now time.Time, u Update) error {
+	w := p.worker
+	switch {
+	case w.peers[p.id] != p:
+		return fmt.Errorf("%w %d: not open", ErrPeer, p.id)
+	case len(u.RemoteFingerprints) > 0 && len(p.cfg.RemoteFingerprints) > 0 &&
+		!sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints):
+		return ErrFingerprintChanged
+	case u.Local != nil:
+		if err := w.directory.rename(p, u.Local.Ufrag); err != nil {
+			return err
+		}
+		if err := w.core.RestartICE(now, p.id, *u.Local, *u.Remote); err != nil {
+			return err
+		}
+	case u.Remote != nil:
+		if err := w.core.SetRemoteICE(p.id, *u.Remote); err != nil {
+			return err
+		}
+	}
+	if len(p.cfg.RemoteFingerprints) == 0 {
+		p.cfg.RemoteFingerprints, p.cfg.Active = slices.Clone(u.RemoteFingerprints), u.Active
+		p.start()
+	}
+	return nil
 }
 
 // run is the peer's life from its first connectivity check on.
@@ -131,9 +163,9 @@ func (p *peer) negotiate(ctx context.Context) (*dtls.Conn, error) {
 		return nil, err
 	}
 	err = ErrClosed
-	t.worker.enter(func(now time.Time) {
-		if t.worker.peers[p.id] == p {
-			err = t.worker.core.Protect(now, p.id, keys, &t.worker.batch)
+	p.worker.enter(func(now time.Time) {
+		if p.worker.peers[p.id] == p {
+			err = p.worker.core.Protect(now, p.id, keys, &p.worker.batch)
 		}
 	})
 	return conn, err

@@ -22,7 +22,6 @@ import (
 type script struct {
 	peers
 	flows
-	parcels
 	next  time.Time
 	every time.Duration
 	fired []time.Time
@@ -72,6 +71,12 @@ func running(t *testing.T, w *worker) (stop func()) {
 			t.Error(err)
 		}
 	}
+}
+
+func (s *script) Knows(netip.AddrPort) bool                                 { return false }
+func (s *script) Outbound(engine.CoreID) *engine.Parcel                     { return nil }
+func (s *script) TakeOutbound(engine.CoreID, *engine.Parcel) *engine.Parcel { return nil }
+func (s *script) HandleParcel(time.Time, engine.CoreID, *engine.Parcel, *engine.Batch) {
 }
 
 type sink struct{}

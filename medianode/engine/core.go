@@ -21,6 +21,7 @@ var (
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
 	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
+	ErrCore         = errors.New("engine: no such core")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 
@@ -100,6 +101,10 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
+	mirrors  mirrors
+	links    links
+	outbound [MaxCores]*Parcel // what collects for the other cores
+
 	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
 	holding  []*layer // with held packets, who waits longest first
 	single   [1]packet
@@ -113,6 +118,7 @@ type Core struct {
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
+	frame      []packet // one that another core handed over
 	counters   Counters
 }
 
@@ -124,6 +130,8 @@ type Counters struct {
 	OpenFailures, SealFailures             uint64
 	// Media packets taken, forwarded for the first time, sent again.
 	Received, Forwarded, Retransmitted uint64
+	// Media packets handed over to other cores, one by one, and taken from them.
+	HandedOver, Mirrored uint64
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
@@ -145,6 +153,8 @@ func New(cfg Config) *Core {
 		bySSRC:  map[uint32]*peer{},
 		tracks:  map[drtc.TrackID]*track{},
 		rooms:   map[drtc.RoomID]*room{},
+		mirrors: mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		links:   links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
 		stun:    limit.New(cfg.STUN),
 		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
 		plain:   make([]byte, 0, 2*MaxDatagram),
@@ -338,6 +348,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.serveMirrors(now)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)
 }

@@ -13,6 +13,14 @@
 //	                                 ├─▶ SRTP  ──▶ layer ──▶ ring ──▶ subscriptions ──▶ Batch
 //	                                 └─▶ SRTCP ──▶ reports, NACK, PLI
 //
+// A node has one Core per worker. A peer is in one of them; who is subscribed to
+// a track that is published in another gets it from a mirror in its own core, and
+// the cores tell each other by Parcels what they must know.
+//
+//	home                                     mirror
+//	layer ──▶ link ── state, media ────────▶ layer ──▶ ring ──▶ subscriptions
+//	          link ◀── want, interest, key frame asks, release
+//
 // Ciphers are lent by the shell as a Protection per peer; DTLS and SCTP live
 // in the shell. A Core is used by one goroutine at a time.
 package engine

@@ -155,6 +155,7 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 		return fmt.Errorf("%w: %s", ErrTrackExists, cfg.ID)
 	case t != nil && t.section == s:
 		t.resize(cfg.Layers)
+		c.tellTrack(t)
 		c.mute(now, t, cfg.Muted)
 		return nil
 	case t != nil:
@@ -172,6 +173,7 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 			c.attach(now, t, ssrc, src)
 		}
 	}
+	c.adopt(t)
 	return nil
 }
 
@@ -189,6 +191,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
 		c.removeSubscription(now, s)
 	}
+	c.endLinks(t)
 	for _, l := range t.layers {
 		c.dropFrame(l)
 	}
@@ -328,6 +331,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 		}
 		c.dropFrame(l)
 		l.restart(ssrc, c.cfg)
+		c.tellLayer(l)
 		for _, s := range t.subscriptions {
 			if s.current == l {
 				s.waiting = true
@@ -432,14 +436,13 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
-		for _, s := range t.subscriptions {
-			s.skip(l, k)
-		}
+		c.skip(l, k)
 		return
 	}
 	if !l.live || t.mime != k.pt.Mime {
 		l.live, t.mime, t.clockRate = true, k.pt.Mime, k.pt.ClockRate
 		c.emit(TrackLive{Peer: t.peer.cfg.ID, Track: t.cfg.ID, Mid: t.section.Mid, Mime: t.mime, Layers: t.sources()})
+		l.news = true
 		for _, s := range t.subscriptions {
 			s.choose(now)
 		}

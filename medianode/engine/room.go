@@ -48,6 +48,9 @@ func (c *Core) observe(now time.Time, t *track, v byte) {
 
 // silence forgets the levels of a track that ended or was muted.
 func (c *Core) silence(t *track) {
+	if t.mirror != nil { // its home observes it
+		return
+	}
 	c.room(t.peer.cfg.Room).speakers.Remove(t.cfg.ID)
 	t.level = nil
 }

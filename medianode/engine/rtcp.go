@@ -51,12 +51,7 @@ func (c *Core) receiveSenderReport(now time.Time, p *peer, r *rtcp.SenderReport)
 	}
 	l := src.layer
 	l.reception.HandleSenderReport(now, r)
-	l.clock = l.reception.Clock()
-	for _, s := range l.track.subscriptions {
-		if s.current == l && s.stream != nil {
-			s.align()
-		}
-	}
+	c.setClock(l, l.reception.Clock())
 }
 
 func (c *Core) receiveReceptions(now time.Time, p *peer, reports []rtcp.ReceptionReport) {
@@ -123,6 +118,9 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 // wanted, its packets arrive, and the throttle lets it.
 func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 	p := l.track.peer
+	if l.track.mirror != nil { // flushMirrors asks its home
+		return
+	}
 	if !l.live || l.ssrc == 0 || !p.sendable() || !l.key.Due(now) {
 		return
 	}
@@ -163,7 +161,7 @@ func (c *Core) requestLost(now time.Time, l *layer, batch *Batch) {
 			SenderSSRC: p.reporter, MediaSSRC: l.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(c.lost),
 		})
 	}
-	if giveUp && l.track.cfg.Video && len(l.track.subscriptions) > 0 {
+	if giveUp && l.track.cfg.Video && l.track.watched() {
 		l.key.Ask(now)
 		c.requestKeyFrame(now, l, batch)
 	}

@@ -85,12 +85,14 @@ type network struct {
 	batch  engine.Batch
 	events []engine.Event
 	peers  []*client
+	room   drtc.RoomID
+	node   *node // to which the core belongs, nil if it is alone
 }
 
 func newNetwork(t testing.TB) *network {
 	seed := rand.New(rand.NewPCG(1, 2))
 	return &network{
-		t: t, now: time.Unix(1_700_000_000, 0),
+		t: t, now: time.Unix(1_700_000_000, 0), room: "room",
 		core: engine.New(engine.Config{Random: seed.Uint32}),
 	}
 }
@@ -125,7 +127,7 @@ func (n *network) join(id engine.PeerID) *client {
 func (n *network) open(id engine.PeerID) *client {
 	n.t.Helper()
 	n.must(n.core.AddPeer(n.now, engine.PeerConfig{
-		ID: id, Session: drtc.SessionID(ufrag(id)), Room: "room", Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
+		ID: id, Session: drtc.SessionID(ufrag(id)), Room: n.room, Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
 	}))
 	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(id)}), 5000)}
 	n.peers = append(n.peers, c)
@@ -141,6 +143,7 @@ func (n *network) must(err error) {
 
 // flush hands the batch to the clients and drains the events.
 func (n *network) flush() {
+	n.node.collect(n)
 	for _, d := range n.batch.Datagrams() {
 		for _, c := range n.peers {
 			if c.addr == d.To {
@@ -160,6 +163,10 @@ func (n *network) flush() {
 
 // pass lets time go by in the steps that the core asks for.
 func (n *network) pass(d time.Duration) {
+	if n.node != nil {
+		n.node.pass(d)
+		return
+	}
 	end := n.now.Add(d)
 	for {
 		next := n.core.NextTimeout()

@@ -79,31 +79,48 @@ type SubscribeConfig struct {
 // Subscribe forwards a track to a peer of the same room as soon as SetSend has
 // told how. Subscribing again changes the settings alone.
 func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
-	p, t := c.peers[id], c.tracks[cfg.Track]
-	switch {
-	case p == nil:
+	p := c.peers[id]
+	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
-	case t == nil:
-		return fmt.Errorf("%w: %s", ErrTrack, cfg.Track)
-	case t.peer.cfg.Room != p.cfg.Room:
-		return ErrOtherRoom
 	}
-	if s := p.subscription(cfg.Track); s != nil {
-		s.settings = cfg.Settings
-		s.choose(now)
-		return nil
-	}
-	if !p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX {
+	s := p.subscription(cfg.Track)
+	if s == nil && (!p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX) {
 		return fmt.Errorf("%w: %d and %d", ErrSSRC, cfg.SSRC, cfg.RTX)
 	}
-	s := &subscription{
-		peer: p, track: t, settings: cfg.Settings, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true, announce: true,
+	t, err := c.findTrack(p, cfg.Track, cfg.Home)
+	if err != nil {
+		return err
 	}
-	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
-	p.subscriptions = append(p.subscriptions, s)
-	t.subscriptions = append(t.subscriptions, s)
+	if s == nil {
+		s = &subscription{peer: p, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, announce: true}
+		p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
+		p.subscriptions = append(p.subscriptions, s)
+	}
+	if s.track != t {
+		c.watch(s, t)
+	}
+	s.settings = cfg.Settings
 	s.choose(now)
 	return nil
+}
+
+// watch makes a subscription one of a track: its first, or the same track in
+// the core to which it went.
+func (c *Core) watch(s *subscription, t *track) {
+	if s.track != nil {
+		c.leave(s)
+	}
+	t.subscriptions = append(t.subscriptions, s)
+	s.track, s.current, s.target, s.waiting = t, nil, nil, true
+	if s.sent != nil { // what was sent lies in the rings of the other
+		s.sent = sequence.NewMap(sentPackets)
+	}
+}
+
+// leave takes a subscription off its track.
+func (c *Core) leave(s *subscription) {
+	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, func(o *subscription) bool { return o == s })
+	c.releaseMirror(s.track)
 }
 
 func (p *peer) unused(ssrc uint32) bool {
@@ -165,9 +182,8 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 }
 
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
-	isS := func(o *subscription) bool { return o == s }
-	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, isS)
-	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, isS)
+	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, func(o *subscription) bool { return o == s })
+	c.leave(s)
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
 }
@@ -220,6 +236,7 @@ func (s *subscription) begin(now time.Time) {
 // frame that comes while the client has no section for it only uses up the
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
+	s.track.touch()
 	switch {
 	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
 	case now.Before(s.firstUntil):
@@ -265,6 +282,10 @@ func (s *subscription) fits(l *layer) bool {
 // choose sets the layer to switch to: the wanted one if its packets arrive,
 // else the highest below it that does, else the lowest above.
 func (s *subscription) choose(now time.Time) {
+	s.track.touch()
+	if len(s.track.layers) == 0 { // a mirror of which nothing is known yet
+		return
+	}
 	if !s.track.cfg.Video {
 		s.target = s.track.layers[0]
 		return

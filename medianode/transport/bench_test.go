@@ -88,6 +88,7 @@ func cpu(b *testing.B) time.Duration {
 type forwarding struct {
 	*Transport
 	far      *srtp.Context // the publisher's sender
+	network  netip.Addr    // of everybody, IPv4
 	port     uint16        // of everybody
 	sequence uint16
 	frames   uint32
@@ -110,7 +111,15 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sink.Close() })
-	f := &forwarding{Transport: tr, port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	f := &forwarding{Transport: tr, network: netip.MustParseAddr("127.0.1.0"), port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	f.fill(t, profile, subscribers)
+	return f
+}
+
+// fill opens the publisher and the subscribers.
+func (f *forwarding) fill(t testing.TB, profile srtp.ProtectionProfile, subscribers int) {
+	t.Helper()
+	var err error
 	f.far = f.peer(t, 0, profile)
 	f.do(t, 0, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		err = c.SetReceive(now, 0, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{vp8}, Active: true}})
@@ -130,7 +139,6 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
 }
 
 // do runs fn with the core of a peer.
@@ -143,7 +151,9 @@ func (f *forwarding) do(t testing.TB, id engine.PeerID, fn func(time.Time, *engi
 
 // addr is where a peer seems to be.
 func (f *forwarding) addr(id engine.PeerID) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + byte(id)}), f.port)
+	a := f.network.As4()
+	a[3] += 1 + byte(id)
+	return netip.AddrPortFrom(netip.AddrFrom4(a), f.port)
 }
 
 // seal makes the publisher's next frame, a key frame of so many packets.

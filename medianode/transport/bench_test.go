@@ -100,7 +100,7 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 	t.Helper()
 	tr, err := New(Config{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: &recorder{},
-		Workers: on.workers, Portable: on.portable, Logger: slog.New(slog.DiscardHandler),
+		Workers: on.workers, Together: on.together, Portable: on.portable, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +127,9 @@ func (f *forwarding) fill(t testing.TB, profile srtp.ProtectionProfile, subscrib
 			err = c.Publish(now, 0, engine.TrackConfig{ID: "TR_v", Mid: "0", Video: true})
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	home, err := f.Home(0)
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
 		f.peer(t, id, profile)
@@ -147,6 +150,17 @@ func (f *forwarding) do(t testing.TB, id engine.PeerID, fn func(time.Time, *engi
 	if err := f.Do(id, fn); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// load is how many subscribers are with a worker.
+func (f *forwarding) load(w *worker) int {
+	f.directory.mu.RLock()
+	defer f.directory.mu.RUnlock()
+	count := f.directory.load[w.id]
+	if f.directory.peers[0].worker == w {
+		count--
+	}
+	return count
 }
 
 // addr is where a peer seems to be.

@@ -73,6 +73,55 @@ func (c *caller) write(t *testing.T, b []byte) {
 	}
 }
 
+// subscribe has a track of another caller forwarded.
+func (c *caller) subscribe(t *testing.T, to *caller, home engine.CoreID) {
+	t.Helper()
+	c.do(t, c.id, func(now time.Time, core *engine.Core, _ *engine.Batch) {
+		err := core.Subscribe(now, c.id, engine.SubscribeConfig{Track: to.track(), Home: home, SSRC: 5000, RTX: 5001})
+		if err == nil {
+			err = core.SetSend(now, c.id, []engine.SendSection{{Track: to.track(), Mid: "0", Codec: opus, Active: true}})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// hears says what is wrong unless a media packet comes in time.
+func (c *caller) hears(t *testing.T, in time.Duration) (problem string) {
+	t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(in)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, readSize)
+	for {
+		n, err := c.conn.Read(buf)
+		if err != nil {
+			return fmt.Sprintf("caller %d hears nothing", c.id)
+		}
+		if isMedia(buf[:n]) && buf[1]&0x7f == opus.Number {
+			return ""
+		}
+	}
+}
+
+// listen returns the publisher's sequence number of the next media packet.
+func (c *caller) listen(t *testing.T) (sequence uint16) {
+	t.Helper()
+	c.read(t, "media", func(b []byte) bool {
+		if !isMedia(b) || b[1]&0x7f != opus.Number {
+			return false
+		}
+		plain, err := c.open.DecryptRTP(nil, b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sequence = uint16(plain[len(plain)-1])
+		return true
+	})
+	return sequence
+}
+
 // check sends a connectivity check.
 func (c *caller) check(t *testing.T) {
 	t.Helper()

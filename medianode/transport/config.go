@@ -42,6 +42,10 @@ type Config struct {
 	// of its own, 1 to 64; default is one for each processor that the process may
 	// use. Portable sockets serve one.
 	Workers int
+	// Together is how many peers of a room live with one worker before another
+	// takes part in it, at least 1; default 16. Media of small rooms is not
+	// copied between workers.
+	Together int
 	// Certificate is the DTLS identity; nil makes a fresh ECDSA P-256 one.
 	Certificate *tls.Certificate
 	// Logger takes rare messages; nil means slog.Default().
@@ -161,6 +165,7 @@ func (c Config) withDefaults() Config {
 	if c.Workers == 0 {
 		c.Workers = min(runtime.NumCPU(), c.maxWorkers())
 	}
+	setDefault(&c.Together, 16)
 	setDefault(&c.SocketBuffer, 4<<20)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.MaxHandshakes, 256)
@@ -200,6 +205,7 @@ func (c Config) Validate() error {
 		value, low, hi int
 	}{
 		{"Workers", c.Workers, 1, c.maxWorkers()},
+		{"Together", c.Together, 1, 1 << 20},
 		{"SocketBuffer", c.SocketBuffer, 64 << 10, 1 << 30},
 		{"MaxHandshakes", c.MaxHandshakes, 1, 65536},
 		{"SendQueueBytes", c.SendQueueBytes, MaxMessage, 1 << 30},

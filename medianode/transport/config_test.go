@@ -32,6 +32,7 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 			func(c *Config) { c.Workers = maxWorkers + 1 },
 			func(c *Config) { c.Portable, c.Workers = true, 2 },
 		},
+		"Together":          {func(c *Config) { c.Together = -1 }},
 		"SocketBuffer":      {func(c *Config) { c.SocketBuffer = 1 }},
 		"HandshakeTimeout":  {func(c *Config) { c.HandshakeTimeout = time.Hour }, func(c *Config) { c.HandshakeTimeout = -1 }},
 		"MaxHandshakes":     {func(c *Config) { c.MaxHandshakes = -1 }},

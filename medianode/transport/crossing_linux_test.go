@@ -146,6 +146,136 @@ func TestCrossing_anAddressHasOneOwner(t *testing.T) {
 	}
 }
 
+// Media of a publisher reaches the subscribers of both workers, all of it and in
+// order, whichever socket its flow comes to.
+func TestCrossing_mediaReachesAllSubscribers(t *testing.T) {
+	const subscribers, packets = 8, 50
+	n, registry := startTwo(t)
+	publisher := n.call(t, 1, "RM")
+	publisher.arrive(t)
+	home := publisher.home(t)
+	var all []*caller
+	crossed := 0
+	for id := engine.PeerID(2); id < 2+subscribers; id++ {
+		c := n.call(t, id, "RM")
+		c.arrive(t)
+		c.subscribe(t, publisher, home.id)
+		if c.home(t) != home {
+			crossed++
+		}
+		all = append(all, c)
+	}
+	if crossed != subscribers/2 {
+		t.Fatalf("%d of %d subscribers are with the other worker, want half", crossed, subscribers)
+	}
+	// A subscription begins when the other worker has heard of the track.
+	for _, c := range all {
+		eventually(t, func() string {
+			publisher.speak(t)
+			return c.hears(t, 5*time.Millisecond)
+		})
+	}
+	first := publisher.sequence
+	for range packets {
+		publisher.speak(t)
+	}
+	for _, c := range all {
+		for want := first; want < first+packets; {
+			got := c.listen(t)
+			if got > want {
+				t.Fatalf("caller %d heard packet %d, want %d", c.id, got, want)
+			}
+			if got == want {
+				want++
+			}
+		}
+	}
+	if drops := gathered(t, registry, "handoff_drops_total"); drops != 0 {
+		t.Errorf("%v drops, want none", drops)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "drtc_medianode_forward_delay_seconds" {
+			continue
+		}
+		h := f.GetMetric()[0].GetHistogram()
+		if mean := h.GetSampleSum() / float64(h.GetSampleCount()); h.GetSampleCount() < 2*packets || mean <= 0 || mean > 1 {
+			t.Errorf("delay of %d packets, %v s on average, want two of each packet: one by each worker", h.GetSampleCount(), mean)
+		}
+	}
+}
+
+// A worker that stands still loses media and no state: when it goes on, it
+// forwards what comes then, and what it was asked for meanwhile.
+func TestCrossing_stateSurvivesAFullLane(t *testing.T) {
+	f := newForwarding(t, profiles[0], 3, twoWorkers)
+	home, err := f.Home(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := f.workers[home], f.workers[1-home]
+	var sent flushes
+	far.enter(func(time.Time) { far.egress = &sent })
+	exchange := func() {
+		for range 3 { // want, state, media
+			far.turn(time.Now())
+			near.turn(time.Now())
+		}
+	}
+	forwards := func() int {
+		sent = nil
+		near.handle(f.seal(t, 1))
+		far.turn(time.Now())
+		count := 0
+		for _, datagrams := range sent {
+			for _, d := range datagrams {
+				if d.Stream == 5000 {
+					count++
+				}
+			}
+		}
+		return count
+	}
+	exchange()
+	there := f.load(far)
+	if got := forwards(); got != there || there == 0 {
+		t.Fatalf("a frame goes to %d subscribers of the other worker, want %d", got, there)
+	}
+	for range laneCargoes + 50 { // far stands still
+		near.handle(f.seal(t, 1))
+	}
+	if !near.links[far.id].lane.Full() {
+		t.Fatal("the lane is not full")
+	}
+	f.do(t, 0, func(now time.Time, c *engine.Core, _ *engine.Batch) { // is told to the mirror, or else never
+		if err := c.MuteTrack(now, "TR_v", true); err != nil {
+			t.Error(err)
+		}
+	})
+	if !near.pressed {
+		t.Error("nothing waits for room in the lane")
+	}
+	exchange()
+	if near.pressed {
+		t.Error("state still waits after the lane was emptied")
+	}
+	if got := forwards(); got != 0 {
+		t.Errorf("a frame of a muted track goes to %d subscribers of the other worker", got)
+	}
+	f.do(t, 0, func(now time.Time, c *engine.Core, _ *engine.Batch) {
+		if err := c.MuteTrack(now, "TR_v", false); err != nil {
+			t.Error(err)
+		}
+	})
+	exchange()
+	if got := forwards(); got != there {
+		t.Errorf("a frame goes to %d subscribers of the other worker, want %d", got, there)
+	}
+}
+
 // Nobody's media is not passed around without end.
 func TestCrossing_offersAreLimited(t *testing.T) {
 	ws, registry := workersOf(t, &script{}, &script{})
@@ -172,7 +302,7 @@ func workersOf(t *testing.T, cores ...core) ([]*worker, *prometheus.Registry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDirectory(len(cores))
+	d := newDirectory(len(cores), 16)
 	var ws []*worker
 	for i, c := range cores {
 		ws = append(ws, newWorker(engine.CoreID(i), c, sink{}, d, m, func(*worker, engine.Event) {}))
@@ -241,6 +371,41 @@ func TestCrossing_wakesTheOther(t *testing.T) {
 		if got := receive(t, k.took, "the other worker"); got != byte(i) {
 			t.Fatalf("took %d, want %d", got, byte(i))
 		}
+	}
+}
+
+// A packet forwarded by both workers allocates nothing in either.
+func TestCrossing_forwardingAllocatesNothing(t *testing.T) {
+	f := newForwarding(t, profiles[0], 10, twoWorkers)
+	const frames = 400
+	next := func() {
+		for _, w := range f.workers {
+			w.turn(time.Now())
+		}
+	}
+	var sealed [][]mmsg.Packet
+	for range 2 * frames {
+		sealed = append(sealed, f.seal(t, 4))
+	}
+	home, err := f.Home(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := func() {
+		f.workers[home].handle(sealed[0])
+		sealed = sealed[1:]
+		next()
+	}
+	for range frames - 1 {
+		forward()
+	}
+	before := f.Sum(func(c engine.Counters) uint64 { return c.Forwarded })
+	allocs := testing.AllocsPerRun(frames-1, forward)
+	if got := f.Sum(func(c engine.Counters) uint64 { return c.Forwarded }) - before; got != 4*10*frames {
+		t.Fatalf("%d packets were forwarded, want %d", got, 4*10*frames)
+	}
+	if allocs != 0 {
+		t.Errorf("%v allocations to forward 4 packets to 10 subscribers, want 0", allocs)
 	}
 }
 

@@ -11,14 +11,9 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine"
 )
 
-const (
-	// together is how many peers of a room one worker gets before another takes
-	// part in it: small rooms cost no copies between workers.
-	together = 16
-	// maxUfrags is how many ICE user names of a peer are kept: the one in use,
-	// and those of restarts that the client may still answer.
-	maxUfrags = 4
-)
+// maxUfrags is how many ICE user names of a peer are kept: the one in use, and
+// those of restarts that the client may still answer.
+const maxUfrags = 4
 
 // directory knows which worker has which peer, and so whose a datagram is. Its
 // mutex is the last that is taken: workers ask it with their own held.
@@ -26,6 +21,7 @@ type directory struct {
 	// contested counts the addresses that several cores believe to be a peer's
 	// of theirs. While there are any, a core's own belief is not enough.
 	contested atomic.Int32
+	together  int // Config.Together
 
 	mu     sync.RWMutex // guards what follows
 	closed bool
@@ -38,24 +34,25 @@ type directory struct {
 	load  []int                 // peers, by worker
 }
 
-func newDirectory(workers int) *directory {
+func newDirectory(workers, together int) *directory {
 	return &directory{
-		peers:  map[engine.PeerID]*peer{},
-		ufrags: map[string]engine.CoreID{},
-		addrs:  map[netip.AddrPort][]engine.CoreID{},
-		rooms:  map[drtc.RoomID][]int{},
-		load:   make([]int, workers),
+		together: together,
+		peers:    map[engine.PeerID]*peer{},
+		ufrags:   map[string]engine.CoreID{},
+		addrs:    map[netip.AddrPort][]engine.CoreID{},
+		rooms:    map[drtc.RoomID][]int{},
+		load:     make([]int, workers),
 	}
 }
 
-// place chooses the worker of a new peer: the one with most of the room's peers
-// of those that have few, else the one with the fewest of all.
+// place chooses the worker of a new peer: of those that have a few of the
+// room's peers the one with most, else the one with the fewest of all.
 func (d *directory) place(room drtc.RoomID) engine.CoreID {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	best, most := -1, 0
 	for i, count := range d.rooms[room] {
-		if count < together && count > most {
+		if count < d.together && count > most {
 			best, most = i, count
 		}
 	}

@@ -21,7 +21,8 @@ func resident(id engine.PeerID, core engine.CoreID, room drtc.RoomID) *peer {
 
 // A small room stays with one worker; a large one, and many rooms, spread.
 func TestDirectory_places(t *testing.T) {
-	d := newDirectory(3)
+	const together = 16
+	d := newDirectory(3, together)
 	next := engine.PeerID(0)
 	join := func(room drtc.RoomID) engine.CoreID {
 		t.Helper()
@@ -57,7 +58,7 @@ func TestDirectory_places(t *testing.T) {
 }
 
 func TestDirectory_namesAreUnique(t *testing.T) {
-	d := newDirectory(2)
+	d := newDirectory(2, 16)
 	a, b := resident(1, 0, "a"), resident(2, 1, "b")
 	for _, p := range []*peer{a, b} {
 		if err := d.add(p); err != nil {
@@ -103,7 +104,7 @@ func TestDirectory_namesAreUnique(t *testing.T) {
 // it.
 func TestDirectory_newestBeliefCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := newDirectory(4)
+		d := newDirectory(4, 16)
 		beliefs := map[netip.AddrPort][]engine.CoreID{} // the newest last
 		addr := rapid.Custom(func(t *rapid.T) netip.AddrPort {
 			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), rapid.Uint16Range(1, 3).Draw(t, "port"))

@@ -98,13 +98,15 @@ func (n *node) do(t testing.TB, id engine.PeerID, fn func(time.Time, *engine.Cor
 type setup struct {
 	name     string
 	workers  int
+	together int
 	portable bool
 }
 
 // The ways to run a node.
 var (
-	oneWorker       = setup{name: "one worker", workers: 1}
-	twoWorkers      = setup{name: "two workers", workers: 2}
+	oneWorker = setup{name: "one worker", workers: 1}
+	// Two peers of a room are with different workers.
+	twoWorkers      = setup{name: "two workers", workers: 2, together: 1}
 	portableSockets = setup{name: "portable sockets", workers: 1, portable: true}
 )
 
@@ -132,7 +134,7 @@ func startNode(t testing.TB, on setup, configure func(*Config)) *node {
 		closed: make(chan closure, 64),
 		done:   make(chan error, 1),
 	}
-	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Workers: on.workers, Portable: on.portable, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Workers: on.workers, Together: on.together, Portable: on.portable, Logger: slog.New(slog.DiscardHandler)}
 	if configure != nil {
 		configure(&cfg)
 	}

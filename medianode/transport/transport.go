@@ -61,7 +61,7 @@ func newTransport(cfg Config, wrap func(*engine.Core) core) (*Transport, error) 
 		return nil, fmt.Errorf("transport: registering metrics: %w", err)
 	}
 	t.inbox = newInbox(cfg.Handler, t.metrics.eventsDropped)
-	t.directory = newDirectory(cfg.Workers)
+	t.directory = newDirectory(cfg.Workers, cfg.Together)
 	if t.sockets, err = listen(cfg.Listen, cfg.Workers, cfg.SocketBuffer, cfg.Portable, t.metrics); err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func alone(t *testing.T, c core, egress Egress) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorker(0, c, egress, newDirectory(1), m, func(*worker, engine.Event) {})
+	w := newWorker(0, c, egress, newDirectory(1, 16), m, func(*worker, engine.Event) {})
 	connect([]*worker{w})
 	return w
 }

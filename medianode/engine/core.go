@@ -6,10 +6,15 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
 // The reasons for which a command is refused.
@@ -56,6 +61,11 @@ type Config struct {
 	LayerTimeout time.Duration
 	// ReportInterval between PeerReport events, default 2 s.
 	ReportInterval time.Duration
+	// NoReplay makes a new viewer wait for the next key frame, though the layer's
+	// ring holds the last one and all since.
+	NoReplay bool
+	// NewPacer makes the pacer of a peer; default pacing.NewPassThrough.
+	NewPacer func() pacing.Pacer
 	// STUN bounds the unauthenticated STUN requests taken from one source and
 	// from all.
 	STUN limit.Config
@@ -81,6 +91,9 @@ func (c Config) withDefaults() Config {
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}
+	if c.NewPacer == nil {
+		c.NewPacer = func() pacing.Pacer { return pacing.NewPassThrough() }
+	}
 	return c
 }
 
@@ -104,21 +117,29 @@ type Core struct {
 	mirrors  mirrors
 	links    links
 	outbound [MaxCores]*Parcel // what collects for the other cores
-
-	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
-	holding  []*layer // with held packets, who waits longest first
-	single   [1]packet
-	queue    []Event
-	head     int
-	nextTick time.Time
-	plain    []byte // scratch of one opened packet
-	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
-	values   [8]byte
+	backlogs backlogs
+	// deadlines say when to look at a peer: consent, reports, feedback.
+	deadlines deadline.Queue[*peer]
+	// publishers are the peers with tracks, unless republished says that they
+	// have changed.
+	publishers  []*peer
+	republished bool
+	order       []*peer  // peers in the order of their opening: timers are fair and repeatable
+	holding     []*layer // with held packets, who waits longest first
+	single      [1]packet
+	queue       []Event
+	head        int
+	nextTick    time.Time
+	plain       []byte // scratch of one opened packet
+	out         []byte // scratch of one packet to seal
+	elements    [4]rtpheader.Extension
+	values      [8]byte
 	// dependency is as long as an element can be.
 	dependency [255]byte
 	lost       []uint16
-	frame      []packet // one that another core handed over
+	frame      []packet               // one that another core handed over
+	receptions []rtcp.ReceptionReport // scratch of a receiver report
+	report     twcc.Report            // scratch of one transport feedback
 	counters   Counters
 }
 
@@ -146,19 +167,20 @@ func New(cfg Config) *Core {
 	}
 	cfg = cfg.withDefaults()
 	return &Core{
-		cfg:     cfg,
-		peers:   map[PeerID]*peer{},
-		byUfrag: map[string]*peer{},
-		byAddr:  map[netip.AddrPort]*peer{},
-		bySSRC:  map[uint32]*peer{},
-		tracks:  map[drtc.TrackID]*track{},
-		rooms:   map[drtc.RoomID]*room{},
-		mirrors: mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
-		links:   links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
-		stun:    limit.New(cfg.STUN),
-		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
-		plain:   make([]byte, 0, 2*MaxDatagram),
-		out:     make([]byte, 0, 2*MaxDatagram),
+		cfg:      cfg,
+		peers:    map[PeerID]*peer{},
+		byUfrag:  map[string]*peer{},
+		byAddr:   map[netip.AddrPort]*peer{},
+		bySSRC:   map[uint32]*peer{},
+		tracks:   map[drtc.TrackID]*track{},
+		rooms:    map[drtc.RoomID]*room{},
+		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
+		backlogs: backlogs{replay: !cfg.NoReplay},
+		stun:     limit.New(cfg.STUN),
+		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
+		plain:    make([]byte, 0, 2*MaxDatagram),
+		out:      make([]byte, 0, 2*MaxDatagram),
 	}
 }
 
@@ -173,10 +195,11 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
 		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
 	}
-	p := newPeer(now, cfg, c.cfg)
+	p := newPeer(now, cfg, c.cfg, &c.backlogs)
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
+	c.wake(p, c.nextDue(now, p))
 	c.room(cfg.Room).peers++
 	if c.nextTick.IsZero() {
 		c.nextTick = now.Add(tick)
@@ -222,6 +245,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	}
 	p.keys = keys
 	p.lastHeard = now
+	c.wake(p, now)
 	c.setState(p, StateConnected, "")
 	for _, s := range p.subscriptions {
 		s.begin(now)
@@ -243,6 +267,8 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 		c.removeTrack(now, t)
 	}
 	delete(c.peers, id)
+	c.deadlines.Stop(&p.timer)
+	c.republished = true
 	for i, q := range c.order {
 		if q == p {
 			c.order = append(c.order[:i], c.order[i+1:]...)
@@ -315,15 +341,16 @@ func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
 // may lie in the past: what is due goes out with the call.
 func (c *Core) NextTimeout() time.Time {
 	if len(c.holding) > 0 && (c.nextTick.IsZero() || c.holding[0].heldUntil.Before(c.nextTick)) {
-		return c.holding[0].heldUntil
+		return c.backlogs.sooner(c.holding[0].heldUntil)
 	}
-	return c.nextTick
+	return c.backlogs.sooner(c.nextTick)
 }
 
 // HandleTimeout does the work that is due: frames that were held, consent,
 // reports, feedback, retransmission requests, speakers and demand.
 func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 	c.releaseFrames(now, batch)
+	c.serveBacklogs(now, batch)
 	if c.nextTick.IsZero() || now.Before(c.nextTick) {
 		return
 	}
@@ -332,15 +359,13 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		c.nextTick = time.Time{}
 		return
 	}
-	for _, p := range c.order {
-		c.watchConsent(now, p)
-		if p.keys == nil {
-			continue
+	c.servePeers(now, batch)
+	for _, p := range c.publishing() {
+		if p.keys != nil {
+			c.serveLoss(now, p, batch)
 		}
-		c.serveLoss(now, p, batch)
-		c.serveReports(now, p, batch)
 	}
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if t.cfg.Video {
 				c.watchLayers(now, t)

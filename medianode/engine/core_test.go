@@ -72,7 +72,7 @@ func TestCore_sendsNothingBeforeTheFirstCheck(t *testing.T) {
 }
 
 func TestCore_forwardsFromTheFirstKeyFrameOn(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetworkOf(t, engine.Config{NoReplay: true})
 	pub := n.join(1)
 	cam := pub.camera("TR_v")
 	cam.frame(true)
@@ -499,7 +499,7 @@ func TestCore_removedPeerLeavesNothing(t *testing.T) {
 // Between Subscribe and the client's next answer a key frame would come in
 // vain, and the throttle would then hold back the one that is needed.
 func TestCore_asksForTheFirstKeyFrameWhenItCanBeForwarded(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetworkOf(t, engine.Config{NoReplay: true})
 	pub := n.join(1)
 	cam := pub.camera("TR_v")
 	cam.frame(true)

@@ -128,6 +128,7 @@ type Figures struct {
 	RoundTrip      time.Duration // zero when unknown
 	UplinkLoss     float64       // 0..1 over the last interval
 	DownlinkLoss   float64       // 0..1 over the last interval
+	DownlinkRate   uint64        // bits per second acknowledged by transport feedback
 	ReceivedBytes  uint64        // media header and payload bytes received
 	SentBytes      uint64        // client bytes (design decision 12) sent
 	AddressChanges uint32

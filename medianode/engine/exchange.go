@@ -40,7 +40,7 @@ func (c *Core) parcel(to CoreID) *Parcel {
 
 // HandleParcel takes what another core collected for this one, and keeps
 // nothing of its memory. Parcels of one core must come in the order in which they
-// were taken; one that comes twice costs a key frame at most.
+// were taken, each once.
 func (c *Core) HandleParcel(now time.Time, from CoreID, p *Parcel, batch *Batch) {
 	if p == nil || from >= MaxCores {
 		return
@@ -55,7 +55,7 @@ func (c *Core) HandleParcel(now time.Time, from CoreID, p *Parcel, batch *Batch)
 			continue
 		case recordSkip:
 			if l := c.mirroredLayer(from, r.handle, r.layer); l != nil {
-				c.skip(l, packet{seq: r.seq, timestamp: r.timestamp})
+				c.skip(now, l, packet{seq: r.seq, timestamp: r.timestamp})
 			}
 		case recordMessage:
 			c.receiveMessage(now, from, p.messages[r.at], batch)

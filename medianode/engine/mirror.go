@@ -145,6 +145,9 @@ func (c *Core) mirrorTrack(now time.Time, from CoreID, m trackMessage) {
 	}
 	if t.allowed = m.allowed; t.muted != m.muted || t.mirror.mutes != m.mutes {
 		t.mirror.mutes, t.mirror.asked = m.mutes, [maxLayers]asked{}
+		for _, l := range t.layers { // what was not handed over
+			l.withheld = l.ring.Highest()
+		}
 		c.mute(now, t, true) // it was, even if all is over by now
 		c.mute(now, t, m.muted)
 	}

@@ -45,6 +45,29 @@ func TestMirror_mute(t *testing.T) {
 	}
 }
 
+func TestMirror_showsNewViewersWhatItsRingHolds(t *testing.T) {
+	x := newNodeOf(t, 2, engine.Config{})
+	cam := x.cores[0].join(1).camera("TR_v")
+	cam.frame(true)
+	x.cores[1].join(2).watch("TR_v", 640, 360)
+	x.pass(50 * time.Millisecond)
+	cam.frame(true)
+	for range 5 {
+		cam.frame(false)
+	}
+	cam.rtcp = nil
+	late := x.cores[1].join(3)
+	late.watch("TR_v", 640, 360)
+	x.pass(100 * time.Millisecond)
+	if len(late.rtp) != 12 {
+		t.Errorf("got %d packets, want the 12 since the key frame", len(late.rtp))
+	}
+	follow(t, late.rtp)
+	if got := count[*rtcp.PictureLossIndication](cam.client); got != 0 {
+		t.Errorf("the publisher was asked for %d key frames, want none", got)
+	}
+}
+
 func TestMirror_allowedLayersAndSizesFollow(t *testing.T) {
 	x, cam, viewer := across(t)
 	cam.n.must(cam.n.core.SetPublisherLayers(x.now, "TR_v", []int{0, 1}))

@@ -16,8 +16,6 @@ type node struct {
 	cores []*network
 	// delay is how long the next parcel takes.
 	delay func() time.Duration
-	// twice says whether the next parcel is handled twice; nil for never.
-	twice func() bool
 	// slots is how many parcels fit between two cores.
 	slots   int
 	queues  map[route][]parcel
@@ -32,7 +30,13 @@ type parcel struct {
 	due time.Time
 }
 
+// newNode makes a node whose viewers see what the publisher sends from the time
+// on at which they are there, nothing of before.
 func newNode(t testing.TB, cores int) *node {
+	return newNodeOf(t, cores, engine.Config{NoReplay: true})
+}
+
+func newNodeOf(t testing.TB, cores int, cfg engine.Config) *node {
 	x := &node{
 		now: time.Unix(1_700_000_000, 0), slots: 64, queues: map[route][]parcel{},
 		delay: func() time.Duration { return 100 * time.Microsecond },
@@ -40,7 +44,8 @@ func newNode(t testing.TB, cores int) *node {
 	for id := range cores {
 		seed := rand.New(rand.NewPCG(1, uint64(id)))
 		n := &network{t: t, now: x.now, room: "room", node: x}
-		n.core = engine.New(engine.Config{Random: seed.Uint32, Self: engine.CoreID(id)})
+		cfg.Random, cfg.Self = seed.Uint32, engine.CoreID(id)
+		n.core = engine.New(cfg)
 		x.cores = append(x.cores, n)
 	}
 	return x
@@ -130,9 +135,6 @@ func (x *node) arrive(r route) {
 	x.queues[r] = x.queues[r][1:]
 	n := x.cores[r.to]
 	n.core.HandleParcel(n.now, r.from, p, &n.batch)
-	if x.twice != nil && x.twice() {
-		n.core.HandleParcel(n.now, r.from, p, &n.batch)
-	}
 	p.Reset()
 	x.spare = append(x.spare, p)
 	n.flush()

@@ -24,8 +24,8 @@ const MaxCores = 64
 //	messages  | a track, a layer, a clock, a wish ...
 //
 // Tracks go by the handle that the core which mirrors them chose. Messages say
-// how things are, not what changed: one that is said twice does no harm, and
-// the last of a kind makes those before it superfluous.
+// how things are, not what changed: the last on a subject makes those before it
+// superfluous.
 type Parcel struct {
 	records  []record
 	arena    []byte

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -74,10 +76,16 @@ type peer struct {
 	subscriptions []*subscription
 	bySSRC        map[uint32]*subscription
 	transportSeq  uint16
+	departures    twcc.History  // when what was sent with which number left
+	delivery      twcc.Delivery // what of it arrived
 	acked         lossWindow
+	pacer         pacing.Pacer
+	backlogs      *backlogs // of the core
+	replaying     int       // bytes of replays that have begun
 
 	// SSRC with which the node reports (RFC 3550 section 6.4).
 	reporter     uint32
+	timer        deadline.Entry[*peer]
 	nextFeedback time.Time
 	nextReport   time.Time
 	nextFigures  time.Time
@@ -85,6 +93,7 @@ type peer struct {
 	roundTrip     time.Duration
 	uplinkLoss    float64
 	downlinkLoss  float64
+	downlinkRate  uint64
 	receivedBytes uint64
 	meter         *meter.Meter
 }
@@ -95,9 +104,11 @@ type lossWindow struct {
 	reports  int
 }
 
-func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
-	return &peer{
+func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
+	p := &peer{
 		cfg:         cfg,
+		pacer:       core.NewPacer(),
+		backlogs:    b,
 		ice:         credentials{local: cfg.Local, remote: cfg.Remote},
 		lastCheck:   now,
 		lastHeard:   now,
@@ -109,6 +120,8 @@ func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
 		nextReport:  now.Add(reportInterval),
 		nextFigures: now.Add(core.ReportInterval),
 	}
+	p.timer.Owner = p
+	return p
 }
 
 // sendable reports whether media may be sent to the peer now.
@@ -141,6 +154,7 @@ func (c *Core) figures(p *peer) Figures {
 		RoundTrip:      p.roundTrip,
 		UplinkLoss:     p.uplinkLoss,
 		DownlinkLoss:   p.downlinkLoss,
+		DownlinkRate:   p.downlinkRate,
 		ReceivedBytes:  p.receivedBytes,
 		SentBytes:      p.meter.Snapshot().Client,
 		AddressChanges: p.changes,

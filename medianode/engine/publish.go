@@ -166,7 +166,7 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	}
 	t = newTrack(p, s, cfg, c.cfg)
 	s.track = t
-	p.tracks = append(p.tracks, t)
+	p.tracks, c.republished = append(p.tracks, t), true
 	c.tracks[cfg.ID] = t
 	for ssrc, src := range p.sources { // packets may have come before the name
 		if src.section == s {
@@ -204,6 +204,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 		}
 	}
 	c.silence(t)
+	c.republished = true
 }
 
 // sourceOf finds the source of a packet, by SSRC once it is known, else by what
@@ -346,6 +347,7 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 	if p.feedback != nil {
 		if v := h.Extension(plain, p.extensions.TransportCC); len(v) == 2 {
 			p.feedback.Record(batch.arrival(now), binary.BigEndian.Uint16(v))
+			c.wake(p, p.nextFeedback)
 		}
 	}
 	p.receivedBytes += uint64(len(plain) - h.PaddingSize)
@@ -436,7 +438,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
-		c.skip(l, k)
+		c.skip(now, l, k)
 		return
 	}
 	if !l.live || t.mime != k.pt.Mime {
@@ -464,7 +466,9 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 		c.observe(now, t, k.level[0])
 	}
 	l.ring.Put(now, k.seq, ringPacket(k))
-	if !t.muted {
+	if t.muted {
+		l.withheld = max(l.withheld, k.seq)
+	} else {
 		c.gather(now, l, k, batch)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/clock"
 	"github.com/drtc-network/drtc/medianode/engine/codec"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rewrite"
 	"github.com/drtc-network/drtc/medianode/engine/sending"
 	"github.com/drtc-network/drtc/medianode/engine/sequence"
@@ -40,21 +41,28 @@ type subscription struct {
 	ssrc     uint32
 	rtxSSRC  uint32
 
-	section  SendSection
-	ready    bool // the section is negotiated and active
-	codec    codec.Kind
-	stream   *rewrite.Stream
-	sent     *sequence.Map
-	sender   *sending.Stream
-	bytes    *meter.Stream
-	rtxSeq   uint16
-	current  *layer // whose packets are forwarded
-	target   *layer // to which the next key frame switches
-	waiting  bool   // for the packet with which forwarding begins (again)
-	announce bool   // SubscriptionActive is still due
+	section     SendSection
+	ready       bool // the section is negotiated and active
+	codec       codec.Kind
+	stream      *rewrite.Stream
+	sent        *sequence.Map
+	sender      *sending.Stream
+	bytes       *meter.Stream
+	rtxSeq      uint16
+	current     *layer // whose packets are forwarded
+	incarnation uint8  // of current when forwarding began
+	target      *layer // to which the next key frame switches
+	waiting     bool   // for the packet with which forwarding begins (again)
+	announce    bool   // SubscriptionActive is still due
 	// firstUntil is until when a request for a key frame means that the viewer
 	// sees nothing yet: what was sent before its client knew the answer is lost.
 	firstUntil time.Time
+	backlog    backlog
+	listed     bool   // in the core's backlogs
+	entered    uint64 // the packet with which the present layer began, until it left
+	seen       [maxLayers]seen
+	replays    int // since forwarding to the client began
+	replayed   time.Time
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
 }
@@ -108,10 +116,12 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 // the core to which it went.
 func (c *Core) watch(s *subscription, t *track) {
 	if s.track != nil {
+		s.catchUp()
 		c.leave(s)
 	}
 	t.subscriptions = append(t.subscriptions, s)
 	s.track, s.current, s.target, s.waiting = t, nil, nil, true
+	s.seen = [maxLayers]seen{}
 	if s.sent != nil { // what was sent lies in the rings of the other
 		s.sent = sequence.NewMap(sentPackets)
 	}
@@ -143,7 +153,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		was := s.ready
 		s.carry(c, sections[i])
 		if !was {
-			s.firstUntil = now.Add(firstPicture)
+			s.firstUntil, s.replays = now.Add(firstPicture), 0
 			s.begin(now)
 		}
 	}
@@ -182,6 +192,7 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 }
 
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
+	s.catchUp()
 	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, func(o *subscription) bool { return o == s })
 	c.leave(s)
 	delete(s.peer.bySSRC, s.ssrc)
@@ -211,7 +222,7 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 		// Who says how large the picture is has taken the answer by now. What
 		// was sent before that is lost, the first key frame with it.
 		s.nudged = true
-		s.askKeyFrame(now, s.target)
+		s.again(now, s.target)
 	}
 	return nil
 }
@@ -227,9 +238,9 @@ func (p *peer) subscription(id drtc.TrackID) *subscription {
 
 // begin waits for a packet to start with, and asks for it.
 func (s *subscription) begin(now time.Time) {
-	s.waiting = true
+	s.pause()
 	s.choose(now)
-	s.askKeyFrame(now, s.target)
+	s.seek(now, s.target)
 }
 
 // askKeyFrame asks for a key frame of a layer, if one could be forwarded: a key
@@ -246,7 +257,10 @@ func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	}
 }
 
-func (s *subscription) pause() { s.waiting = true }
+func (s *subscription) pause() {
+	s.waiting = true
+	s.catchUp()
+}
 
 // wanted is the layer that the settings ask for, nil for none.
 func (s *subscription) wanted() *layer {
@@ -309,13 +323,13 @@ func (s *subscription) choose(now time.Time) {
 	changed := target != s.target
 	s.target = target
 	if changed && (target != s.current || s.waiting) {
-		s.askKeyFrame(now, target)
+		s.seek(now, target)
 	}
 }
 
 // skip leaves a padding packet out of the forwarded stream.
 func (s *subscription) skip(l *layer, k packet) {
-	if s.current == l && s.stream != nil && !s.waiting {
+	if s.current == l && s.stream != nil && !s.waiting && !s.behind(l, k.seq) {
 		s.stream.Drop(rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp})
 	}
 }
@@ -325,23 +339,23 @@ func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<
 
 // forward sends one packet of a layer to a subscriber, if it is its turn.
 func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batch *Batch) {
-	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() {
+	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
 		return
 	}
 	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
 	if k.dependency != nil {
 		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
 	}
-	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
+	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq) {
 		var from clock.Mapping
 		if s.current != nil {
 			from = s.current.clock
 		}
-		s.stream.Switch(now, src, from, l.clock)
+		s.enter(now, src, from, l)
 		s.current, s.waiting = l, false
 		s.align()
 	}
-	if s.current != l || s.waiting {
+	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || s.delayed(now, l, k) {
 		return
 	}
 	out, ok := s.stream.Next(now, src)
@@ -356,6 +370,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
@@ -389,6 +404,9 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
+	if !s.peer.pacer.Take(now, pacing.Retransmission, len(kept.Payload)) {
+		return // it is asked for again
+	}
 	k := packet{payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID}
 	if s.codec == codec.VP8 {
 		d, err := codec.ParseVP8(kept.Payload)
@@ -403,6 +421,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 	if !c.seal(s, plain, s.rtxSSRC, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.rtxSeq++
 	c.counters.Retransmitted++
 }

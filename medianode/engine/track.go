@@ -53,7 +53,8 @@ type layer struct {
 	live        bool
 	codec       codec.Kind
 	lastPacket  time.Time
-	news        bool // it lives again: mirrors are told with its first frame
+	news        bool   // it lives again: mirrors are told with its first frame
+	withheld    uint64 // highest number that came while the track was muted
 
 	held      []packet  // of a frame that is not complete
 	heldUntil time.Time // when they leave even so
@@ -94,7 +95,7 @@ func (l *layer) restart(ssrc uint32, core Config) {
 
 // renew forgets what was forwarded of the layer.
 func (l *layer) renew(core Config) {
-	l.live, l.clock = false, clock.Mapping{}
+	l.live, l.clock, l.withheld = false, clock.Mapping{}, 0
 	l.incarnation++
 	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
 	l.key = keyframe.New(keyframe.Config{Spacing: core.KeyFrameInterval})
@@ -262,7 +263,8 @@ func (c *Core) setClock(l *layer, m clock.Mapping) {
 }
 
 // skip leaves a packet of padding out of every stream.
-func (c *Core) skip(l *layer, k packet) {
+func (c *Core) skip(now time.Time, l *layer, k packet) {
+	l.ring.Put(now, k.seq, ringPacket(k)) // nothing is missing there
 	for _, s := range l.track.subscriptions {
 		s.skip(l, k)
 	}

@@ -31,14 +31,14 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 	n.do(f, 1, func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
 
 	hello := handshakeMessage(20, 0, 0, 20)
-	f.Add(record(recordHandshake, 0, hello...))
-	f.Add(record(recordHandshake, 1, hello...))
-	f.Add(record(recordAlert, 0, 2, 40))
-	f.Add(record(recordAlert, 1, 2, 40))
-	f.Add(record(recordChangeCipherSpec, 0, 1))
-	f.Add(record(recordChangeCipherSpec, 1, 1))
-	f.Add(record(recordChangeCipherSpec, 1, make([]byte, 64)...))
-	f.Add(record(recordApplication, 1, make([]byte, 64)...))
+	f.Add(rawRecord(recordHandshake, 0, hello...))
+	f.Add(rawRecord(recordHandshake, 1, hello...))
+	f.Add(rawRecord(recordAlert, 0, 2, 40))
+	f.Add(rawRecord(recordAlert, 1, 2, 40))
+	f.Add(rawRecord(recordChangeCipherSpec, 0, 1))
+	f.Add(rawRecord(recordChangeCipherSpec, 1, 1))
+	f.Add(rawRecord(recordChangeCipherSpec, 1, make([]byte, 64)...))
+	f.Add(rawRecord(recordApplication, 1, make([]byte, 64)...))
 	f.Add(append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)) // STUN
 	f.Add(packet(f, 7, 1, 100))                                                    // RTP
 	f.Add([]byte{0x80, 200, 0, 6})                                                 // RTCP

@@ -27,6 +27,7 @@ type Transport struct {
 	directory   *directory
 	inbox       *inbox
 	handshakes  chan struct{} // a slot per handshake in flight
+	scratch     sync.Pool     // of *[]byte, to which data channel messages are read
 	ctx         context.Context
 	cancel      context.CancelFunc
 	teardowns   sync.WaitGroup // of peers that end; Add happens in their worker
@@ -281,7 +282,7 @@ func (t *Transport) onEvent(w *worker, event engine.Event) {
 		return
 	case engine.DTLSDatagram:
 		if p := w.peers[e.Peer]; p != nil {
-			if drop := p.conn.push(e.Payload); drop != "" {
+			if drop := p.association.push(e.Payload); drop != "" {
 				t.metrics.receiveDrops.WithLabelValues(drop).Inc()
 			}
 		}

@@ -74,7 +74,8 @@ type Stream struct {
 	// first and highest are source numbers since the last switch.
 	first, highest uint64
 	stamps         uint32 // timestamp offset
-	tl0, keys      uint8  // offsets of TL0PICIDX and KEYIDX
+	squeeze        squeeze
+	tl0, keys      uint8 // offsets of TL0PICIDX and KEYIDX
 
 	started, sentAny bool
 	last             uint64 // highest extended number sent or left as a hole
@@ -112,7 +113,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	if s.sentAny {
 		stamp = s.continued(now, src, from, to)
 	}
-	s.stamps = src.Timestamp - stamp
+	s.stamps, s.squeeze = src.Timestamp-stamp, squeeze{}
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
@@ -150,7 +151,7 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 	}
 	out := Sent{
 		Extended:  src.Sequence - via.offset,
-		Timestamp: src.Timestamp - s.stamps,
+		Timestamp: s.stamp(src.Timestamp),
 		Marker:    src.Marker,
 	}
 	if !s.take(out.Extended) {
@@ -288,3 +289,7 @@ func (s *Stream) frameNumber(number uint16, via *interval) codec.Picture {
 	}
 	return p
 }
+
+// Highest returns the highest number of the source since the last switch, 0
+// before the first.
+func (s *Stream) Highest() uint64 { return s.highest }

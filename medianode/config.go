@@ -29,6 +29,9 @@ type Config struct {
 	// Workers is how many threads carry media, 1 to 64; 0 for one of each
 	// processor.
 	Workers int `toml:"workers"`
+	// WorkerRoomPeers is how many clients of a room one worker carries before
+	// another takes part in it: media of a small room is not copied between them.
+	WorkerRoomPeers int `toml:"worker_room_peers"`
 	// Portable chooses the sockets that every system has, with one system call
 	// for each packet, where faster ones are not allowed; one worker uses them.
 	Portable bool `toml:"portable"`
@@ -59,14 +62,15 @@ type Config struct {
 // DefaultConfig is the starting point of a configuration file.
 func DefaultConfig() Config {
 	return Config{
-		Network:       "devnet",
-		KeyFile:       "medianode.key",
-		Listen:        "0.0.0.0:7443",
-		MediaListen:   []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
-		MetricsListen: "127.0.0.1:7091",
-		CapacityMbps:  1000,
-		MaxSessions:   500,
-		Admission:     control.Admission{Mode: control.AdmitAllowList},
+		Network:         "devnet",
+		KeyFile:         "medianode.key",
+		Listen:          "0.0.0.0:7443",
+		MediaListen:     []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
+		WorkerRoomPeers: 16,
+		MetricsListen:   "127.0.0.1:7091",
+		CapacityMbps:    1000,
+		MaxSessions:     500,
+		Admission:       control.Admission{Mode: control.AdmitAllowList},
 	}
 }
 
@@ -101,6 +105,9 @@ func (c Config) Validate() error {
 	}
 	if c.Workers < 0 || c.Workers > engine.MaxCores {
 		return bad("workers", "want 1 to %d, or 0 for one of each processor, got %d", engine.MaxCores, c.Workers)
+	}
+	if c.WorkerRoomPeers < 1 || c.WorkerRoomPeers > 1_000_000 {
+		return bad("worker_room_peers", "want 1 to 1000000, got %d", c.WorkerRoomPeers)
 	}
 	if c.Portable && c.Workers > 1 {
 		return bad("workers", "want 1 where portable is set, got %d", c.Workers)

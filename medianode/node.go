@@ -123,7 +123,7 @@ func (n *Node) openMedia(handler transport.Handler) error {
 	var key [16]byte
 	rand.Read(key[:])
 	t, err := transport.New(transport.Config{
-		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Portable: n.cfg.Portable,
+		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Together: n.cfg.WorkerRoomPeers, Portable: n.cfg.Portable,
 		Handler: handler, Logger: n.logger, Metrics: n.registry,
 		Engine: engine.Config{Random: random, STUN: limit.Config{Key: key}},
 	})

@@ -125,7 +125,8 @@ func (n *Node) openMedia(handler transport.Handler) error {
 	var key [16]byte
 	rand.Read(key[:])
 	t, err := transport.New(transport.Config{
-		Listen: n.cfg.MediaListen, Handler: handler, Logger: n.logger, Metrics: n.registry,
+		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Together: n.cfg.WorkerRoomPeers, Portable: n.cfg.Portable,
+		Handler: handler, Logger: n.logger, Metrics: n.registry,
 		Engine: engine.Config{Random: random, STUN: limit.Config{Key: key}},
 	})
 	if err != nil {
@@ -307,11 +308,8 @@ func (n *Node) measure(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			var sent uint64
-			n.transport.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
-				sent = c.Counters().SentBytes
-				c.TakeUsage(n.usage.add)
-			})
+			sent := n.transport.Sum(func(c engine.Counters) uint64 { return c.SentBytes })
+			n.transport.TakeUsage(n.usage.add)
 			n.load.Store((sent - before) * 8)
 			n.service.ReportEgress((sent - before) * 8)
 			n.memory.observe(sent-before, n.service.Shedding().Ratio > 0)

@@ -221,8 +221,22 @@ func until[T any](t *testing.T, ch <-chan *medianodev1.EventsResponse, pick func
 	}
 }
 
+// setups are the ways to run the media side of a node; with two workers, two
+// clients of a room are with different ones.
+var setups = map[string]func(*medianode.Config){
+	"one worker":       func(c *medianode.Config) { c.Workers = 1 },
+	"two workers":      func(c *medianode.Config) { c.Workers, c.WorkerRoomPeers = 2, 1 },
+	"portable sockets": func(c *medianode.Config) { c.Portable = true },
+}
+
 func TestNode_carriesMediaAndDataBetweenStockClients(t *testing.T) {
-	n := startNode(t, nil)
+	for name, setup := range setups {
+		t.Run(name, func(t *testing.T) { testNode_carriesMediaAndDataBetweenStockClients(t, setup) })
+	}
+}
+
+func testNode_carriesMediaAndDataBetweenStockClients(t *testing.T, setup func(*medianode.Config)) {
+	n := startNode(t, setup)
 	o := newOrchestrator(t, n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -1,11 +1,13 @@
 package floor
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
@@ -19,17 +21,30 @@ const socketBuffers = 4 << 20
 // as a net.PacketConn.
 type socket struct {
 	*mmsg.Socket
+	poller  *mmsg.Poller
+	closing atomic.Bool
 	sending sync.Mutex // one at a time
 	waiting []mmsg.Packet
 	locked  bool // the reader has its own thread
 }
 
 func listen() (*socket, error) {
-	s, err := mmsg.Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
+	group, err := mmsg.Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), 1, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}
-	return &socket{Socket: s}, nil
+	poller, err := mmsg.NewPoller(group...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("floor: %w", err), group[0].Close())
+	}
+	return &socket{Socket: group[0], poller: poller}, nil
+}
+
+// Close ends the reader and frees the port.
+func (s *socket) Close() error {
+	s.closing.Store(true)
+	s.poller.Wake()
+	return s.Socket.Close()
 }
 
 func (s *socket) sendMedia(datagrams []engine.Datagram) mmsg.Sent {
@@ -54,7 +69,16 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			return copy(b, p.Payload), net.UDPAddrFromAddrPort(p.From), nil
 		}
-		var err error
+		if s.closing.Load() {
+			return 0, nil, errors.Join(net.ErrClosed, s.poller.Close())
+		}
+		ready, err := s.poller.Wait(-1)
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(ready) == 0 {
+			continue
+		}
 		if s.waiting, err = s.Receive(); err != nil {
 			return 0, nil, err
 		}

@@ -279,34 +279,6 @@ func (s *Service) onTrackLive(v engine.TrackLive) {
 	s.report(t.session, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackLive{TrackLive: m}})
 }
 
-func (s *Service) onSpeakers(v engine.Speakers) {
-	s.mu.Lock()
-	var owner drtc.NodeID
-	found := false
-	for e := range s.rooms[v.Room] {
-		owner, found = e.owner, true
-		break
-	}
-	var f *feed
-	if found {
-		f = s.feedOf(owner)
-	}
-	s.mu.Unlock()
-	if !found {
-		return
-	}
-	_, room, _ := strings.Cut(string(v.Room), "/")
-	m := &medianodev1.SpeakerLevels{Room: room}
-	seen := map[drtc.SessionID]bool{}
-	for _, sp := range v.Speakers { // loudest first: a session's loudest track speaks for it
-		if !seen[sp.Session] {
-			seen[sp.Session] = true
-			m.Speakers = append(m.Speakers, &medianodev1.SpeakerLevel{Session: string(sp.Session), Level: float32(sp.Level), Active: true})
-		}
-	}
-	f.append(s.cfg.Instance, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: m}})
-}
-
 // OnClosed is told that a peer is gone: its client said goodbye, its handshake
 // failed or its consent ended. The session ends with it.
 func (s *Service) OnClosed(peer engine.PeerID, reason error) {

@@ -23,8 +23,11 @@ import (
 
 // Media is what the service needs of the media side of the node.
 type Media interface {
-	// Do runs f with the engine, serialised with packets.
-	Do(f func(now time.Time, c *engine.Core, b *engine.Batch))
+	// Do runs f with the core that has the peer, serialised with packets. It
+	// fails with transport.ErrPeer if the peer is not open.
+	Do(peer engine.PeerID, f func(now time.Time, c *engine.Core, b *engine.Batch)) error
+	// Home is the core that has the peer.
+	Home(peer engine.PeerID) (engine.CoreID, error)
 	Peers
 	Channels
 }
@@ -65,6 +68,7 @@ type Service struct {
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
 	feeds    map[drtc.NodeID]*feed
+	speaking speaking
 }
 
 // New makes a service over the node's media.
@@ -73,6 +77,7 @@ func New(cfg Config, media Media) *Service {
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
 		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, feeds: map[drtc.NodeID]*feed{},
+		speaking: speaking{},
 	}
 }
 
@@ -242,6 +247,7 @@ func (s *Service) end(e *session, reason string) {
 	delete(s.rooms[e.room], e)
 	if len(s.rooms[e.room]) == 0 {
 		delete(s.rooms, e.room)
+		delete(s.speaking, e.room)
 	}
 	delete(s.byPeer, e.publisher.peer)
 	delete(s.byPeer, e.subscriber.peer)
@@ -331,15 +337,17 @@ func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianode
 	e.mu.Lock()
 	up, down, last := e.publisher.peer, e.subscriber.peer, e.lastReliable
 	e.mu.Unlock()
-	var f engine.Figures
-	s.media.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
-		f, _ = c.Figures(up)
-		if down != up {
-			d, _ := c.Figures(down)
-			f = joined(f, d)
-		}
-	})
+	f := s.figuresOf(up)
+	if down != up {
+		f = joined(f, s.figuresOf(down))
+	}
 	return connect.NewResponse(&medianodev1.GetSessionResponse{Figures: figures(f), LastReliableSequence: last}), nil
+}
+
+// figuresOf returns the figures of a peer, zero before its first agreement.
+func (s *Service) figuresOf(peer engine.PeerID) (f engine.Figures) {
+	_ = s.media.Do(peer, func(_ time.Time, c *engine.Core, _ *engine.Batch) { f, _ = c.Figures(peer) })
+	return f
 }
 
 // joined makes one of the figures of the two transports of a dual session.

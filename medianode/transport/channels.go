@@ -451,7 +451,7 @@ func (c *channels) write() {
 		// An error means that the channel is closing; its reader notices.
 		if _, err := dc.Write(payload); err == nil {
 			sent.Inc()
-			c.peer.transport.worker.countData(c.peer, len(payload))
+			c.peer.worker.countData(c.peer, len(payload))
 		}
 	}
 }

@@ -106,7 +106,7 @@ type idle struct {
 // that send nothing yet, and says what they cost once they are quiet.
 func measureIdle(t testing.TB, count int, data bool) idle {
 	t.Helper()
-	n := startNode(t, false, nil)
+	n := startNode(t, oneWorker, nil)
 	crowd := startCrowd(t)
 	publishTwo(t, n)
 	before := snapshot()
@@ -140,11 +140,11 @@ func measureIdle(t testing.TB, count int, data bool) idle {
 // settled says what is missing until all peers have keys and channels.
 func (n *node) settled(count int, data bool) string {
 	for id := engine.PeerID(1); id <= engine.PeerID(count); id++ {
-		p := n.peer(id)
+		p := n.directory.peer(id)
 		switch {
 		case p == nil:
 			return fmt.Sprintf("peer %d is gone", id)
-		case n.core.keysOf(id) == nil:
+		case n.keysOf(id) == nil:
 			return fmt.Sprintf("peer %d has no keys", id)
 		case data:
 			p.channels.mu.Lock()
@@ -188,7 +188,7 @@ func publishTwo(t testing.TB, n *node) {
 		t.Fatal(err)
 	}
 	var err error
-	n.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+	n.do(t, publisher, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		err = c.SetReceive(now, publisher, []engine.ReceiveSection{
 			{Mid: "0", Codecs: []engine.PayloadType{opus}, Active: true},
 			{Mid: "1", Codecs: []engine.PayloadType{videoVP8}, Active: true},
@@ -218,7 +218,7 @@ func openViewer(t testing.TB, n *node, ice engine.ICE, id engine.PeerID, f Finge
 		t.Fatal(err)
 	}
 	var err error
-	n.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+	n.do(t, id, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		for i, track := range []drtc.TrackID{"TR_microphone", "TR_camera"} {
 			ssrc := uint32(1000 + 2*i)
 			if e := c.Subscribe(now, id, engine.SubscribeConfig{Track: track, SSRC: ssrc, RTX: ssrc + 1}); e != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +28,13 @@ type peer struct {
 	id          engine.PeerID
 	cfg         PeerConfig
 	transport   *Transport
+	worker      *worker
 	association *association
 	channels    *channels
 	ctx         context.Context // ends with the peer
 	cancel      context.CancelFunc
+
+	ufrags []string // the directory's
 
 	// The worker's mutex guards these, and cfg until the handshake has begun.
 	reachable bool           // a connectivity check has passed
@@ -42,8 +46,8 @@ type peer struct {
 	wg    sync.WaitGroup // of the peer's goroutines
 }
 
-func newPeer(t *Transport, cfg PeerConfig) *peer {
-	p := &peer{id: cfg.ID, cfg: cfg, transport: t}
+func newPeer(t *Transport, w *worker, cfg PeerConfig) *peer {
+	p := &peer{id: cfg.ID, cfg: cfg, transport: t, worker: w}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	p.association = newAssociation(p)
 	p.channels = newChannels(p)
@@ -66,6 +70,34 @@ func (p *peer) start() {
 		p.started = true
 		p.spawn(p.run)
 	}
+}
+
+// update applies a later offer or an answer. It is called by the worker.
+func (p *peer) update(now time.Time, u Update) error {
+	w := p.worker
+	switch {
+	case w.peers[p.id] != p:
+		return fmt.Errorf("%w %d: not open", ErrPeer, p.id)
+	case len(u.RemoteFingerprints) > 0 && len(p.cfg.RemoteFingerprints) > 0 &&
+		!sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints):
+		return ErrFingerprintChanged
+	case u.Local != nil:
+		if err := w.directory.rename(p, u.Local.Ufrag); err != nil {
+			return err
+		}
+		if err := w.core.RestartICE(now, p.id, *u.Local, *u.Remote); err != nil {
+			return err
+		}
+	case u.Remote != nil:
+		if err := w.core.SetRemoteICE(p.id, *u.Remote); err != nil {
+			return err
+		}
+	}
+	if len(p.cfg.RemoteFingerprints) == 0 {
+		p.cfg.RemoteFingerprints, p.cfg.Active = slices.Clone(u.RemoteFingerprints), u.Active
+		p.start()
+	}
+	return nil
 }
 
 // run makes the association. What comes later is acted on as it arrives, and a
@@ -129,11 +161,10 @@ func (p *peer) establish(conn *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
-	t := p.transport
 	err = ErrClosed
-	t.worker.enter(func(now time.Time) {
-		if t.worker.peers[p.id] == p {
-			err = t.worker.core.Protect(now, p.id, keys, &t.worker.batch)
+	p.worker.enter(func(now time.Time) {
+		if p.worker.peers[p.id] == p {
+			err = p.worker.core.Protect(now, p.id, keys, &p.worker.batch)
 		}
 	})
 	if err != nil {
@@ -207,7 +238,7 @@ func (p *peer) handshakeError(ctx context.Context, err error) (reason string, na
 }
 
 // send implements owner.
-func (p *peer) send(b []byte) { p.transport.worker.send(p, b) }
+func (p *peer) send(b []byte) { p.worker.send(p, b) }
 
 // deliver implements owner.
 func (p *peer) deliver(content []byte) { p.channels.deliver(content) }

@@ -109,12 +109,20 @@ type participant struct {
 
 func (o *orchestrator) join(name string, perms *medianodev1.Permissions) *participant {
 	o.t.Helper()
+	return o.joinWith(name, perms)
+}
+
+// joinWith is join with further options of the client's library.
+func (o *orchestrator) joinWith(name string, perms *medianodev1.Permissions, options ...func(*webrtc.API)) *participant {
+	o.t.Helper()
 	call(o, o.CreateSession, &medianodev1.CreateSessionRequest{
 		Session: "SE_" + name, Mode: medianodev1.Mode_MODE_SINGLE, Room: "RM_1", Participant: "PA_" + name, Identity: name, Permissions: perms,
+		Application: "shop",
 	})
 	se := webrtc.SettingEngine{}
 	se.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(se), defaultMedia(o.t)).NewPeerConnection(webrtc.Configuration{})
+	options = append(options, webrtc.WithSettingEngine(se), defaultMedia(o.t))
+	pc, err := webrtc.NewAPI(options...).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		o.t.Fatal(err)
 	}

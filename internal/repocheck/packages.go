@@ -90,6 +90,7 @@ func Repository() Rules {
 			{"orchestrator/room", Core, "room state machine"},
 			{"orchestrator/allocate", Core, "chooses a Media Node and says why not the others"},
 			{"orchestrator/signal/...", Shell, "the client protocol"},
+			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/discovery", Shell, "snapshot of the Registry"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},

@@ -33,7 +33,7 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 	if err != nil {
 		return nil, err
 	}
-	resp, over, err := s.offer(e, m.Sdp, announced)
+	resp, over, err := s.offer(e, m, announced)
 	for _, id := range over {
 		s.trackEnded(e, id, "the client stopped publishing it")
 	}
@@ -44,7 +44,7 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 }
 
 // offer answers a client's offer and returns the tracks that it ended.
-func (s *Service) offer(e *session, sdp string, announced []*publication) (*medianodev1.OfferResponse, []drtc.TrackID, error) {
+func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*publication) (*medianodev1.OfferResponse, []drtc.TrackID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -53,11 +53,17 @@ func (s *Service) offer(e *session, sdp string, announced []*publication) (*medi
 	if len(e.published)+len(announced) > maxTracks {
 		return nil, nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
 	}
+	if err := e.furnish(m.Seats); err != nil {
+		return nil, nil, err
+	}
 	l := e.publisher
 	for _, p := range announced {
 		l.describe.Prefer(p.cid, p.mime)
 	}
-	a, err := l.describe.Answer(sdp)
+	a, err := l.describe.Answer(m.Sdp)
+	if errors.Is(err, negotiate.ErrNoCodec) {
+		return nil, nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("sdp: %w", err))
+	}
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
 	}
@@ -304,7 +310,9 @@ func settingsOf(m *medianodev1.TrackSettings) engine.Settings {
 	if m == nil {
 		return engine.Settings{}
 	}
-	return engine.Settings{Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8))}
+	return engine.Settings{
+		Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8)), Priority: m.Priority,
+	}
 }
 
 // Unsubscribe implements the ControlService.

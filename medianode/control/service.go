@@ -60,7 +60,7 @@ type Service struct {
 
 	nextPeer atomic.Uint64
 	draining atomic.Bool
-	egress   atomic.Uint64 // bits per second, set by ReportEgress
+	pressure pressure
 
 	mu       sync.Mutex
 	sessions map[key]*session
@@ -93,9 +93,6 @@ func (s *Service) Handler() (path string, h http.Handler) {
 
 // Drain stops the admission of new sessions.
 func (s *Service) Drain() { s.draining.Store(true) }
-
-// ReportEgress tells how much the node sends, bits per second.
-func (s *Service) ReportEgress(bps uint64) { s.egress.Store(bps) }
 
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
@@ -164,7 +161,7 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
 		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
-		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{},
+		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
 	}
 	if e.publisher, err = newLeg(s.cfg, s.newPeer(), negotiate.Answerer); err != nil {
 		return nil, connect.NewError(connect.CodeInternal, err)
@@ -195,13 +192,11 @@ func (s *Service) admit(e *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key{e.owner, e.id}
-	switch {
-	case s.sessions[k] != nil:
+	if s.sessions[k] != nil {
 		return connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("session: %.64q exists", e.id))
-	case s.draining.Load():
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("node is draining and takes no new sessions"))
-	case len(s.sessions) >= s.cfg.MaxSessions:
-		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("node is full: %d of %d sessions", len(s.sessions), s.cfg.MaxSessions))
+	}
+	if err := s.admits(len(s.sessions)); err != nil {
+		return err
 	}
 	s.sessions[k] = e
 	if s.rooms[e.room] == nil {
@@ -300,6 +295,11 @@ func (s *Service) forget(tracks ...drtc.TrackID) {
 				delete(e.wanted, id)
 				e.subscriber.describe.Unbind(id)
 			}
+			for _, st := range e.seats {
+				if st.source == id {
+					st.source = ""
+				}
+			}
 		}
 		e.mu.Unlock()
 	}
@@ -339,9 +339,7 @@ func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianode
 	e.mu.Unlock()
 	f := s.figuresOf(up)
 	if down != up {
-		d := s.figuresOf(down)
-		f.SentBytes, f.DownlinkLoss = d.SentBytes, d.DownlinkLoss
-		f.RoundTrip = max(f.RoundTrip, d.RoundTrip)
+		f = joined(f, s.figuresOf(down))
 	}
 	return connect.NewResponse(&medianodev1.GetSessionResponse{Figures: figures(f), LastReliableSequence: last}), nil
 }
@@ -352,11 +350,23 @@ func (s *Service) figuresOf(peer engine.PeerID) (f engine.Figures) {
 	return f
 }
 
+// joined makes one of the figures of the two transports of a dual session.
+func joined(up, down engine.Figures) engine.Figures {
+	up.RoundTrip = max(up.RoundTrip, down.RoundTrip)
+	up.DownlinkLoss = down.DownlinkLoss
+	up.ReceivedBytes += down.ReceivedBytes
+	up.SentBytes += down.SentBytes
+	up.ClientBytes += down.ClientBytes
+	up.RelayBytes += down.RelayBytes
+	up.AddressChanges += down.AddressChanges
+	return up
+}
+
 func figures(f engine.Figures) *medianodev1.SessionFigures {
 	return &medianodev1.SessionFigures{
 		RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
 		UplinkLoss:  float32(f.UplinkLoss), DownlinkLoss: float32(f.DownlinkLoss),
-		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes,
+		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes, ClientBytes: f.ClientBytes, RelayBytes: f.RelayBytes,
 		Connected: f.Connected, AddressChanges: f.AddressChanges,
 	}
 }

@@ -38,8 +38,10 @@ type session struct {
 	subscriber   *leg // the same leg in a single session
 	published    map[drtc.TrackID]*publication
 	wanted       map[drtc.TrackID]*want
+	seats        map[drtc.TrackID]*seat
 	lastReliable uint32
 	closed       bool
+	up, down     engine.Figures // of a dual session's transports, as last reported
 }
 
 // leg is one transport of a session.
@@ -95,6 +97,9 @@ func (s *session) freshSSRC() uint32 {
 		taken := v == 0
 		for _, w := range s.wanted {
 			taken = taken || w.ssrc == v || w.rtx == v
+		}
+		for _, st := range s.seats {
+			taken = taken || st.ssrc == v || st.rtx == v
 		}
 		if !taken {
 			return v
@@ -171,7 +176,10 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 			}
 		}
 		if l == s.subscriber {
-			note(c.SetSend(now, l.peer, sendSections(a.Send)))
+			for _, st := range s.seats {
+				note(c.OpenSeat(now, l.peer, st.config()))
+			}
+			note(c.SetSend(now, l.peer, s.sendSections(a.Send)))
 		}
 	})
 	return errors.Join(err, failed)
@@ -311,16 +319,6 @@ func receiveSections(in []negotiate.Receive) []engine.ReceiveSection {
 			s.SSRCs = append(s.SSRCs, engine.SourceGroup{SSRC: g.SSRC, RTX: g.RTX})
 		}
 		out = append(out, s)
-	}
-	return out
-}
-
-func sendSections(in []negotiate.Send) []engine.SendSection {
-	var out []engine.SendSection
-	for _, s := range in {
-		out = append(out, engine.SendSection{
-			Track: s.TrackID, Mid: s.Mid, Codec: payloadType(s.Codec), Extensions: extensions(s.Extensions), Active: s.Active,
-		})
 	}
 	return out
 }

@@ -40,6 +40,8 @@ type backlogs struct {
 	at      time.Time
 	// replay says that new viewers are shown what the rings hold.
 	replay bool
+	// overloaded says that they are not: it would cost what is short.
+	overloaded bool
 }
 
 // sooner is when a core must wake that otherwise would wake at t.

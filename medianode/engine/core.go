@@ -14,6 +14,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/shed"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -140,7 +141,10 @@ type Core struct {
 	frame      []packet               // one that another core handed over
 	receptions []rtcp.ReceptionReport // scratch of a receiver report
 	report     twcc.Report            // scratch of one transport feedback
-	counters   Counters
+	overload   overload
+	// ended is what peers counted that are gone, by application.
+	ended    map[string]meter.Counters
+	counters Counters
 }
 
 // Counters of a Core since it was made.
@@ -177,7 +181,9 @@ func New(cfg Config) *Core {
 		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
 		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
 		backlogs: backlogs{replay: !cfg.NoReplay},
+		ended:    map[string]meter.Counters{},
 		stun:     limit.New(cfg.STUN),
+		overload: overload{control: shed.New(shed.Config{})},
 		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
 		plain:    make([]byte, 0, 2*MaxDatagram),
 		out:      make([]byte, 0, 2*MaxDatagram),
@@ -266,6 +272,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	for _, t := range append([]*track(nil), p.tracks...) {
 		c.removeTrack(now, t)
 	}
+	c.settle(p)
 	delete(c.peers, id)
 	c.deadlines.Stop(&p.timer)
 	c.republished = true
@@ -374,6 +381,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		}
 	}
 	c.serveMirrors(now)
+	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)
 }

@@ -471,8 +471,8 @@ func TestCore_sendsReportsAndTransportFeedback(t *testing.T) {
 	for _, p := range viewer.rtp {
 		want += uint64(p.MarshalSize())
 	}
-	if f.SentBytes != want {
-		t.Errorf("paid bytes: got %d, want %d, the sizes of what arrived", f.SentBytes, want)
+	if f.ClientBytes != want || f.SentBytes != want {
+		t.Errorf("got %d bytes paid of %d sent, want %d, the sizes of what arrived", f.ClientBytes, f.SentBytes, want)
 	}
 }
 

@@ -130,7 +130,9 @@ type Figures struct {
 	DownlinkLoss   float64       // 0..1 over the last interval
 	DownlinkRate   uint64        // bits per second acknowledged by transport feedback
 	ReceivedBytes  uint64        // media header and payload bytes received
-	SentBytes      uint64        // client bytes (design decision 12) sent
+	SentBytes      uint64        // client and relay bytes (design decision 12) sent
+	ClientBytes    uint64        // of these, what clients acknowledged
+	RelayBytes     uint64        // of these, what other nodes acknowledged
 	AddressChanges uint32
 	Connected      bool
 }

@@ -222,6 +222,10 @@ func (c *Core) mirrorEnded(now time.Time, from CoreID, m endedMessage) {
 	}
 	c.forgetMirror(t)
 	for _, s := range slices.Clone(t.subscriptions) {
+		if s.vacant != nil {
+			c.lose(now, s, t)
+			continue
+		}
 		c.removeSubscription(now, s)
 	}
 }
@@ -340,7 +344,14 @@ func (c *Core) tellKeyFrames(t *track) {
 func (t *track) interest() interestMessage {
 	m := interestMessage{handle: t.mirror.handle, known: t.mirror.known}
 	for _, s := range t.subscriptions {
-		if s.settings.Disabled {
+		if s.settings.Disabled || s.shedding.paused {
+			continue
+		}
+		if s.track != t { // a seat that leaves it
+			if s.current != nil {
+				m.demand |= 1 | 1<<s.current.index
+				m.media |= 1 << s.current.index
+			}
 			continue
 		}
 		if !m.known || !t.cfg.Video {

@@ -27,8 +27,10 @@ type PeerConfig struct {
 	Room    drtc.RoomID
 	// Application pays for the bytes.
 	Application string
-	Local       ICE
-	Remote      ICE
+	// Receiver says whether it is a client that gets the bytes or a Media Node.
+	Receiver meter.Receiver
+	Local    ICE
+	Remote   ICE
 	// Hidden peers are never speakers.
 	Hidden bool
 }
@@ -116,7 +118,7 @@ func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
 		bySSRC:      map[uint32]*subscription{},
 		nextRTCP:    map[uint32]uint32{},
 		reporter:    core.Random() | 1,
-		meter:       meter.New(meter.Client),
+		meter:       meter.New(cfg.Receiver),
 		nextReport:  now.Add(reportInterval),
 		nextFigures: now.Add(core.ReportInterval),
 	}
@@ -150,13 +152,16 @@ func (c *Core) heard(now time.Time, p *peer) {
 }
 
 func (c *Core) figures(p *peer) Figures {
+	usage := p.meter.Snapshot()
 	return Figures{
 		RoundTrip:      p.roundTrip,
 		UplinkLoss:     p.uplinkLoss,
 		DownlinkLoss:   p.downlinkLoss,
 		DownlinkRate:   p.downlinkRate,
 		ReceivedBytes:  p.receivedBytes,
-		SentBytes:      p.meter.Snapshot().Client,
+		SentBytes:      usage.ClientSent + usage.RelaySent,
+		ClientBytes:    usage.Client,
+		RelayBytes:     usage.Relay,
 		AddressChanges: p.changes,
 		Connected:      p.state == StateConnected,
 	}

@@ -189,6 +189,10 @@ func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
 
 func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
+		if s.vacant != nil {
+			c.lose(now, s, t)
+			continue
+		}
 		c.removeSubscription(now, s)
 	}
 	c.endLinks(t)

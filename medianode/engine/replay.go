@@ -15,13 +15,14 @@ const (
 	// maxReplays is how often a viewer that sees nothing yet is shown the same
 	// again, before the publisher is asked.
 	maxReplays = 3
-	// replayTime is how long a request for a key frame counts as answered by the
-	// replay that has begun: about as long as the answer is on its way.
-	replayTime = 150 * time.Millisecond
+	// onItsWay is how long after a viewer's beginning its request for a key frame
+	// counts as answered by that.
+	onItsWay = 150 * time.Millisecond
 )
 
 // seen is up to where a subscriber was sent a layer that it left.
 type seen struct {
+	layer      *layer
 	generation uint8
 	highest    uint64
 }
@@ -30,10 +31,10 @@ type seen struct {
 // remembers how far the subscriber has come on its present one.
 func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mapping, l *layer) {
 	if o := s.current; o != nil && s.incarnation == o.incarnation {
-		s.seen[o.index] = seen{generation: o.generation(), highest: s.sentOf(o)}
+		s.seen[o.index] = seen{layer: o, generation: o.generation(), highest: s.sentOf(o)}
 	}
 	s.incarnation = l.incarnation
-	s.entered = src.Sequence
+	s.entered, s.began = src.Sequence, now
 	if b := &s.backlog; b.sending && b.class == pacing.Replay {
 		s.stream.Rewind(now, src, b.live, from, l.clock)
 		return
@@ -45,7 +46,7 @@ func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mappi
 // none.
 func (s *subscription) sentOf(l *layer) uint64 {
 	before := s.seen[l.index]
-	if before.generation != l.generation() {
+	if before.layer != l || before.generation != l.generation() {
 		before.highest = 0
 	}
 	if s.current == l && s.incarnation == l.incarnation && s.stream != nil {
@@ -75,8 +76,9 @@ func (s *subscription) seek(now time.Time, l *layer) {
 // have lost what it was sent because it did not know the answer yet: it is sent
 // the same again.
 func (s *subscription) again(now time.Time, l *layer) {
-	if now.Before(s.firstUntil) && s.replays > 0 {
-		if now.Sub(s.replayed) < replayTime && s.current == l && !s.waiting {
+	if s.peer.backlogs.replay && now.Before(s.firstUntil) {
+		replaying := s.backlog.layer == l && s.backlog.class == pacing.Replay
+		if replaying || s.current == l && !s.waiting && now.Sub(s.began) < onItsWay {
 			return
 		}
 		if s.replays < maxReplays && s.rewind(now, l, true) {
@@ -89,7 +91,7 @@ func (s *subscription) again(now time.Time, l *layer) {
 // rewind begins to replay the group of pictures that the layer's ring holds,
 // and reports whether it could. Only what is sent again on purpose is sent twice.
 func (s *subscription) rewind(now time.Time, l *layer, twice bool) bool {
-	if l == nil || !s.peer.backlogs.replay || l != s.target || !l.live || !s.track.cfg.Video || !s.follows(l) {
+	if l == nil || !s.peer.backlogs.replay || s.peer.backlogs.overloaded || l != s.target || !l.live || !s.track.cfg.Video || !s.follows(l) {
 		return false
 	}
 	first, last, bytes, ok := l.ring.Group(now)
@@ -107,7 +109,6 @@ func (s *subscription) rewind(now time.Time, l *layer, twice bool) bool {
 	s.fallBehind(now, now, backlog{
 		layer: l, class: pacing.Replay, next: first, whole: last, live: newest.Timestamp, bytes: bytes,
 	})
-	s.replayed = now
 	s.replays++
 	return true
 }

@@ -232,6 +232,33 @@ func TestReplay_againForAViewerThatMissedIt(t *testing.T) {
 	}
 }
 
+// The first settings of a viewer may mean that what was sent before them is
+// lost. They cost the publisher nothing if the ring holds it.
+func TestReplay_answersTheFirstSettings(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{50 * time.Millisecond, 2}, {300 * time.Millisecond, 4}} {
+		n := newNetwork(t)
+		pub := n.join(1)
+		cam := pub.camera("TR_v")
+		viewer := n.join(2)
+		cam.frame(false)
+		viewer.watch("TR_v", 640, 360)
+		cam.frame(true) // what it was asked for
+		pub.rtcp = nil
+		n.pass(c.after - 33*time.Millisecond)
+		n.must(n.core.SetSettings(n.now, 2, "TR_v", engine.Settings{Width: 640, Height: 360}))
+		n.pass(20 * time.Millisecond)
+		if len(viewer.rtp) != c.want {
+			t.Errorf("settings after %s: got %d packets, want %d", c.after, len(viewer.rtp), c.want)
+		}
+		if got := count[*rtcp.PictureLossIndication](pub); got != 0 {
+			t.Errorf("settings after %s: the publisher was asked for %d key frames more", c.after, got)
+		}
+	}
+}
+
 func TestReplay_manyJoinsAskForFewKeyFrames(t *testing.T) {
 	n := newNetwork(t)
 	pub := n.join(1)

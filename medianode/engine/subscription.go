@@ -22,6 +22,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// Priority decides whose video stays when not all can be served: the higher
+	// one, 0 is the lowest.
+	Priority uint32
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -61,10 +64,15 @@ type subscription struct {
 	listed     bool   // in the core's backlogs
 	entered    uint64 // the packet with which the present layer began, until it left
 	seen       [maxLayers]seen
-	replays    int // since forwarding to the client began
-	replayed   time.Time
+	replays    int       // since forwarding to the client began
+	began      time.Time // with the present layer
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// shedding is what an overload takes from it.
+	shedding shedding
+	// vacant is what a seat shows without a source; nil for other subscriptions.
+	// leaving is the source of a seat until its new one, track, has begun.
+	vacant, leaving *track
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -101,6 +109,7 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 	}
 	if s == nil {
 		s = &subscription{peer: p, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, announce: true}
+		c.overload.enrol(s)
 		p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
 		p.subscriptions = append(p.subscriptions, s)
 	}
@@ -117,7 +126,7 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 func (c *Core) watch(s *subscription, t *track) {
 	if s.track != nil {
 		s.catchUp()
-		c.leave(s)
+		c.leave(s, s.track)
 	}
 	t.subscriptions = append(t.subscriptions, s)
 	s.track, s.current, s.target, s.waiting = t, nil, nil, true
@@ -127,10 +136,10 @@ func (c *Core) watch(s *subscription, t *track) {
 	}
 }
 
-// leave takes a subscription off its track.
-func (c *Core) leave(s *subscription) {
-	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, func(o *subscription) bool { return o == s })
-	c.releaseMirror(s.track)
+// leave takes a subscription off a track.
+func (c *Core) leave(s *subscription, t *track) {
+	t.subscriptions = slices.DeleteFunc(t.subscriptions, func(o *subscription) bool { return o == s })
+	c.releaseMirror(t)
 }
 
 func (p *peer) unused(ssrc uint32) bool {
@@ -145,7 +154,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
 	}
 	for _, s := range p.subscriptions {
-		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.track.cfg.ID })
+		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.id() })
 		if i < 0 || !sections[i].Active {
 			s.ready = false
 			continue
@@ -163,7 +172,8 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 // carry takes over a negotiated section.
 func (s *subscription) carry(c *Core, x SendSection) {
 	kind := codec.Of(x.Codec.Mime)
-	if s.stream == nil || kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate {
+	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
+	if s.stream == nil || changed && s.vacant == nil {
 		s.codec = kind
 		first := uint16(c.cfg.Random())
 		if s.stream != nil { // never the same number twice: it is the cipher's nonce
@@ -194,7 +204,10 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
 	s.catchUp()
 	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, func(o *subscription) bool { return o == s })
-	c.leave(s)
+	c.leave(s, s.track)
+	if s.leaving != nil {
+		c.leave(s, s.leaving)
+	}
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
 }
@@ -229,7 +242,7 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 
 func (p *peer) subscription(id drtc.TrackID) *subscription {
 	for _, s := range p.subscriptions {
-		if s.track.cfg.ID == id {
+		if s.id() == id {
 			return s
 		}
 	}
@@ -249,7 +262,7 @@ func (s *subscription) begin(now time.Time) {
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	s.track.touch()
 	switch {
-	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:
@@ -305,18 +318,10 @@ func (s *subscription) choose(now time.Time) {
 		return
 	}
 	want := s.wanted()
-	if want == nil {
+	if want == nil || s.shedding.paused {
 		return
 	}
-	var target *layer
-	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
-			continue
-		}
-		if target == nil || l.index <= want.index {
-			target = l
-		}
-	}
+	target := s.best(s.shedding.within(want))
 	if target == nil || target == s.target && target == s.current {
 		return
 	}
@@ -325,6 +330,24 @@ func (s *subscription) choose(now time.Time) {
 	if changed && (target != s.current || s.waiting) {
 		s.seek(now, target)
 	}
+}
+
+// best is the layer that comes nearest to the one that is wanted, nil if none
+// arrives.
+func (s *subscription) best(want *layer) *layer {
+	if want == nil {
+		return nil
+	}
+	var best *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if best == nil || l.index <= want.index {
+			best = l
+		}
+	}
+	return best
 }
 
 // skip leaves a padding packet out of the forwarded stream.
@@ -348,11 +371,14 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	}
 	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq) {
 		var from clock.Mapping
-		if s.current != nil {
+		if s.current != nil && s.current.track == l.track { // two publishers' clocks may differ
 			from = s.current.clock
 		}
 		s.enter(now, src, from, l)
 		s.current, s.waiting = l, false
+		if s.leaving != nil && l.track == s.track {
+			c.takeSeat(s)
+		}
 		s.align()
 	}
 	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || s.delayed(now, l, k) {
@@ -395,11 +421,12 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		return
 	}
 	index := int(e.Layer & 0x0f)
-	if index >= len(s.track.layers) || s.track.layers[index].generation() != e.Layer {
+	layers := s.source().layers
+	if index >= len(layers) || layers[index].generation() != e.Layer {
 		c.counters.NotRetransmittable++
 		return
 	}
-	kept, ok := s.track.layers[index].ring.Get(now, e.Source)
+	kept, ok := layers[index].ring.Get(now, e.Source)
 	if !ok {
 		c.counters.NotRetransmittable++
 		return

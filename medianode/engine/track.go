@@ -60,6 +60,7 @@ type layer struct {
 	heldUntil time.Time // when they leave even so
 
 	ring      *ring.Ring
+	traffic   traffic
 	loss      *loss.Detector
 	reception *reception.Statistics
 	key       keyframe.Throttle

@@ -22,6 +22,7 @@ type core interface {
 
 type packets interface {
 	HandleDatagram(now time.Time, from netip.AddrPort, b []byte, batch *engine.Batch)
+	ObserveLag(now time.Time, lag time.Duration)
 	HandleTimeout(now time.Time, batch *engine.Batch)
 	NextTimeout() time.Time
 	Poll() (engine.Event, bool)
@@ -77,7 +78,8 @@ type worker struct {
 	batch   engine.Batch
 	single  [1]engine.Datagram // scratch of send
 	peers   map[engine.PeerID]*peer
-	armed   time.Time // when the thread wakes by itself; zero for never
+	ready   time.Time // since when the thread could take more
+	armed   time.Time // when it wakes by itself; zero for never
 	pressed bool      // a link was full and what must not be lost waits here
 	offers  *limit.Limiter
 }
@@ -143,6 +145,7 @@ func (w *worker) rest() (timeout time.Duration, ended bool) {
 		next = soon
 	}
 	w.armed = next
+	w.ready = time.Now()
 	w.asleep.Store(true)
 	switch { // whoever came before asleep was set has not woken us
 	case w.stopping.Load():
@@ -173,10 +176,14 @@ func (w *worker) handle(packets []mmsg.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
+	if first := packets[0].Arrival; !first.IsZero() {
+		w.core.ObserveLag(now, w.ready.Sub(first))
+	}
 	for i := range packets {
 		w.receive(now, &packets[i])
 	}
 	w.turn(now)
+	w.ready = time.Now()
 }
 
 // turn takes what other workers have handed over, runs the core's timers if

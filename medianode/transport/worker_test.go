@@ -25,6 +25,7 @@ type script struct {
 	next  time.Time
 	every time.Duration
 	fired []time.Time
+	lag   time.Duration
 }
 
 func (s *script) HandleDatagram(now time.Time, _ netip.AddrPort, _ []byte, _ *engine.Batch) {
@@ -40,6 +41,8 @@ func (s *script) HandleTimeout(now time.Time, _ *engine.Batch) {
 		s.next = now.Add(s.every)
 	}
 }
+
+func (s *script) ObserveLag(_ time.Time, lag time.Duration) { s.lag = lag }
 
 func (s *script) NextTimeout() time.Time { return s.next }
 
@@ -115,6 +118,33 @@ func TestWorker_timersFollowTheCore(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A datagram that came while the worker was busy has waited for it since then;
+// one that came while it slept has not.
+func TestWorker_tellsTheLag(t *testing.T) {
+	core := &script{}
+	w := alone(t, core, sink{})
+	for _, c := range []struct {
+		name    string
+		arrival time.Duration // from when the worker was ready
+		want    time.Duration
+	}{
+		{"while the worker was busy", -20 * time.Millisecond, 20 * time.Millisecond},
+		{"while it slept", 5 * time.Millisecond, -5 * time.Millisecond},
+	} {
+		w.rest()
+		first := mmsg.Packet{Arrival: w.ready.Add(c.arrival)}
+		w.handle([]mmsg.Packet{first, {Arrival: w.ready}})
+		if core.lag != c.want {
+			t.Errorf("it came %s: lag %v, want %v", c.name, core.lag, c.want)
+		}
+	}
+	core.lag = time.Hour
+	w.handle(one(netip.AddrPort{}, nil))
+	if core.lag != time.Hour {
+		t.Errorf("it came at a time that is not known: lag %v, want no word of it", core.lag)
+	}
 }
 
 // A core that always wants to be called now costs a wake-up per minTimer.

@@ -32,6 +32,8 @@ const (
 	firstBytes   = 16 << 10
 	// blocks is into how many parts the arena is cut to know how old they are.
 	blocks = 16
+	// slotSize is the size of a slot, bytes.
+	slotSize = 40
 )
 
 func (c Config) withDefaults() Config {
@@ -97,6 +99,8 @@ type Ring struct {
 	keySeq   uint64
 	keyStamp uint32
 	hasKey   bool
+
+	roomy int // calls of Trim that found the ring too large
 }
 
 // New returns an empty ring.

@@ -305,7 +305,7 @@ func workersOf(t *testing.T, cores ...core) ([]*worker, *prometheus.Registry) {
 	d := newDirectory(len(cores), 16)
 	var ws []*worker
 	for i, c := range cores {
-		ws = append(ws, newWorker(engine.CoreID(i), c, sink{}, d, m, func(*worker, engine.Event) {}))
+		ws = append(ws, newWorker(engine.CoreID(i), c, sink{}, d, m, [16]byte{}, func(*worker, engine.Event) {}))
 	}
 	connect(ws)
 	return ws, registry

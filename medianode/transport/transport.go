@@ -71,7 +71,7 @@ func newTransport(cfg Config, wrap func(*engine.Core) core) (*Transport, error) 
 		e.Self = engine.CoreID(i)
 		c := engine.New(e)
 		t.engines = append(t.engines, c)
-		t.workers = append(t.workers, newWorker(e.Self, wrap(c), s, t.directory, t.metrics, t.onEvent))
+		t.workers = append(t.workers, newWorker(e.Self, wrap(c), s, t.directory, t.metrics, e.STUN.Key, t.onEvent))
 	}
 	connect(t.workers)
 	if err := registerEngine(cfg.Metrics, t.sum); err != nil {

@@ -84,7 +84,8 @@ type worker struct {
 	offers  *limit.Limiter
 }
 
-func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics, onEvent func(*worker, engine.Event)) *worker {
+// newWorker makes a worker without links. The key is a secret of the node.
+func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics, key [16]byte, onEvent func(*worker, engine.Event)) *worker {
 	w := &worker{
 		id:        id,
 		egress:    egress,
@@ -93,7 +94,9 @@ func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics
 		onEvent:   onEvent,
 		core:      c,
 		peers:     map[engine.PeerID]*peer{},
-		offers:    limit.New(limit.Config{Rate: offerRate, Burst: 2 * offerRate, GlobalRate: 20 * offerRate, GlobalBurst: 20 * offerRate}),
+		offers: limit.New(limit.Config{
+			Rate: offerRate, Burst: 2 * offerRate, GlobalRate: 20 * offerRate, GlobalBurst: 20 * offerRate, Key: key,
+		}),
 	}
 	w.batch.Send = func(datagrams []engine.Datagram) { w.egress.Send(datagrams) }
 	return w

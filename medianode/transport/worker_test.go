@@ -57,7 +57,7 @@ func alone(t *testing.T, c core, egress Egress) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorker(0, c, egress, newDirectory(1, 16), m, func(*worker, engine.Event) {})
+	w := newWorker(0, c, egress, newDirectory(1, 16), m, [16]byte{}, func(*worker, engine.Event) {})
 	connect([]*worker{w})
 	return w
 }
@@ -386,7 +386,8 @@ func TestMetrics_areRegistered(t *testing.T) {
 	}
 	for _, want := range []string{
 		"drtc_medianode_packets_received_total", "drtc_medianode_sent_bytes_total", "drtc_medianode_peers",
-		"drtc_medianode_dtls_handshake_seconds", "drtc_medianode_srtp_open_failures_total",
+		"drtc_medianode_dtls_handshake_seconds", "drtc_medianode_forward_delay_seconds",
+		"drtc_medianode_handoff_drops_total", "drtc_medianode_handoff_datagrams_total", "drtc_medianode_srtp_open_failures_total",
 	} {
 		if !names[want] {
 			t.Errorf("no metric %s", want)

@@ -308,8 +308,11 @@ func (n *Node) measure(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			sent := n.transport.Sum(func(c engine.Counters) uint64 { return c.SentBytes })
-			n.transport.TakeUsage(n.usage.add)
+			var sent uint64
+			n.transport.Each(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
+				sent += c.Counters().SentBytes
+				c.TakeUsage(n.usage.add)
+			})
 			n.load.Store((sent - before) * 8)
 			n.service.ReportEgress((sent - before) * 8)
 			n.memory.observe(sent-before, n.service.Shedding().Ratio > 0)

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode"
 )
 
 // counted is what a stock client received of media: header and payload bytes
@@ -78,7 +79,13 @@ func scrape(t *testing.T, url, line string) string {
 // What the node meters is what a stock client received and reported, to the
 // byte: in the session's figures, and by application for longer than that.
 func TestNode_metersWhatAStockClientReceived(t *testing.T) {
-	n := startNode(t, nil)
+	for name, setup := range setups {
+		t.Run(name, func(t *testing.T) { testNode_metersWhatAStockClientReceived(t, setup) })
+	}
+}
+
+func testNode_metersWhatAStockClientReceived(t *testing.T, setup func(*medianode.Config)) {
+	n := startNode(t, setup)
 	o := newOrchestrator(t, n)
 	events := o.events(t.Context())
 	media := &counted{}

@@ -67,7 +67,7 @@ func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, frame, subsc
 		frames = frames[1:]
 	}
 	spent += cpu(b) - before
-	sent := float64(f.Sum(func(c engine.Counters) uint64 { return c.Forwarded }))
+	sent := float64(f.sum(func(c engine.Counters) uint64 { return c.Forwarded }))
 	b.ReportMetric(float64(spent.Nanoseconds())/sent, "cpu-ns/packet")
 	if want := float64(rounds * frame * subscribers); sent < 0.99*want {
 		b.Errorf("%v packets forwarded, want about %v", sent, want)

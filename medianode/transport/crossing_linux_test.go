@@ -39,7 +39,7 @@ func TestCrossing_flowsReachTheirPeer(t *testing.T) {
 		t.Errorf("all callers are with workers %v, want two", homes)
 	}
 	eventually(t, func() string {
-		if got := n.Sum(received); got != callers*packets {
+		if got := n.sum(received); got != callers*packets {
 			return fmt.Sprintf("%d packets were taken, want %d", got, callers*packets)
 		}
 		return ""
@@ -77,7 +77,7 @@ func TestCrossing_addressChangesAreFollowed(t *testing.T) {
 			c.arrive(t)
 			c.speak(t)
 			eventually(t, func() string { // or it comes after the first move
-				if n.Sum(received) == 0 {
+				if n.sum(received) == 0 {
 					return "the caller is not heard"
 				}
 				return ""
@@ -305,7 +305,7 @@ func workersOf(t *testing.T, cores ...core) ([]*worker, *prometheus.Registry) {
 	d := newDirectory(len(cores), 16)
 	var ws []*worker
 	for i, c := range cores {
-		ws = append(ws, newWorker(engine.CoreID(i), c, sink{}, d, m, func(*worker, engine.Event) {}))
+		ws = append(ws, newWorker(engine.CoreID(i), c, sink{}, d, m, [16]byte{}, func(*worker, engine.Event) {}))
 	}
 	connect(ws)
 	return ws, registry
@@ -399,9 +399,9 @@ func TestCrossing_forwardingAllocatesNothing(t *testing.T) {
 	for range frames - 1 {
 		forward()
 	}
-	before := f.Sum(func(c engine.Counters) uint64 { return c.Forwarded })
+	before := f.sum(func(c engine.Counters) uint64 { return c.Forwarded })
 	allocs := testing.AllocsPerRun(frames-1, forward)
-	if got := f.Sum(func(c engine.Counters) uint64 { return c.Forwarded }) - before; got != 4*10*frames {
+	if got := f.sum(func(c engine.Counters) uint64 { return c.Forwarded }) - before; got != 4*10*frames {
 		t.Fatalf("%d packets were forwarded, want %d", got, 4*10*frames)
 	}
 	if allocs != 0 {

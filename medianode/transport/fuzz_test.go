@@ -19,7 +19,7 @@ import (
 // Whatever arrives from the address of an established peer, the node goes on
 // and the peer's data channels too: nothing here carries the peer's keys.
 func FuzzDatagram_afterTheHandshake(f *testing.F) {
-	n := startNode(f, oneWorker, nil)
+	n := startNode(f, twoWorkers, nil)
 	open, got := make(chan string, 1), make(chan message, 1)
 	var dc *webrtc.DataChannel
 	client := n.join(f, 1, clientConfig{prepare: withChannel(f, "_reliable", nil, &dc, open, got)})
@@ -44,7 +44,7 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 	f.Add([]byte{0x80, 200, 0, 6})                                                 // RTCP
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n.workers[0].handle(one(from, b))
+		n.workers[len(b)%2].handle(one(from, b)) // the peer's worker, or the other
 		if err := n.SendData(1, "_reliable", []byte("still here")); err != nil {
 			t.Fatal(err)
 		}

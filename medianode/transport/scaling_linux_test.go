@@ -193,7 +193,7 @@ func (r *pace) turn(b *testing.B, frame, count int) {
 	for range count {
 		frames = append(frames, r.seal(b, frame))
 	}
-	forwarded := func() uint64 { return r.Sum(func(c engine.Counters) uint64 { return c.Forwarded }) }
+	forwarded := func() uint64 { return r.sum(func(c engine.Counters) uint64 { return c.Forwarded }) }
 	before, cpuBefore, began := forwarded(), cpu(b), time.Now()
 	for i, thread := range r.threads {
 		r.before[i] = cpuOf(b, thread)

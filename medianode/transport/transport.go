@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
-	"github.com/drtc-network/drtc/medianode/engine/meter"
 )
 
 // Transport is the UDP port of a Media Node and everybody behind it.
@@ -72,10 +71,10 @@ func newTransport(cfg Config, wrap func(*engine.Core) core) (*Transport, error) 
 		e.Self = engine.CoreID(i)
 		c := engine.New(e)
 		t.engines = append(t.engines, c)
-		t.workers = append(t.workers, newWorker(e.Self, wrap(c), s, t.directory, t.metrics, t.onEvent))
+		t.workers = append(t.workers, newWorker(e.Self, wrap(c), s, t.directory, t.metrics, e.STUN.Key, t.onEvent))
 	}
 	connect(t.workers)
-	if err := registerEngine(cfg.Metrics, t.Sum); err != nil {
+	if err := registerEngine(cfg.Metrics, t.sum); err != nil {
 		return nil, errors.Join(fmt.Errorf("transport: registering metrics: %w", err), t.close())
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -160,20 +159,17 @@ func (t *Transport) Home(id engine.PeerID) (engine.CoreID, error) {
 	return 0, fmt.Errorf("%w %d: not open", ErrPeer, id)
 }
 
-// Sum adds up one of the counters of all cores.
-func (t *Transport) Sum(counter func(engine.Counters) uint64) (sum uint64) {
+// Each runs fn alone with one core after the other, as Do does.
+func (t *Transport) Each(fn func(now time.Time, c *engine.Core, batch *engine.Batch)) {
 	for i, w := range t.workers {
-		w.enter(func(time.Time) { sum += counter(t.engines[i].Counters()) })
+		w.enter(func(now time.Time) { fn(now, t.engines[i], &w.batch) })
 	}
-	return sum
 }
 
-// TakeUsage hands over what the peers of all cores counted since the call
-// before, by application.
-func (t *Transport) TakeUsage(add func(application string, counted meter.Counters)) {
-	for i, w := range t.workers {
-		w.enter(func(time.Time) { t.engines[i].TakeUsage(add) })
-	}
+// sum adds up one of the counters of all cores.
+func (t *Transport) sum(counter func(engine.Counters) uint64) (sum uint64) {
+	t.Each(func(_ time.Time, c *engine.Core, _ *engine.Batch) { sum += counter(c.Counters()) })
+	return sum
 }
 
 // Open adds a peer, whose DTLS begins with its first authenticated

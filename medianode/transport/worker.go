@@ -78,13 +78,14 @@ type worker struct {
 	batch   engine.Batch
 	single  [1]engine.Datagram // scratch of send
 	peers   map[engine.PeerID]*peer
-	armed   time.Time // when the thread wakes by itself; zero for never
-	ready   time.Time // since when the thread has nothing at hand; zero while it has
+	ready   time.Time // since when the thread could take more
+	armed   time.Time // when it wakes by itself; zero for never
 	pressed bool      // a link was full and what must not be lost waits here
 	offers  *limit.Limiter
 }
 
-func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics, onEvent func(*worker, engine.Event)) *worker {
+// newWorker makes a worker without links. The key is a secret of the node.
+func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics, key [16]byte, onEvent func(*worker, engine.Event)) *worker {
 	w := &worker{
 		id:        id,
 		egress:    egress,
@@ -93,7 +94,9 @@ func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics
 		onEvent:   onEvent,
 		core:      c,
 		peers:     map[engine.PeerID]*peer{},
-		offers:    limit.New(limit.Config{Rate: offerRate, Burst: 2 * offerRate, GlobalRate: 20 * offerRate, GlobalBurst: 20 * offerRate}),
+		offers: limit.New(limit.Config{
+			Rate: offerRate, Burst: 2 * offerRate, GlobalRate: 20 * offerRate, GlobalBurst: 20 * offerRate, Key: key,
+		}),
 	}
 	w.batch.Send = func(datagrams []engine.Datagram) { w.egress.Send(datagrams) }
 	return w
@@ -140,12 +143,12 @@ func (w *worker) rest() (timeout time.Duration, ended bool) {
 	defer w.mu.Unlock()
 	now := time.Now()
 	w.turn(now)
-	w.ready = time.Now()
 	next := w.core.NextTimeout()
 	if soon := now.Add(retry); w.pressed && (next.IsZero() || soon.Before(next)) {
 		next = soon
 	}
 	w.armed = next
+	w.ready = time.Now()
 	w.asleep.Store(true)
 	switch { // whoever came before asleep was set has not woken us
 	case w.stopping.Load():
@@ -176,23 +179,14 @@ func (w *worker) handle(packets []mmsg.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	w.observeLag(now, packets[0].Arrival)
+	if first := packets[0].Arrival; !first.IsZero() {
+		w.core.ObserveLag(now, w.ready.Sub(first))
+	}
 	for i := range packets {
 		w.receive(now, &packets[i])
 	}
 	w.turn(now)
-}
-
-// observeLag tells the core how long the oldest datagram waited for the worker to
-// be ready: until it went to wait for more, or until now if it did not.
-func (w *worker) observeLag(now, arrival time.Time) {
-	ready := w.ready
-	if w.ready = (time.Time{}); ready.IsZero() {
-		ready = now
-	}
-	if !arrival.IsZero() {
-		w.core.ObserveLag(now, ready.Sub(arrival))
-	}
+	w.ready = time.Now()
 }
 
 // turn takes what other workers have handed over, runs the core's timers if

@@ -29,6 +29,9 @@ type Config struct {
 	// Workers is how many threads carry media, 1 to 64; 0 for one of each
 	// processor.
 	Workers int `toml:"workers"`
+	// Alone says that the process is the node's own: it then raises GOMAXPROCS
+	// by Workers while it runs, so that workers may keep theirs while they wait.
+	Alone bool `toml:"-"`
 	// WorkerRoomPeers is how many clients of a room one worker carries before
 	// another takes part in it: media of a small room is not copied between them.
 	WorkerRoomPeers int `toml:"worker_room_peers"`
@@ -66,7 +69,7 @@ func DefaultConfig() Config {
 		KeyFile:         "medianode.key",
 		Listen:          "0.0.0.0:7443",
 		MediaListen:     []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
-		WorkerRoomPeers: 16,
+		WorkerRoomPeers: 256,
 		MetricsListen:   "127.0.0.1:7091",
 		CapacityMbps:    1000,
 		MaxSessions:     500,

@@ -126,7 +126,7 @@ func (n *Node) openMedia(handler transport.Handler) error {
 	rand.Read(key[:])
 	t, err := transport.New(transport.Config{
 		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Together: n.cfg.WorkerRoomPeers, Portable: n.cfg.Portable,
-		Handler: handler, Logger: n.logger, Metrics: n.registry,
+		HoldProcessors: n.cfg.Alone, Handler: handler, Logger: n.logger, Metrics: n.registry,
 		Engine: engine.Config{Random: random, STUN: limit.Config{Key: key}},
 	})
 	if err != nil {
@@ -253,6 +253,11 @@ func (n *Node) Run(ctx context.Context) error {
 		defer stopMedia() // sessions say goodbye while the socket is still open
 		return n.service.Run(ctx)
 	})
+	if n.cfg.Alone {
+		before := runtime.GOMAXPROCS(0)
+		runtime.GOMAXPROCS(before + n.transport.Workers())
+		defer runtime.GOMAXPROCS(before)
+	}
 	g.Go(func() error { return n.transport.Run(media) })
 	g.Go(func() error { return serve(ctx, n.listener, n.handler) })
 	if n.metrics != nil {

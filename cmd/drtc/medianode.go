@@ -18,6 +18,7 @@ type medianodeFile struct {
 
 func newMedianode() *cobra.Command {
 	file := medianodeFile{Config: medianode.DefaultConfig()}
+	file.Alone = true
 	c := newRoleCommand("medianode", "Run a Media Node: one UDP port that carries media", &file, &file.logConfig,
 		func(log *slog.Logger) (*medianode.Node, error) { return medianode.New(file.Config, log) },
 		func(n *medianode.Node) any {

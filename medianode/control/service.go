@@ -88,8 +88,12 @@ const maxRequest = 1 << 20
 // Handler serves the control service under the path returned. It must stand
 // behind the authentication of package httpauth.
 func (s *Service) Handler() (path string, h http.Handler) {
-	return medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest))
+	return medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompressMinBytes(compressAbove))
 }
+
+// compressAbove is the size of a message from which compressing it is worth the
+// time: events are short, and many.
+const compressAbove = 4 << 10 // bytes
 
 // Drain stops the admission of new sessions.
 func (s *Service) Drain() { s.draining.Store(true) }

@@ -34,7 +34,7 @@ type polled struct {
 }
 
 // newPolled returns nil if the sockets are portable.
-func newPolled(s *sockets) (ingress, error) {
+func newPolled(s *sockets, hold bool) (ingress, error) {
 	var system []*mmsg.Socket
 	for _, c := range s.all() {
 		if c, ok := c.(*mmsg.Socket); ok {
@@ -48,6 +48,7 @@ func newPolled(s *sockets) (ingress, error) {
 	if err != nil {
 		return nil, err
 	}
+	poller.Hold = hold
 	return &polled{poller, s}, nil
 }
 

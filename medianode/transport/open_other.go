@@ -13,4 +13,4 @@ func openSockets(addr netip.AddrPort, _, buffer int) ([]socket, error) {
 }
 
 // newPolled returns nil: all sockets are portable.
-func newPolled(*sockets) (ingress, error) { return nil, nil }
+func newPolled(*sockets, bool) (ingress, error) { return nil, nil }

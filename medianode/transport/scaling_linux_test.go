@@ -124,7 +124,7 @@ func newPace(b *testing.B, workers, subscribers int) *pace {
 			if w.id == home {
 				r.ended <- w.run(r.source)
 			} else {
-				r.ended <- r.sockets[i].serve(w)
+				r.ended <- r.sockets[i].serve(w, false)
 			}
 		}()
 		r.threads = append(r.threads, <-thread)

@@ -90,9 +90,10 @@ func (s *sockets) addrs() []netip.AddrPort {
 }
 
 // serve runs the worker of these sockets until it is stopped. A worker that
-// waits in the kernel has a thread of its own.
-func (s *sockets) serve(w *worker) error {
-	in, err := newPolled(s)
+// waits in the kernel has a thread of its own, and holds its processor of Go's
+// scheduler meanwhile if told so.
+func (s *sockets) serve(w *worker, hold bool) error {
+	in, err := newPolled(s, hold)
 	if err != nil {
 		return err
 	}

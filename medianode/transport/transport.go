@@ -91,7 +91,7 @@ func (t *Transport) Run(ctx context.Context) error {
 	handler.Go(func() { t.inbox.run(delivered) })
 	for i, w := range t.workers {
 		serving.Go(func() {
-			if err := t.sockets[i].serve(w); err != nil {
+			if err := t.sockets[i].serve(w, t.cfg.HoldProcessors); err != nil {
 				cancel(err)
 			}
 		})
@@ -129,6 +129,9 @@ func (t *Transport) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Workers is how many threads share the work.
+func (t *Transport) Workers() int { return len(t.workers) }
 
 // Addrs returns the bound addresses, IPv4 first.
 func (t *Transport) Addrs() []netip.AddrPort { return t.sockets[0].addrs() }

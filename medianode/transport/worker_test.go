@@ -341,7 +341,7 @@ func take(t *testing.T, s *sockets, got chan<- int) (end func()) {
 	t.Helper()
 	w := alone(t, &lengths{got: got}, s)
 	ended := make(chan error, 1)
-	go func() { ended <- s.serve(w) }()
+	go func() { ended <- s.serve(w, false) }()
 	return func() {
 		w.stop()
 		if err := receive(t, ended, "the worker to end"); err != nil {

@@ -117,7 +117,7 @@ func point(h *unix.Msghdr, n *name, size uint32, buffers []unix.Iovec) {
 
 // recvmmsg takes the messages that are there and returns how many.
 func recvmmsg(fd int, messages []message) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])),
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])),
 		uintptr(len(messages)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -128,7 +128,7 @@ func recvmmsg(fd int, messages []message) (int, unix.Errno) {
 // sendmmsg sends messages without waiting for room. It returns how many the
 // kernel took; the error is that of the first one.
 func sendmmsg(fd int, messages []message) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])),
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])),
 		uintptr(len(messages)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno

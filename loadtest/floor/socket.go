@@ -15,27 +15,30 @@ import (
 // socketBuffers are asked of the kernel, in bytes each way.
 const socketBuffers = 4 << 20
 
-// socket is the one UDP port: media leaves by sendMedia, and pion sees the rest
-// as a net.PacketConn.
+// socket is the one UDP port. Media goes to handle, on the reader's goroutine;
+// pion sees the rest as a net.PacketConn.
 type socket struct {
 	*mmsg.Socket
+	handle  func(from netip.AddrPort, packet []byte)
 	sending sync.Mutex // one at a time
 	waiting []mmsg.Packet
 	locked  bool // the reader has its own thread
 }
 
 func listen() (*socket, error) {
-	s, err := mmsg.Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
+	loopback := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	s, err := mmsg.Listen(loopback, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}
 	return &socket{Socket: s}, nil
 }
 
-func (s *socket) sendMedia(datagrams []engine.Datagram) mmsg.Sent {
+// send sends datagrams in order.
+func (s *socket) send(datagrams []engine.Datagram) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	return s.Send(datagrams)
+	s.Send(datagrams)
 }
 
 // ReadFrom returns the next datagram that is not RTP or RTCP. One goroutine
@@ -50,6 +53,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			p := s.waiting[0]
 			s.waiting = s.waiting[1:]
 			if isMedia(p.Payload) {
+				s.handle(p.From, p.Payload)
 				continue
 			}
 			return copy(b, p.Payload), net.UDPAddrFromAddrPort(p.From), nil
@@ -72,15 +76,14 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	at := udp.AddrPort()
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	s.sendMedia([]engine.Datagram{{To: at, Payload: b}})
+	s.send([]engine.Datagram{{To: at, Payload: b}})
 	return len(b), nil
 }
 
 // LocalAddr returns the bound address.
 func (s *socket) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(s.Addr()) }
 
-// SetDeadline, SetReadDeadline and SetWriteDeadline do nothing: Close ends
-// reads, and writes do not wait.
+// SetDeadline does nothing: Close ends reads, and writes do not wait.
 func (s *socket) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline does nothing.

@@ -1,11 +1,13 @@
 package floor
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
@@ -20,6 +22,8 @@ const socketBuffers = 4 << 20
 type socket struct {
 	*mmsg.Socket
 	handle  func(from netip.AddrPort, packet []byte)
+	poller  *mmsg.Poller
+	closing atomic.Bool
 	sending sync.Mutex // one at a time
 	waiting []mmsg.Packet
 	locked  bool // the reader has its own thread
@@ -27,11 +31,22 @@ type socket struct {
 
 func listen() (*socket, error) {
 	loopback := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-	s, err := mmsg.Listen(loopback, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
+	group, err := mmsg.Listen(loopback, 1, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}
-	return &socket{Socket: s}, nil
+	poller, err := mmsg.NewPoller(group...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("floor: %w", err), group[0].Close())
+	}
+	return &socket{Socket: group[0], poller: poller}, nil
+}
+
+// Close ends the reader and frees the port.
+func (s *socket) Close() error {
+	s.closing.Store(true)
+	s.poller.Wake()
+	return s.Socket.Close()
 }
 
 // send sends datagrams in order.
@@ -58,8 +73,17 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			return copy(b, p.Payload), net.UDPAddrFromAddrPort(p.From), nil
 		}
+		if s.closing.Load() {
+			return 0, nil, errors.Join(net.ErrClosed, s.poller.Close())
+		}
 		var err error
 		if s.waiting, err = s.Receive(); err != nil {
+			return 0, nil, errors.Join(err, s.poller.Close())
+		}
+		if len(s.waiting) > 0 {
+			continue
+		}
+		if _, err = s.poller.Wait(-1); err != nil {
 			return 0, nil, err
 		}
 	}

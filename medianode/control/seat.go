@@ -91,18 +91,23 @@ func (s *Service) setSource(e *session, id, source drtc.TrackID) (refused string
 		return "the session has no such seat", nil
 	}
 	var format negotiate.Codec
+	var home engine.CoreID
 	if source != "" {
-		kind, media, ok := s.lookup(e, source)
+		kind, media, publisher, ok := s.lookup(e, source)
 		if !ok || kind != st.kind {
 			return "no such " + string(st.kind) + " track in this room on this node", nil
 		}
 		if format, ok = e.subscriber.describe.Format(id, media); !ok {
 			return fmt.Sprintf("the client negotiated no format for %s", media.Mime), nil
 		}
+		var err error
+		if home, err = s.media.Home(publisher); err != nil {
+			return "the track has ended", nil
+		}
 	}
 	st.source, st.format = source, format
-	return "", s.command(func(now time.Time, c *engine.Core) error {
-		return c.SetSource(now, e.subscriber.peer, id, source, payloadType(format))
+	return "", s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error {
+		return c.SetSource(now, e.subscriber.peer, id, source, home, payloadType(format))
 	})
 }
 

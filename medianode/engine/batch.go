@@ -2,8 +2,12 @@ package engine
 
 import (
 	"net/netip"
-	"slices"
+	"time"
 )
+
+// enough is how many datagrams a batch collects before it sends: one system call
+// of 64 segmented messages.
+const enough = 256
 
 // MaxDatagram is the largest UDP payload that the engine sends or takes, bytes.
 const MaxDatagram = 1500
@@ -15,25 +19,70 @@ type Datagram struct {
 	// Stream is the SSRC of a media packet and zero for anything else. Packets
 	// of one stream that follow each other may leave in one segmented send.
 	Stream uint32
+	// Video packets are the first to be dropped where not all can be sent.
+	Video bool
 }
 
 // Batch collects the datagrams that leave in one flush. Its memory is reused:
 // payloads are good until Reset. The zero Batch is ready; one goroutine.
 type Batch struct {
+	// Arrival is when the kernel took the datagram that is handled next; the
+	// shell sets it before each, or leaves it zero if it does not know.
+	Arrival time.Time
+	// Send, if there is one, must send the datagrams at once. It is called as
+	// soon as there are enough for a few system calls, so that a large room
+	// needs no more memory than a small one, and the packets that were just
+	// sealed are still in the cache when the kernel copies them. It must not use
+	// the batch otherwise. What is left at the end of a call to the core is for
+	// the caller to send.
+	Send func(datagrams []Datagram)
+
 	datagrams []Datagram
 	slots     [][]byte
 	used      int
-	grouping  grouping
+	arrivals  []time.Time
+	// peak is the most of the slots that were in use since the last trim.
+	peak, peakBefore int
 }
 
 // Reset forgets the datagrams and keeps the memory.
-func (b *Batch) Reset() { b.datagrams, b.used = b.datagrams[:0], 0 }
+func (b *Batch) Reset() {
+	b.note()
+	b.datagrams, b.arrivals, b.used = b.datagrams[:0], b.arrivals[:0], 0
+}
+
+// Forwarded returns the Arrival of each media packet of which copies are in the
+// batch, where it was known.
+func (b *Batch) Forwarded() []time.Time { return b.arrivals }
+
+func (b *Batch) forwarded(arrival time.Time) {
+	if !arrival.IsZero() {
+		b.arrivals = append(b.arrivals, arrival)
+	}
+}
+
+// arrival is when the datagram that is handled at now came to this machine.
+func (b *Batch) arrival(now time.Time) time.Time {
+	if b.Arrival.IsZero() {
+		return now
+	}
+	return b.Arrival
+}
 
 // Datagrams returns what was collected since Reset, in order.
 func (b *Batch) Datagrams() []Datagram { return b.datagrams }
 
 // Len is the number of datagrams collected since Reset.
 func (b *Batch) Len() int { return len(b.datagrams) }
+
+// relieve sends what has collected, if it is enough.
+func (b *Batch) relieve() {
+	if b.Send != nil && len(b.datagrams) >= enough {
+		b.Send(b.datagrams)
+		b.note()
+		b.datagrams, b.used = b.datagrams[:0], 0
+	}
+}
 
 // slot lends an empty buffer of MaxDatagram capacity that lives until Reset.
 func (b *Batch) slot() []byte {
@@ -47,79 +96,4 @@ func (b *Batch) slot() []byte {
 
 func (b *Batch) add(to netip.AddrPort, payload []byte, stream uint32) {
 	b.datagrams = append(b.datagrams, Datagram{To: to, Payload: payload, Stream: stream})
-}
-
-// Group puts the datagrams of one destination and stream behind each other, in
-// the order in which they were added; the streams follow each other in the
-// order of their first datagram. It allocates nothing once the batch has grown.
-func (b *Batch) Group() {
-	if len(b.datagrams) > 1 {
-		b.datagrams, b.grouping.sorted = b.grouping.sort(b.datagrams), b.datagrams
-	}
-}
-
-// grouping is the memory of Group.
-type grouping struct {
-	first  map[route]int32 // datagram of each group
-	group  []int32         // of each datagram
-	starts []int32         // where each group begins in sorted, then where its next goes
-	sorted []Datagram
-}
-
-type route struct {
-	to     netip.AddrPort
-	stream uint32
-}
-
-// sort returns the datagrams grouped, in memory of its own.
-func (g *grouping) sort(datagrams []Datagram) []Datagram {
-	g.assign(datagrams)
-	at := int32(0)
-	for i, size := range g.starts {
-		g.starts[i] = at
-		at += size
-	}
-	g.sorted = slices.Grow(g.sorted[:0], len(datagrams))[:len(datagrams)]
-	for i := range datagrams {
-		next := &g.starts[g.group[i]]
-		g.sorted[*next] = datagrams[i]
-		*next++
-	}
-	return g.sorted
-}
-
-// assign numbers the groups, and leaves their sizes in starts. A track's
-// packets go to the same subscribers in the same order: if the last datagram
-// was like an earlier one, the next is most often like the one behind that, and
-// the map is not asked.
-func (g *grouping) assign(datagrams []Datagram) {
-	if g.first == nil {
-		g.first = map[route]int32{}
-	}
-	clear(g.first)
-	g.group, g.starts = slices.Grow(g.group[:0], len(datagrams)), g.starts[:0]
-	guess := 0 // a datagram that this one may be like
-	for i := range datagrams {
-		d := &datagrams[i]
-		if guess >= i || datagrams[guess].Stream != d.Stream || datagrams[guess].To != d.To {
-			guess = g.find(route{d.To, d.Stream}, i)
-		}
-		if guess == i { // the first of its group
-			g.group = append(g.group, int32(len(g.starts)))
-			g.starts = append(g.starts, 1)
-			continue
-		}
-		g.group = append(g.group, g.group[guess])
-		g.starts[g.group[i]]++
-		guess++
-	}
-}
-
-// find returns the first datagram of a group, which is i if there was none.
-func (g *grouping) find(r route, i int) int {
-	if first, known := g.first[r]; known {
-		return int(first)
-	}
-	g.first[r] = int32(i)
-	return i
 }

@@ -45,7 +45,7 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 	}
 	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
 		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
-		Extensions: c.elements[:n], TwoByte: long,
+		Padding: k.padding > 0, Extensions: c.elements[:n], TwoByte: long,
 	})
 }
 
@@ -55,6 +55,18 @@ func appendPayload(dst, payload []byte, d codec.VP8Descriptor, p codec.Picture) 
 	}
 	dst = codec.AppendVP8(dst, payload, d, p)
 	return append(dst, payload[d.Size:]...)
+}
+
+// appendPadding appends n bytes of padding, the last of which is their count
+// (RFC 3550 section 5.1).
+func appendPadding(dst []byte, n uint8) []byte {
+	if n == 0 {
+		return dst
+	}
+	for range n - 1 {
+		dst = append(dst, 0)
+	}
+	return append(dst, n)
 }
 
 // seal protects a plain media packet and puts it into the batch.
@@ -70,5 +82,6 @@ func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bo
 	}
 	c.counters.SentBytes += uint64(len(sealed))
 	batch.add(s.peer.addr, sealed, ssrc)
+	batch.datagrams[len(batch.datagrams)-1].Video = s.track.cfg.Video
 	return true
 }

@@ -155,6 +155,7 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 		return fmt.Errorf("%w: %s", ErrTrackExists, cfg.ID)
 	case t != nil && t.section == s:
 		t.resize(cfg.Layers)
+		c.tellTrack(t)
 		c.mute(now, t, cfg.Muted)
 		return nil
 	case t != nil:
@@ -165,13 +166,14 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	}
 	t = newTrack(p, s, cfg, c.cfg)
 	s.track = t
-	p.tracks = append(p.tracks, t)
+	p.tracks, c.republished = append(p.tracks, t), true
 	c.tracks[cfg.ID] = t
 	for ssrc, src := range p.sources { // packets may have come before the name
 		if src.section == s {
 			c.attach(now, t, ssrc, src)
 		}
 	}
+	c.adopt(t)
 	return nil
 }
 
@@ -188,10 +190,14 @@ func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
 func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
 		if s.vacant != nil {
-			s.lose(now, t)
+			c.lose(now, s, t)
 			continue
 		}
 		c.removeSubscription(now, s)
+	}
+	c.endLinks(t)
+	for _, l := range t.layers {
+		c.dropFrame(l)
 	}
 	delete(c.tracks, t.cfg.ID)
 	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
@@ -202,6 +208,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 		}
 	}
 	c.silence(t)
+	c.republished = true
 }
 
 // sourceOf finds the source of a packet, by SSRC once it is known, else by what
@@ -327,7 +334,9 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 		if l.ssrc != 0 {
 			c.forgetSource(t.peer, l.ssrc)
 		}
+		c.dropFrame(l)
 		l.restart(ssrc, c.cfg)
+		c.tellLayer(l)
 		for _, s := range t.subscriptions {
 			if s.current == l {
 				s.waiting = true
@@ -341,7 +350,8 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtpheader.Header, plain []byte, batch *Batch) {
 	if p.feedback != nil {
 		if v := h.Extension(plain, p.extensions.TransportCC); len(v) == 2 {
-			p.feedback.Record(now, binary.BigEndian.Uint16(v))
+			p.feedback.Record(batch.arrival(now), binary.BigEndian.Uint16(v))
+			c.wake(p, p.nextFeedback)
 		}
 	}
 	p.receivedBytes += uint64(len(plain) - h.PaddingSize)
@@ -359,7 +369,7 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 		return
 	}
 	l.reception.Receive(now, h.SequenceNumber, h.Timestamp, len(plain)-h.PaddingSize)
-	k := packet{seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload}
+	k := packet{seq: seq, timestamp: h.Timestamp, marker: h.Marker, payload: payload, arrived: batch.Arrival}
 	k.describe(src.section, pt, h, plain)
 	c.deliver(now, l, k, batch)
 }
@@ -381,7 +391,10 @@ func (c *Core) receiveRepair(now time.Time, p *peer, src *source, h *rtpheader.H
 	if behind > 1<<14 {
 		return // newer than anything that was sent: not a repair
 	}
-	k := packet{seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:], repaired: true}
+	k := packet{
+		seq: highest - uint64(behind), timestamp: h.Timestamp, marker: h.Marker, payload: payload[2:],
+		repaired: true, arrived: batch.Arrival,
+	}
 	k.describe(src.section, pt, h, plain)
 	c.deliver(now, l, k, batch)
 }
@@ -392,7 +405,10 @@ type packet struct {
 	timestamp uint32
 	marker    bool
 	repaired  bool
+	key       bool // a key frame starts with it
+	padding   uint8
 	payload   []byte
+	arrived   time.Time // at the kernel; zero if the shell does not tell
 	pt        *PayloadType
 	codec     codec.Kind
 	vp8       codec.VP8Descriptor
@@ -426,40 +442,37 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
-		for _, s := range t.subscriptions {
-			s.skip(l, k)
-		}
+		c.skip(now, l, k)
 		return
 	}
 	if !l.live || t.mime != k.pt.Mime {
 		l.live, t.mime, t.clockRate = true, k.pt.Mime, k.pt.ClockRate
 		c.emit(TrackLive{Peer: t.peer.cfg.ID, Track: t.cfg.ID, Mid: t.section.Mid, Mime: t.mime, Layers: t.sources()})
+		l.news = true
 		for _, s := range t.subscriptions {
 			s.choose(now)
 		}
 	}
-	key := false
 	switch {
 	case l.codec == codec.VP8:
 		d, err := codec.ParseVP8(k.payload)
 		if err != nil {
 			return
 		}
-		k.vp8, key = d, d.KeyFrame
+		k.vp8, k.key = d, d.KeyFrame
 	case l.codec.Video():
-		key = codec.StartsKeyFrame(l.codec, k.payload)
+		k.key = codec.StartsKeyFrame(l.codec, k.payload)
 	}
-	if key {
+	if k.key {
 		l.key.Satisfied(now)
 	}
 	if len(k.level) == 1 && !t.muted {
 		c.observe(now, t, k.level[0])
 	}
-	l.ring.Put(now, k.seq, ringPacket(k, key))
+	l.ring.Put(now, k.seq, ringPacket(k))
 	if t.muted {
-		return
-	}
-	for _, s := range t.subscriptions {
-		c.forward(now, s, l, &k, key, batch)
+		l.withheld = max(l.withheld, k.seq)
+	} else {
+		c.gather(now, l, k, batch)
 	}
 }

@@ -38,15 +38,16 @@ func (c *Core) OpenSeat(_ time.Time, id PeerID, cfg SeatConfig) error {
 	vacant := &track{cfg: TrackConfig{ID: cfg.ID, Video: cfg.Video}, peer: p}
 	vacant.layers = []*layer{{track: vacant}}
 	s := &subscription{peer: p, track: vacant, vacant: vacant, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true}
+	c.overload.enrol(s)
 	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
 	p.subscriptions = append(p.subscriptions, s)
 	return nil
 }
 
-// SetSource says which track a seat shows, and in which of the client's formats
-// it goes out; an empty track is none. Video goes on with the old source until
+// SetSource says which track a seat shows, published in the core home, and in
+// which of the client's formats it goes out; an empty track is none. Video goes on with the old source until
 // the next key frame of the new one, if both are of the same codec.
-func (c *Core) SetSource(now time.Time, id PeerID, seat, source drtc.TrackID, format PayloadType) error {
+func (c *Core) SetSource(now time.Time, id PeerID, seat, source drtc.TrackID, home CoreID, format PayloadType) error {
 	p := c.peers[id]
 	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
@@ -56,26 +57,32 @@ func (c *Core) SetSource(now time.Time, id PeerID, seat, source drtc.TrackID, fo
 		return fmt.Errorf("%w: seat %s", ErrSubscription, seat)
 	}
 	if source == "" {
-		s.vacate()
+		c.vacate(s)
 		return nil
 	}
-	t := c.tracks[source]
-	switch {
-	case t == nil || t.cfg.Video != s.vacant.cfg.Video:
-		return fmt.Errorf("%w: %s", ErrTrack, source)
-	case t.peer.cfg.Room != p.cfg.Room:
-		return ErrOtherRoom
+	t, err := c.findTrack(p, source, home)
+	if err != nil {
+		return err
 	}
-	s.seat(now, t, format)
+	if known := t.mirror == nil || t.mirror.known; known && t.cfg.Video != s.vacant.cfg.Video {
+		c.releaseMirror(t)
+		return fmt.Errorf("%w: %s", ErrTrack, source)
+	}
+	c.seat(now, s, t, format)
 	return nil
 }
 
 // seat makes t the source.
-func (s *subscription) seat(now time.Time, t *track, format PayloadType) {
+func (c *Core) seat(now time.Time, s *subscription, t *track, format PayloadType) {
 	sent := s.source()
 	if sent != s.track { // a change that has not taken place
-		s.track.release(s)
+		pending := s.track
 		s.track, s.leaving = sent, nil
+		if pending != t {
+			c.leave(s, pending)
+		} else {
+			t.subscriptions = slices.DeleteFunc(t.subscriptions, func(o *subscription) bool { return o == s })
+		}
 	}
 	same := codec.Of(format.Mime) == s.codec
 	switch {
@@ -83,7 +90,10 @@ func (s *subscription) seat(now time.Time, t *track, format PayloadType) {
 		s.target = s.current
 		s.choose(now)
 	case sent == s.vacant || s.current == nil || s.waiting || !same:
-		s.vacate()
+		c.vacate(s)
+		if t.mirror != nil { // it may have been the source, and released
+			t = c.mirrorOf(mirrorName{t.cfg.ID, t.mirror.home, t.mirror.room})
+		}
 		s.track, s.announce = t, true
 		s.codec, s.section.Codec = codec.Of(format.Mime), format
 		t.subscriptions = append(t.subscriptions, s)
@@ -111,18 +121,19 @@ func (s *subscription) source() *track {
 	return s.track
 }
 
-// settle ends a change of the source: the new one has begun.
-func (s *subscription) settle() {
-	s.leaving.release(s)
+// takeSeat ends a change of the source: the new one has begun.
+func (c *Core) takeSeat(s *subscription) {
+	c.leave(s, s.leaving)
 	s.leaving, s.announce = nil, true
 	s.sent = sequence.NewMap(sentPackets) // a later request must not get the new source's packets
 }
 
 // vacate leaves a seat without a source.
-func (s *subscription) vacate() {
-	s.track.release(s)
+func (c *Core) vacate(s *subscription) {
+	s.catchUp()
+	c.leave(s, s.track)
 	if s.leaving != nil {
-		s.leaving.release(s)
+		c.leave(s, s.leaving)
 	}
 	s.track, s.leaving, s.current, s.target, s.waiting = s.vacant, nil, nil, nil, true
 	if s.sent != nil {
@@ -131,21 +142,17 @@ func (s *subscription) vacate() {
 }
 
 // lose tells a seat that a track has ended.
-func (s *subscription) lose(now time.Time, t *track) {
+func (c *Core) lose(now time.Time, s *subscription, t *track) {
 	switch {
 	case s.leaving == t: // the new source begins from nothing
+		s.catchUp()
 		s.leaving, s.current, s.waiting = nil, nil, true
 		s.sent = sequence.NewMap(sentPackets)
 		s.begin(now)
 	case s.leaving != nil: // the new source ended before it began
 		s.track, s.leaving, s.target = s.leaving, nil, s.current
 	default:
-		s.vacate()
+		c.vacate(s)
 	}
-	t.release(s)
-}
-
-// release takes a subscription off a track.
-func (t *track) release(s *subscription) {
-	t.subscriptions = slices.DeleteFunc(t.subscriptions, func(o *subscription) bool { return o == s })
+	c.leave(s, t)
 }

@@ -28,14 +28,15 @@ func nameOf(c room.NodeCommand) string {
 
 // failure is the result of a command that could not be carried out; nil for
 // commands without one.
-func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason string, invalid bool) room.Command {
+func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason string, code connect.Code) room.Command {
 	switch c := c.(type) {
 	case room.OpenSession:
 		return room.SessionOpened{Node: node, Session: s, Err: reason}
 	case room.InspectSession:
 		return room.Inspected{Session: s}
 	case room.SendOffer:
-		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: invalid}
+		unusable := code == connect.CodeFailedPrecondition
+		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: unusable || code == connect.CodeInvalidArgument, Unusable: unusable}
 	case room.SetSources:
 		return room.SourcesSet{Session: s, Seats: c.Seats, Err: reason}
 	case room.SubscribeTracks:

@@ -145,6 +145,7 @@ type (
 		Restarted    bool
 		Err          string
 		Invalid      bool // the SDP itself was refused
+		Unusable     bool // and is right, but has no codec that the node knows
 	}
 	// Subscribed is the result of SubscribeTracks.
 	Subscribed struct {

@@ -205,11 +205,12 @@ type (
 		Of      Command // the request, when it carries no number
 	}
 	// Goodbye tells the client to go and what to do then. Text, if any, is the
-	// cause in words.
+	// cause in words; Unusable is that of Offered.
 	Goodbye struct {
-		Reason Reason
-		Action Action
-		Text   string
+		Reason   Reason
+		Action   Action
+		Text     string
+		Unusable bool
 	}
 )
 

@@ -68,7 +68,7 @@ func (r *Room) offered(m *member, c Offered) {
 			r.announceMuted(m, c.Published)
 		}
 	case c.Invalid:
-		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err})
+		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err, Unusable: c.Unusable})
 		return
 	case c.Err != "" && n.next == nil && n.retried:
 		r.dismissFor(m, Goodbye{Reason: StateMismatch, Action: Reconnect, Text: c.Err})

@@ -250,7 +250,7 @@ func (r *Room) sourcesSet(v *member, c SourcesSet) {
 		switch {
 		case c.Err != "":
 			if st.asked == source.Track {
-				st.asked = st.shows
+				st.asked, st.mime = st.shows, ""
 			}
 			v.retryAt = r.now.Add(retryDelay)
 		case refused:

@@ -87,7 +87,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, protocol string, j
 		s.forget(e)
 		return nil, "", refuse(http.StatusBadRequest, "%s", err)
 	}
-	j, err := join(r, caller, caller.Join(), o)
+	j := caller.Join()
+	if p, err := drtc.ParsePlace(r.URL.Query().Get("place")); err == nil {
+		j.Place = &p
+	}
+	j, err = join(r, caller, j, o)
 	if err != nil {
 		s.forget(e)
 		return nil, "", err
@@ -238,6 +242,9 @@ func (s *Server) forget(e *session) {
 
 // offerRefused is what the node said against an offer.
 func offerRefused(g *room.Goodbye) *refusal {
+	if g.Unusable {
+		return refuse(http.StatusNotAcceptable, "the offer has no codec that media nodes forward: %s", g.Text)
+	}
 	return refuse(http.StatusBadRequest, "the offer was refused: %s", g.Text)
 }
 

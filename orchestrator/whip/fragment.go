@@ -3,6 +3,7 @@ package whip
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Bounds of an SDP fragment.
@@ -30,6 +31,9 @@ func readFragment(text string) (fragment, error) {
 		attribute, ok := strings.CutPrefix(line, "a=")
 		if !ok {
 			return f, fmt.Errorf("%.20q: a fragment has m= and a= lines only", line)
+		}
+		if strings.ContainsFunc(line, unicode.IsControl) {
+			return f, fmt.Errorf("%.20q: control characters", line)
 		}
 		key, value, _ := strings.Cut(attribute, ":")
 		switch key {

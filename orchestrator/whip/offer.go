@@ -22,7 +22,6 @@ type section struct {
 	cid       string // track id of a=msid
 	sends     bool
 	receives  bool
-	directed  bool // has a direction of its own
 	simulcast []string
 	ufrag     string
 }

@@ -64,10 +64,7 @@ func (o *outlet) Refuse(reason string) {
 // refusal, or that of ctx.
 func (o *outlet) await(ctx context.Context, id uint32) (room.Answer, error) {
 	for {
-		o.mu.Lock()
-		answer := o.answer
-		o.mu.Unlock()
-		if answer != nil && answer.ID == id {
+		if answer := o.take(id); answer != nil {
 			return *answer, nil
 		}
 		select {
@@ -78,6 +75,18 @@ func (o *outlet) await(ctx context.Context, id uint32) (room.Answer, error) {
 			return room.Answer{}, ctx.Err()
 		}
 	}
+}
+
+// take hands over the answer with this id, nil if there is none.
+func (o *outlet) take(id uint32) *room.Answer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	answer := o.answer
+	if answer == nil || answer.ID != id {
+		return nil
+	}
+	o.answer = nil
+	return answer
 }
 
 // end says why the room has let go.

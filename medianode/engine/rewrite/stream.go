@@ -74,7 +74,8 @@ type Stream struct {
 	// first and highest are source numbers since the last switch.
 	first, highest uint64
 	stamps         uint32 // timestamp offset
-	tl0, keys      uint8  // offsets of TL0PICIDX and KEYIDX
+	squeeze        squeeze
+	tl0, keys      uint8 // offsets of TL0PICIDX and KEYIDX
 
 	started, sentAny bool
 	last             uint64 // highest extended number sent or left as a hole
@@ -112,7 +113,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	if s.sentAny {
 		stamp = s.continued(now, src, from, to)
 	}
-	s.stamps = src.Timestamp - stamp
+	s.stamps, s.squeeze = src.Timestamp-stamp, squeeze{}
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
@@ -150,7 +151,7 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 	}
 	out := Sent{
 		Extended:  src.Sequence - via.offset,
-		Timestamp: src.Timestamp - s.stamps,
+		Timestamp: s.stamp(src.Timestamp),
 		Marker:    src.Marker,
 	}
 	if !s.take(out.Extended) {
@@ -206,6 +207,10 @@ func (s *Stream) Timestamp(source uint32) uint32 { return source - s.stamps }
 // Last returns the timestamp of the newest frame sent and when it began to
 // leave, a zero time if nothing was sent.
 func (s *Stream) Last() (timestamp uint32, at time.Time) { return s.lastStamp, s.lastAt }
+
+// Following returns the sequence number behind the highest that was sent or
+// left as a hole: where a stream that replaces this one must begin.
+func (s *Stream) Following() uint16 { return uint16(s.last + 1) }
 
 // find returns the interval of a source number, nil if the number was left out.
 func (s *Stream) find(seq uint64) *interval {
@@ -284,3 +289,7 @@ func (s *Stream) frameNumber(number uint16, via *interval) codec.Picture {
 	}
 	return p
 }
+
+// Highest returns the highest number of the source since the last switch, 0
+// before the first.
+func (s *Stream) Highest() uint64 { return s.highest }

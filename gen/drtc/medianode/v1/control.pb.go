@@ -2693,7 +2693,12 @@ type Heartbeat struct {
 	// The node takes no new sessions.
 	Draining bool `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
 	// Where in the stream's lease we are.
-	LeaseLeftMs   uint32 `protobuf:"varint,5,opt,name=lease_left_ms,json=leaseLeftMs,proto3" json:"lease_left_ms,omitempty"`
+	LeaseLeftMs uint32 `protobuf:"varint,5,opt,name=lease_left_ms,json=leaseLeftMs,proto3" json:"lease_left_ms,omitempty"`
+	// Why CreateSession would fail with RESOURCE_EXHAUSTED now; empty when it
+	// would not.
+	Refuses string `protobuf:"bytes,6,opt,name=refuses,proto3" json:"refuses,omitempty"`
+	// Share of the video that the node leaves out since it can't keep up, 0 to 1.
+	ShedRatio     float32 `protobuf:"fixed32,7,opt,name=shed_ratio,json=shedRatio,proto3" json:"shed_ratio,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2759,6 +2764,20 @@ func (x *Heartbeat) GetDraining() bool {
 func (x *Heartbeat) GetLeaseLeftMs() uint32 {
 	if x != nil {
 		return x.LeaseLeftMs
+	}
+	return 0
+}
+
+func (x *Heartbeat) GetRefuses() string {
+	if x != nil {
+		return x.Refuses
+	}
+	return ""
+}
+
+func (x *Heartbeat) GetShedRatio() float32 {
+	if x != nil {
+		return x.ShedRatio
 	}
 	return 0
 }
@@ -3484,14 +3503,21 @@ type SessionFigures struct {
 	// Fractions 0 to 1 over the last report interval.
 	UplinkLoss   float32 `protobuf:"fixed32,2,opt,name=uplink_loss,json=uplinkLoss,proto3" json:"uplink_loss,omitempty"`
 	DownlinkLoss float32 `protobuf:"fixed32,3,opt,name=downlink_loss,json=downlinkLoss,proto3" json:"downlink_loss,omitempty"`
-	// Client bytes since the session began (design decision 12).
+	// Header and payload bytes of media taken from the session since it began.
 	ReceivedBytes uint64 `protobuf:"varint,4,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
-	SentBytes     uint64 `protobuf:"varint,5,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
-	Connected     bool   `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
+	// Client and relay bytes sent to it, acknowledged or not.
+	SentBytes uint64 `protobuf:"varint,5,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	Connected bool   `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
 	// Address changes survived since the session began.
 	AddressChanges uint32 `protobuf:"varint,7,opt,name=address_changes,json=addressChanges,proto3" json:"address_changes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Client bytes of the session so far: RTP header and payload bytes of media
+	// packets sent for the first time that its receiver reports acknowledge, and
+	// user bytes of data channels.
+	ClientBytes uint64 `protobuf:"varint,8,opt,name=client_bytes,json=clientBytes,proto3" json:"client_bytes,omitempty"`
+	// The same sent to another Media Node.
+	RelayBytes    uint64 `protobuf:"varint,9,opt,name=relay_bytes,json=relayBytes,proto3" json:"relay_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionFigures) Reset() {
@@ -3569,6 +3595,20 @@ func (x *SessionFigures) GetConnected() bool {
 func (x *SessionFigures) GetAddressChanges() uint32 {
 	if x != nil {
 		return x.AddressChanges
+	}
+	return 0
+}
+
+func (x *SessionFigures) GetClientBytes() uint64 {
+	if x != nil {
+		return x.ClientBytes
+	}
+	return 0
+}
+
+func (x *SessionFigures) GetRelayBytes() uint64 {
+	if x != nil {
+		return x.RelayBytes
 	}
 	return 0
 }
@@ -3822,14 +3862,17 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x0espeaker_levels\x18\v \x01(\v2 .drtc.medianode.v1.SpeakerLevelsH\x00R\rspeakerLevels\x12I\n" +
 	"\x0esession_report\x18\f \x01(\v2 .drtc.medianode.v1.SessionReportH\x00R\rsessionReport\x12X\n" +
 	"\x13subscription_active\x18\r \x01(\v2%.drtc.medianode.v1.SubscriptionActiveH\x00R\x12subscriptionActiveB\a\n" +
-	"\x05event\"\xa9\x01\n" +
+	"\x05event\"\xe2\x01\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12!\n" +
 	"\fmax_sessions\x18\x02 \x01(\rR\vmaxSessions\x12\x1d\n" +
 	"\n" +
 	"egress_bps\x18\x03 \x01(\x04R\tegressBps\x12\x1a\n" +
 	"\bdraining\x18\x04 \x01(\bR\bdraining\x12\"\n" +
-	"\rlease_left_ms\x18\x05 \x01(\rR\vleaseLeftMs\"$\n" +
+	"\rlease_left_ms\x18\x05 \x01(\rR\vleaseLeftMs\x12\x18\n" +
+	"\arefuses\x18\x06 \x01(\tR\arefuses\x12\x1d\n" +
+	"\n" +
+	"shed_ratio\x18\a \x01(\x02R\tshedRatio\"$\n" +
 	"\x06Resync\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\"\x8f\x02\n" +
 	"\fSessionState\x12\x18\n" +
@@ -3886,7 +3929,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x05track\x18\x02 \x01(\tR\x05track\"f\n" +
 	"\rSessionReport\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12;\n" +
-	"\afigures\x18\x02 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\"\x87\x02\n" +
+	"\afigures\x18\x02 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\"\xcb\x02\n" +
 	"\x0eSessionFigures\x12\"\n" +
 	"\rround_trip_us\x18\x01 \x01(\rR\vroundTripUs\x12\x1f\n" +
 	"\vuplink_loss\x18\x02 \x01(\x02R\n" +
@@ -3896,7 +3939,10 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"sent_bytes\x18\x05 \x01(\x04R\tsentBytes\x12\x1c\n" +
 	"\tconnected\x18\x06 \x01(\bR\tconnected\x12'\n" +
-	"\x0faddress_changes\x18\a \x01(\rR\x0eaddressChanges\"\x14\n" +
+	"\x0faddress_changes\x18\a \x01(\rR\x0eaddressChanges\x12!\n" +
+	"\fclient_bytes\x18\b \x01(\x04R\vclientBytes\x12\x1f\n" +
+	"\vrelay_bytes\x18\t \x01(\x04R\n" +
+	"relayBytes\"\x14\n" +
 	"\x12RenewEventsRequest\"9\n" +
 	"\x13RenewEventsResponse\x12\"\n" +
 	"\rlease_left_ms\x18\x01 \x01(\rR\vleaseLeftMs*<\n" +

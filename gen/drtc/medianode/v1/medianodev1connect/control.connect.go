@@ -101,7 +101,9 @@ type ControlServiceClient interface {
 	// GetSession returns the live figures of one session.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
 	// Offer hands a client's SDP offer to a transport and returns the answer.
-	// The same call serves every renegotiation and ICE restart.
+	// The same call serves every renegotiation and ICE restart. An offer that is
+	// wrong fails with INVALID_ARGUMENT, one without a codec that the node knows
+	// with FAILED_PRECONDITION.
 	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
 	// Answer hands over a client's SDP answer to an offer that the node made
 	// (subscriber transport of the dual mode, see SubscriberOffer).
@@ -368,7 +370,9 @@ type ControlServiceHandler interface {
 	// GetSession returns the live figures of one session.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
 	// Offer hands a client's SDP offer to a transport and returns the answer.
-	// The same call serves every renegotiation and ICE restart.
+	// The same call serves every renegotiation and ICE restart. An offer that is
+	// wrong fails with INVALID_ARGUMENT, one without a codec that the node knows
+	// with FAILED_PRECONDITION.
 	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
 	// Answer hands over a client's SDP answer to an offer that the node made
 	// (subscriber transport of the dual mode, see SubscriberOffer).

@@ -18,8 +18,6 @@ const (
 	WHIP Protocol = "whip"
 	// Signal is the client protocol of LiveKit SDKs, over a WebSocket.
 	Signal Protocol = "signal"
-	// Floor is package floor: it sends by itself, and clients only play.
-	Floor Protocol = "floor"
 )
 
 // Config says what is run.
@@ -97,8 +95,8 @@ const (
 func (c Config) Validate() error {
 	server, err := url.Parse(c.URL)
 	switch {
-	case c.Protocol != WHIP && c.Protocol != Signal && c.Protocol != Floor:
-		return fmt.Errorf("loadtest: protocol: want %s, %s or %s, got %q", WHIP, Signal, Floor, c.Protocol)
+	case c.Protocol != WHIP && c.Protocol != Signal:
+		return fmt.Errorf("loadtest: protocol: want %s or %s, got %q", WHIP, Signal, c.Protocol)
 	case err != nil:
 		return fmt.Errorf("loadtest: url: %w", err)
 	case server.Host == "":

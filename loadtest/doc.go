@@ -11,9 +11,9 @@
 //	^ CPU, memory             ^ CPU       ^ CPU          ^ CPU, memory
 //
 // The clients are of package client, their media of package traffic. The
-// server is any dRTC network by WHIP and WHEP, any server that speaks the client
-// protocol of LiveKit SDKs, or package floor. Package compare runs several
-// servers side by side.
+// server is any dRTC network by WHIP and WHEP, or any server that speaks the
+// client protocol of LiveKit SDKs. Package compare runs several servers side by
+// side.
 //
 // It stands beside the three roles (whitepaper 4) and is part of none. Run may
 // be called once at a time: it measures its own process, too.

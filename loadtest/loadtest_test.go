@@ -12,7 +12,6 @@ import (
 	"github.com/drtc-network/drtc/loadtest/process"
 	"github.com/drtc-network/drtc/loadtest/reference"
 	"github.com/drtc-network/drtc/loadtest/tally"
-	"github.com/drtc-network/drtc/loadtest/traffic"
 )
 
 // serve runs a server for the length of the test.
@@ -85,14 +84,14 @@ func TestRun_throughTheReference(t *testing.T) {
 	}
 }
 
-func TestRun_fromTheFloor(t *testing.T) {
-	s, err := floor.New("127.0.0.1:0", traffic.DefaultMix())
+func TestRun_throughTheFloor(t *testing.T) {
+	s, err := floor.New("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve(t, s.Run)
-	for range 2 { // the second window counts anew
-		r, err := Run(context.Background(), quick(Floor, s.URL(), 2, 2, 200))
+	for range 2 { // who publishes again under a name is played from then on
+		r, err := Run(context.Background(), quick(WHIP, s.URL(), 2, 2, 200))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +122,7 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"loadtest: protocol: want whip, signal or floor, got \"sip\"":      func(c *Config) { c.Protocol = "sip" },
+		"loadtest: protocol: want whip or signal, got \"sip\"":             func(c *Config) { c.Protocol = "sip" },
 		"loadtest: url: want one such as http://127.0.0.1:7880, got \"x\"": func(c *Config) { c.URL = "x" },
 		"loadtest: room: want a name, got none":                            func(c *Config) { c.Room = "" },
 		"loadtest: token: protocol signal needs an API key and secret":     func(c *Config) { c.Protocol = Signal },

@@ -17,6 +17,9 @@ import (
 // publisher of a run.
 type window struct{ id atomic.Uint32 }
 
+// open begins a measurement; 0 ends it.
+func (w *window) open(id uint8) { w.id.Store(uint32(id)) }
+
 func (w *window) current() uint8 { return uint8(w.id.Load()) }
 
 // publisherName is the identity of a publisher, numbered from 0.

@@ -25,7 +25,7 @@ const (
 // run is one load test.
 type run struct {
 	cfg     Config
-	network network
+	network *network
 	window  uint8 // id of this run's window
 	started time.Time
 
@@ -63,9 +63,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 
 // measure is the run from the first publisher to the last late packet.
 func (r *run) measure(ctx context.Context) (*Result, error) {
-	for n := range r.cfg.Publishers {
-		if err := r.network.publish(ctx, n); err != nil {
-			return nil, fmt.Errorf("loadtest: publisher %d: %w", n, err)
+	for range r.cfg.Publishers {
+		if err := r.network.publish(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if !wait(ctx, min(settle, r.cfg.Warm)) {
@@ -229,9 +229,7 @@ func (r *run) openWindow(ctx context.Context, m *measurement) error {
 		return err
 	}
 	begun := time.Now()
-	if err := r.network.open(ctx, r.window); err != nil {
-		return err
-	}
+	r.network.window.open(r.window)
 	enough := func() bool {
 		if r.cfg.Packets == 0 {
 			return false
@@ -242,9 +240,7 @@ func (r *run) openWindow(ctx context.Context, m *measurement) error {
 	if err := r.during(ctx, "measuring", r.cfg.Duration, enough); err != nil {
 		return err
 	}
-	if err := r.network.open(ctx, 0); err != nil {
-		return err
-	}
+	r.network.window.open(0)
 	m.window = time.Since(begun)
 	return m.read(windowEnd)
 }
@@ -255,10 +251,7 @@ func (r *run) awaitLate(ctx context.Context, m *measurement) error {
 	if !wait(ctx, poll) {
 		return ctx.Err()
 	}
-	var err error
-	if m.sent, m.keyRequests, err = r.network.sent(ctx); err != nil {
-		return err
-	}
+	m.sent, m.keyRequests = r.network.sent()
 	return r.during(ctx, "waiting", latePatience, func() bool {
 		_, whole, _ := r.delivered(m.complete)
 		return whole.Unique >= m.expected()

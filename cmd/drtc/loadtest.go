@@ -18,7 +18,6 @@ import (
 	"github.com/drtc-network/drtc/loadtest/compare"
 	"github.com/drtc-network/drtc/loadtest/floor"
 	"github.com/drtc-network/drtc/loadtest/reference"
-	"github.com/drtc-network/drtc/loadtest/traffic"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 )
 
@@ -83,7 +82,7 @@ and secret; --token gives one that every client uses.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar((*string)(&cfg.Protocol), "protocol", string(cfg.Protocol), "whip (WHIP and WHEP), signal (of LiveKit client SDKs) or floor (drtc loadtest floor)")
+	f.StringVar((*string)(&cfg.Protocol), "protocol", string(cfg.Protocol), "whip (WHIP and WHEP), or signal (of LiveKit client SDKs)")
 	f.StringVar(&cfg.URL, "url", cfg.URL, "the server")
 	f.StringVar(&cfg.Room, "room", cfg.Room, "the room that everybody joins")
 	f.StringVar(&cfg.Token, "token", "", "access token of every client")
@@ -249,8 +248,7 @@ what a media server has to beat. It asks nobody for a token.`, reference.New)
 }
 
 func newLoadtestFloor() *cobra.Command {
-	return newTestServer("floor", "Run the cheapest sender of this machine, to compare with",
-		`Makes the media of publishers itself and does nothing but write headers, seal
-and send: what nobody gets below. Load it with: drtc loadtest run --protocol floor`,
-		func(listen string) (*floor.Server, error) { return floor.New(listen, traffic.DefaultMix()) })
+	return newTestServer("floor", "Run the cheapest forwarder of this machine, to compare with",
+		`Serves WHIP and WHEP on loopback and does nothing with a packet but open it,
+write headers, seal and send: what nobody gets below. It asks nobody for a token.`, floor.New)
 }

@@ -85,7 +85,7 @@ func TestReport_writeMarkdown(t *testing.T) {
 		Machine: Machine{Processor: "Example CPU", Cores: 2, Memory: 8 << 30, Kernel: "Linux 6.1", Go: "go1.26.0"},
 		Command: "drtc loadtest compare --rounds 3", Began: "2026-11-22T11:00:00Z", Rounds: 3,
 		Rows: []Row{
-			{Shape: "1x100", Target: Floor, Version: "header, seal, send", Runs: []*loadtest.Result{result(1, 2), result(1.5, 2.5), result(1.2, 2.2)}},
+			{Shape: "1x100", Target: Floor, Version: "open, header, seal, send", Runs: []*loadtest.Result{result(1, 2), result(1.5, 2.5), result(1.2, 2.2)}},
 			{Shape: "1x100", Target: Ours, Version: "drtc 0.1.0", Runs: []*loadtest.Result{result(2, 3), result(3, 3)}},
 			{Shape: "1x100", Target: Peer, Version: "livekit-server 1.13.4", Runs: []*loadtest.Result{result(10, 8), late, result(12, 8)}},
 			{Shape: "1x100", Target: PeerBatch, Version: "livekit-server 1.13.4", Runs: nil, Errors: []string{"compare: the load: exit status 1"}},

@@ -22,7 +22,7 @@ const (
 	Ours Target = "drtc"
 	// Reference is the bare SFU of pion.
 	Reference Target = "reference"
-	// Floor is the cheapest possible sender.
+	// Floor is the cheapest possible forwarder.
 	Floor Target = "floor"
 	// Peer is a LiveKit server, PeerBatch one that collects packets before it
 	// sends them. Both need PeerServer.

@@ -1,6 +1,7 @@
 // Package compare runs the same load on several servers by turns and prints
 // one table: the network of this repository, a bare SFU of pion (package
-// reference), the cheapest possible sender (package floor), and another server
+// reference), the cheapest possible forwarder (package
+// floor), and another server
 // that is given as a binary.
 //
 // Contract: every figure of a table comes from one session on one machine, each

@@ -162,7 +162,7 @@ func version(ctx context.Context, cfg Config, target Target) (string, error) {
 	case Ours:
 		return "drtc " + ownVersion(), nil
 	case Floor:
-		return "header, seal, send", nil
+		return "open, header, seal, send", nil
 	default:
 		return "pion/webrtc " + pionVersion(), nil
 	}

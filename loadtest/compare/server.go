@@ -56,7 +56,6 @@ func (l *launcher) start(ctx context.Context, target Target) (*server, error) {
 	case PeerBatch:
 		err = l.startPeer(ctx, s, "  batch_io: {batch_size: 128, max_flush_interval: 2ms}\n")
 	case Floor:
-		s.protocol = loadtest.Floor
 		err = l.startSimple(ctx, s, "floor")
 	default:
 		err = l.startSimple(ctx, s, "reference")

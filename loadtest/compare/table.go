@@ -182,7 +182,7 @@ func (r *Report) versions() []string {
 		switch {
 		case len(row.Runs) == 0:
 		case row.Target == Floor:
-			line += ": nothing, though it numbers packets where TWCC was asked for"
+			line += ": what they ask, of which it only numbers packets for TWCC"
 		default:
 			line += ": " + strings.Join(row.Runs[0].Features, ", ")
 		}

@@ -2,38 +2,40 @@ package floor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
 
 	"github.com/pion/webrtc/v4"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/drtc-network/drtc/loadtest/client"
 	"github.com/drtc-network/drtc/loadtest/endpoint"
-	"github.com/drtc-network/drtc/loadtest/traffic"
+)
+
+// Payload types of the load test's clients, which are agreed to as offered.
+const (
+	payloadOpus = 111
+	payloadVP8  = 96
 )
 
 const transportWideURI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
-// Server is the sender with its HTTP side. New makes one.
+// Server is the forwarder with its HTTP side. New makes one.
 type Server struct {
-	listener net.Listener
-	socket   *socket
-	sender   *sender
-	sessions endpoint.Sessions
+	listener  net.Listener
+	socket    *socket
+	forwarder *forwarder
+	sessions  endpoint.Sessions
+
+	mu    sync.Mutex // guards what follows
+	feeds map[string]*feed
 }
 
 // New listens at a TCP address, and at a free UDP port on loopback.
-func New(listenAt string, mix traffic.Mix) (*Server, error) {
-	if err := mix.Validate(); err != nil {
-		return nil, err
-	}
+func New(listenAt string) (*Server, error) {
 	udp, err := listen()
 	if err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func New(listenAt string, mix traffic.Mix) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("floor: %w", err), udp.Close())
 	}
-	return &Server{listener: l, socket: udp, sender: newSender(udp, mix)}, nil
+	return &Server{listener: l, socket: udp, forwarder: newForwarder(udp), feeds: map[string]*feed{}}, nil
 }
 
 // URL is where it listens.
@@ -50,47 +52,85 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	iceMux := webrtc.NewICEUDPMux(nil, s.socket)
+	mux := webrtc.NewICEUDPMux(nil, s.socket)
+	settings := client.ServerSettings()
+	settings.SetICEUDPMux(mux)
 	routes := http.NewServeMux()
-	routes.HandleFunc("POST /whep/{room}/{identity}", func(w http.ResponseWriter, r *http.Request) {
-		settings := client.ServerSettings()
-		settings.SetICEUDPMux(iceMux)
-		s.play(w, r, settings)
-	})
-	routes.HandleFunc("POST /floor/publish/{identity}", func(w http.ResponseWriter, r *http.Request) {
-		s.sender.publisher(r.PathValue("identity"))
-		reply(w, 1)
-	})
-	routes.HandleFunc("POST /floor/window/{id}", func(w http.ResponseWriter, r *http.Request) {
-		id, err := strconv.ParseUint(r.PathValue("id"), 10, 8)
-		if err != nil {
-			http.Error(w, "a window is a number from 0 to 255", http.StatusBadRequest)
-			return
-		}
-		s.sender.open(uint8(id))
-		reply(w, id)
-	})
-	routes.HandleFunc("POST /floor/sent", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.sender.sent.Load()) })
-
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		s.sender.run(ctx)
-		return nil
-	})
-	group.Go(func() error { return s.sessions.Serve(ctx, s.listener, routes) })
-	err := group.Wait()
-	return errors.Join(err, iceMux.Close(), s.socket.Close())
+	routes.HandleFunc("POST /whip/{room}/{identity}", func(w http.ResponseWriter, r *http.Request) { s.publish(w, r, settings) })
+	routes.HandleFunc("POST /whep/{room}/{identity}", func(w http.ResponseWriter, r *http.Request) { s.play(w, r, settings) })
+	err := s.sessions.Serve(ctx, s.listener, routes)
+	return errors.Join(err, mux.Close(), s.socket.Close())
 }
 
-func reply(w http.ResponseWriter, n uint64) {
-	// Who does not read the answer asks again.
-	_ = json.NewEncoder(w).Encode(n)
+func key(r *http.Request) string { return r.PathValue("room") + "/" + r.PathValue("identity") }
+
+// publish answers who publishes.
+func (s *Server) publish(w http.ResponseWriter, r *http.Request, settings webrtc.SettingEngine) {
+	s.answer(w, r, settings, func(pc *webrtc.PeerConnection, keys *keying) (connected func() (func(), error), err error) {
+		return func() (func(), error) {
+			one := newFeed()
+			var err error
+			if one.cipher, _, err = keys.ciphers(); err != nil {
+				return nil, err
+			}
+			from, err := remote(pc.GetReceivers()[0].Transport())
+			if err != nil {
+				return nil, err
+			}
+			remove := s.forwarder.publish(from, one)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.feeds[key(r)] = one
+			return func() {
+				remove()
+				s.forget(key(r), one)
+			}, nil
+		}, nil
+	})
 }
 
-// play answers who plays a publisher. Its connection is pion's until it has
-// keys and an address, and then the sender's.
+// forget lets go of a feed, unless another has taken its name.
+func (s *Server) forget(key string, one *feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.feeds[key] == one {
+		delete(s.feeds, key)
+	}
+}
+
+// play answers who plays a feed.
 func (s *Server) play(w http.ResponseWriter, r *http.Request, settings webrtc.SettingEngine) {
-	identity := r.PathValue("identity")
+	s.mu.Lock()
+	one := s.feeds[key(r)]
+	s.mu.Unlock()
+	if one == nil {
+		http.Error(w, "nobody of this name publishes", http.StatusNotFound)
+		return
+	}
+	s.answer(w, r, settings, func(pc *webrtc.PeerConnection, keys *keying) (connected func() (func(), error), err error) {
+		audio, err := addTrack(pc, webrtc.MimeTypeOpus, "audio", r.PathValue("identity"))
+		if err != nil {
+			return nil, err
+		}
+		video, err := addTrack(pc, webrtc.MimeTypeVP8, "video", r.PathValue("identity"))
+		if err != nil {
+			return nil, err
+		}
+		return func() (func(), error) {
+			d, err := newDestination(keys, audio, video)
+			if err != nil {
+				return nil, err
+			}
+			return s.forwarder.play(one, d), nil
+		}, nil
+	})
+}
+
+// answer answers an offer with a connection that is pion's until it has keys
+// and an address. connected, which prepare returns, is called then; what it
+// returns is called at the end.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, settings webrtc.SettingEngine,
+	prepare func(*webrtc.PeerConnection, *keying) (connected func() (func(), error), err error)) {
 	keys := &keying{}
 	api, err := newAPI(settings, keys)
 	if err != nil {
@@ -98,11 +138,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, settings webrtc.Se
 		return
 	}
 	s.sessions.Answer(w, r, api, func(pc *webrtc.PeerConnection) (func(), error) {
-		audio, err := addTrack(pc, webrtc.MimeTypeOpus, "audio", identity)
-		if err != nil {
-			return nil, err
-		}
-		video, err := addTrack(pc, webrtc.MimeTypeVP8, "video", identity)
+		connected, err := prepare(pc, keys)
 		if err != nil {
 			return nil, err
 		}
@@ -114,14 +150,14 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, settings webrtc.Se
 			if state != webrtc.PeerConnectionStateConnected || ended {
 				return
 			}
-			d, err := newDestination(keys, audio, video)
+			end, err := connected()
 			if err != nil {
-				// The subscriber sees that nothing comes. Close waits for this
+				// The client sees that nothing comes. Close waits for this
 				// function to end.
 				go func() { _ = pc.Close() }()
 				return
 			}
-			remove = s.sender.play(s.sender.publisher(identity), d)
+			remove = end
 		})
 		return func() {
 			mu.Lock()
@@ -142,8 +178,8 @@ func newAPI(settings webrtc.SettingEngine, keys *keying) (*webrtc.API, error) {
 	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, RTCPFeedback: feedback[2:]}
 	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}
 	for _, err := range []error{
-		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio),
-		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: 96}, webrtc.RTPCodecTypeVideo),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: payloadOpus}, webrtc.RTPCodecTypeAudio),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: payloadVP8}, webrtc.RTPCodecTypeVideo),
 		media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: transportWideURI}, webrtc.RTPCodecTypeAudio),
 		media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: transportWideURI}, webrtc.RTPCodecTypeVideo),
 	} {
@@ -169,19 +205,14 @@ func addTrack(pc *webrtc.PeerConnection, mime, kind, identity string) (*webrtc.R
 // newDestination reads from a connected PeerConnection what it takes to send in
 // its place.
 func newDestination(keys *keying, audio, video *webrtc.RTPSender) (*destination, error) {
-	seal, err := keys.seal()
-	if err != nil {
+	d := &destination{}
+	var err error
+	if _, d.cipher, err = keys.ciphers(); err != nil {
 		return nil, err
 	}
-	pair, err := video.Transport().ICETransport().GetSelectedCandidatePair()
-	if err != nil || pair == nil {
-		return nil, errors.Join(errors.New("floor: connected without an address"), err)
+	if d.to, err = remote(video.Transport()); err != nil {
+		return nil, err
 	}
-	ip, err := netip.ParseAddr(pair.Remote.Address)
-	if err != nil {
-		return nil, fmt.Errorf("floor: the subscriber's address: %w", err)
-	}
-	d := &destination{to: netip.AddrPortFrom(ip, pair.Remote.Port), seal: seal}
 	for _, t := range []struct {
 		sender *webrtc.RTPSender
 		stream *stream
@@ -190,7 +221,7 @@ func newDestination(keys *keying, audio, video *webrtc.RTPSender) (*destination,
 		if len(p.Encodings) == 0 || len(p.Codecs) == 0 {
 			return nil, errors.New("floor: a track was not agreed")
 		}
-		*t.stream = stream{ssrc: uint32(p.Encodings[0].SSRC), payload: uint8(p.Codecs[0].PayloadType), index: 1}
+		*t.stream = stream{ssrc: uint32(p.Encodings[0].SSRC), payload: uint8(p.Codecs[0].PayloadType), next: 1}
 		for _, extension := range p.HeaderExtensions {
 			if extension.URI == transportWideURI {
 				d.feedback = uint8(extension.ID)
@@ -198,4 +229,17 @@ func newDestination(keys *keying, audio, video *webrtc.RTPSender) (*destination,
 		}
 	}
 	return d, nil
+}
+
+// remote is where the other side of a connected transport is.
+func remote(t *webrtc.DTLSTransport) (netip.AddrPort, error) {
+	pair, err := t.ICETransport().GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return netip.AddrPort{}, errors.Join(errors.New("floor: connected without an address"), err)
+	}
+	ip, err := netip.ParseAddr(pair.Remote.Address)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("floor: the client's address: %w", err)
+	}
+	return netip.AddrPortFrom(ip, pair.Remote.Port), nil
 }

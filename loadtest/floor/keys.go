@@ -74,17 +74,22 @@ func (k *keying) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// seal returns the cipher that this side sends with.
-func (k *keying) seal() (*seal, error) {
+// ciphers returns what the client's packets are opened with, and what this side
+// seals with.
+func (k *keying) ciphers() (open, seal *gcm, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.master == nil || k.serverRandom == nil {
-		return nil, errNoKeys
+		return nil, nil, errNoKeys
 	}
 	// RFC 5764, 4.2: both keys, then both salts, the client's first.
 	seed := append([]byte("EXTRACTOR-dtls_srtp"), k.clientRandom...)
-	material := expand(k.master, append(seed, k.serverRandom...), 2*(keySize+saltSize))
-	return newSeal(material[keySize:2*keySize], material[2*keySize+saltSize:])
+	m := expand(k.master, append(seed, k.serverRandom...), 2*(keySize+saltSize))
+	if open, err = newGCM(m[:keySize], m[2*keySize:2*keySize+saltSize]); err != nil {
+		return nil, nil, err
+	}
+	seal, err = newGCM(m[keySize:2*keySize], m[2*keySize+saltSize:])
+	return open, seal, err
 }
 
 // expand is P_SHA256 (RFC 5246, 5).
@@ -103,15 +108,15 @@ func expand(secret, seed []byte, size int) []byte {
 	return out[:size]
 }
 
-// seal protects RTP packets (RFC 7714).
-type seal struct {
+// gcm protects the RTP packets of one direction (RFC 7714).
+type gcm struct {
 	aead  cipher.AEAD
 	salt  [saltSize]byte
 	nonce [saltSize]byte
 }
 
-// newSeal derives the session's key and salt (RFC 3711, 4.3).
-func newSeal(masterKey, masterSalt []byte) (*seal, error) {
+// newGCM derives the session's key and salt (RFC 3711, 4.3).
+func newGCM(masterKey, masterSalt []byte) (*gcm, error) {
 	const labelKey, labelSalt = 0, 2
 	block, err := aes.NewCipher(masterKey)
 	if err != nil {
@@ -129,18 +134,28 @@ func newSeal(masterKey, masterSalt []byte) (*seal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("floor: session key: %w", err)
 	}
-	s := &seal{}
-	if s.aead, err = cipher.NewGCM(session); err != nil {
+	g := &gcm{}
+	if g.aead, err = cipher.NewGCM(session); err != nil {
 		return nil, fmt.Errorf("floor: GCM: %w", err)
 	}
-	copy(s.salt[:], derive(labelSalt, saltSize))
-	return s, nil
+	copy(g.salt[:], derive(labelSalt, saltSize))
+	return g, nil
 }
 
-// packet appends the sealed payload to a header. index is the packet's number
-// in its stream: rollover counter and sequence number.
-func (s *seal) packet(header, payload []byte, ssrc uint32, index uint64) []byte {
-	n, salt := &s.nonce, &s.salt
+// seal appends the sealed payload to a header. index is the packet's number in
+// its stream: rollover counter and sequence number.
+func (g *gcm) seal(header, payload []byte, ssrc uint32, index uint64) []byte {
+	return g.aead.Seal(header, g.at(ssrc, index), payload, header)
+}
+
+// open appends the payload to dst.
+func (g *gcm) open(dst, header, sealed []byte, ssrc uint32, index uint64) ([]byte, error) {
+	return g.aead.Open(dst, g.at(ssrc, index), sealed, header)
+}
+
+// at is the nonce of a packet (RFC 7714, 8.1).
+func (g *gcm) at(ssrc uint32, index uint64) []byte {
+	n, salt := &g.nonce, &g.salt
 	n[0], n[1] = salt[0], salt[1]
 	for i := range 4 {
 		n[2+i] = salt[2+i] ^ byte(ssrc>>(24-8*i))
@@ -148,5 +163,17 @@ func (s *seal) packet(header, payload []byte, ssrc uint32, index uint64) []byte 
 	for i := range 6 {
 		n[6+i] = salt[6+i] ^ byte(index>>(40-8*i))
 	}
-	return s.aead.Seal(header, n[:], payload, header)
+	return n[:]
+}
+
+// index finds the number of a received packet from its sequence number.
+type index struct{ last uint64 }
+
+// of is nearest to the last one (RFC 3711, 3.3.1).
+func (i *index) of(sequence uint16) uint64 {
+	ahead := int16(sequence - uint16(i.last))
+	if ahead < 0 && i.last < uint64(-int64(ahead)) {
+		return uint64(sequence) // before the first
+	}
+	return i.last + uint64(int64(ahead))
 }

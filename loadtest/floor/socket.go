@@ -17,10 +17,11 @@ import (
 // socketBuffers are asked of the kernel, in bytes each way.
 const socketBuffers = 4 << 20
 
-// socket is the one UDP port: media leaves by sendMedia, and pion sees the rest
-// as a net.PacketConn.
+// socket is the one UDP port. Media goes to handle, on the reader's goroutine;
+// pion sees the rest as a net.PacketConn.
 type socket struct {
 	*mmsg.Socket
+	handle  func(from netip.AddrPort, packet []byte)
 	poller  *mmsg.Poller
 	closing atomic.Bool
 	sending sync.Mutex // one at a time
@@ -29,7 +30,8 @@ type socket struct {
 }
 
 func listen() (*socket, error) {
-	group, err := mmsg.Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), 1, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
+	loopback := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	group, err := mmsg.Listen(loopback, 1, mmsg.Buffers{Kernel: socketBuffers, Datagram: engine.MaxDatagram})
 	if err != nil {
 		return nil, fmt.Errorf("floor: %w", err)
 	}
@@ -47,10 +49,11 @@ func (s *socket) Close() error {
 	return s.Socket.Close()
 }
 
-func (s *socket) sendMedia(datagrams []engine.Datagram) mmsg.Sent {
+// send sends datagrams in order.
+func (s *socket) send(datagrams []engine.Datagram) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	return s.Send(datagrams)
+	s.Send(datagrams)
 }
 
 // ReadFrom returns the next datagram that is not RTP or RTCP. One goroutine
@@ -65,6 +68,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			p := s.waiting[0]
 			s.waiting = s.waiting[1:]
 			if isMedia(p.Payload) {
+				s.handle(p.From, p.Payload)
 				continue
 			}
 			return copy(b, p.Payload), net.UDPAddrFromAddrPort(p.From), nil
@@ -72,14 +76,14 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 		if s.closing.Load() {
 			return 0, nil, errors.Join(net.ErrClosed, s.poller.Close())
 		}
-		ready, err := s.poller.Wait(-1)
-		if err != nil {
-			return 0, nil, err
+		var err error
+		if s.waiting, err = s.Receive(); err != nil {
+			return 0, nil, errors.Join(err, s.poller.Close())
 		}
-		if len(ready) == 0 {
+		if len(s.waiting) > 0 {
 			continue
 		}
-		if s.waiting, err = s.Receive(); err != nil {
+		if _, err = s.poller.Wait(-1); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -96,15 +100,14 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	at := udp.AddrPort()
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	s.sendMedia([]engine.Datagram{{To: at, Payload: b}})
+	s.send([]engine.Datagram{{To: at, Payload: b}})
 	return len(b), nil
 }
 
 // LocalAddr returns the bound address.
 func (s *socket) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(s.Addr()) }
 
-// SetDeadline, SetReadDeadline and SetWriteDeadline do nothing: Close ends
-// reads, and writes do not wait.
+// SetDeadline does nothing: Close ends reads, and writes do not wait.
 func (s *socket) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline does nothing.

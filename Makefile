@@ -38,8 +38,9 @@ test: ## everything: check, race, generated files, web, browsers; installs what 
 race: ## tests of the shells under the race detector
 	@$(LANE) race go test -race $(SHELLS)
 
-bench: ## every benchmark, with allocations
-	@$(LANE) bench go test -run '^$$' -bench . -benchmem ./...
+bench: build ## every benchmark with allocations, then servers side by side (PEER_SERVER=path adds a LiveKit server)
+	@$(LANE) bench-micro go test -run '^$$' -bench . -benchmem ./...
+	@$(LANE) bench-servers tools/bench
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)

@@ -94,14 +94,15 @@ func (s *Service) setSource(e *session, id, source drtc.TrackID) (refused string
 	var home engine.CoreID
 	if source != "" {
 		kind, media, publisher, ok := s.lookup(e, source)
-		if ok {
-			home, err = s.media.Home(publisher)
-		}
-		if !ok || err != nil || kind != st.kind {
+		if !ok || kind != st.kind {
 			return "no such " + string(st.kind) + " track in this room on this node", nil
 		}
 		if format, ok = e.subscriber.describe.Format(id, media); !ok {
 			return fmt.Sprintf("the client negotiated no format for %s", media.Mime), nil
+		}
+		var err error
+		if home, err = s.media.Home(publisher); err != nil {
+			return "the track has ended", nil
 		}
 	}
 	st.source, st.format = source, format

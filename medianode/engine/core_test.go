@@ -266,7 +266,7 @@ func TestCore_followsNewestMediaToANewAddress(t *testing.T) {
 	// A copy of an old packet from elsewhere moves nothing.
 	stolen := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: vp8.Number, SequenceNumber: 180, SSRC: 1002}, Payload: []byte{0x10, 1, 2, 0, 0}}
 	raw, _ := stolen.Marshal()
-	sealed, _ := pub.keys.SealRTP(nil, raw)
+	sealed, _ := pub.keys.SealRTP(raw, 0, 0)
 	thief := netip.MustParseAddrPort("10.9.9.9:99")
 	n.datagram(thief, sealed)
 	if got := n.core.Address(1); got != old {

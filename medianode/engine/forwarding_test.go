@@ -31,7 +31,7 @@ func TestCore_forwardingAllocatesNothing(t *testing.T) {
 	p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: vp8.Number, SSRC: 1002, Marker: true}, Payload: make([]byte, 1100)}
 	p.Payload[0], p.Payload[1] = 0x10, 0
 	raw, _ := p.Marshal()
-	sealed, _ := keys.SealRTP(nil, raw)
+	sealed, _ := keys.SealRTP(raw, 0, 0)
 	before := n.core.Counters().Forwarded
 	got := testing.AllocsPerRun(500, func() {
 		sealed[2], sealed[3] = byte(seq>>8), byte(seq)
@@ -56,8 +56,8 @@ func (k *constantKeys) OpenRTP(dst, b []byte) ([]byte, error) {
 func (k *constantKeys) OpenRTCP(dst, b []byte) ([]byte, uint32, error) {
 	return append(dst, b[:len(b)-4]...), 0, nil
 }
-func (k *constantKeys) SealRTP(dst, b []byte) ([]byte, error) {
-	return append(append(dst, b...), 0, 0, 0, byte(k.tag)), nil
+func (k *constantKeys) SealRTP(packet []byte, _ int, _ uint64) ([]byte, error) {
+	return append(packet, 0, 0, 0, byte(k.tag)), nil
 }
 func (k *constantKeys) SealRTCP(dst, b []byte) ([]byte, error) {
 	return append(append(dst, b...), 0, 0, 0, 0, 0, 0, 0, byte(k.tag)), nil
@@ -118,7 +118,7 @@ func BenchmarkCore_forward(b *testing.B) {
 	p.Payload[0] = 0x10
 	raw, err := p.Marshal()
 	n.must(err)
-	sealed, _ := (&constantKeys{tag: 1}).SealRTP(nil, raw)
+	sealed, _ := (&constantKeys{tag: 1}).SealRTP(raw, 0, 0)
 	seq := cam.seq[2]
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += subscribers {

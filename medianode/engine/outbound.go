@@ -12,12 +12,12 @@ import (
 // and RFC 7714, 16 bytes, and the SRTCP index.
 const sealRoom = 20
 
-// header writes the header of an outgoing packet into scratch memory. Dependency
+// header writes the header of an outgoing packet into a slot of the batch. Dependency
 // descriptors go to peers that take the two-byte form alone: the template
 // structure on key frames is longer than an element of the one-byte form can
 // be, and a browser that gets descriptors without the structure drops the
 // frames.
-func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet) []byte {
+func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet, batch *Batch) []byte {
 	ids := &s.section.Extensions
 	n, long := 0, false
 	if ids.TransportCC != 0 {
@@ -43,7 +43,7 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 		n++
 		long = len(value) > rtpheader.MaxOneByte
 	}
-	return rtpheader.Append(c.out[:0], rtpheader.Outgoing{
+	return rtpheader.Append(batch.slot(), rtpheader.Outgoing{
 		SSRC: ssrc, PayloadType: pt, SequenceNumber: seq, Timestamp: timestamp, Marker: marker,
 		Padding: k.padding > 0, Extensions: c.elements[:n], TwoByte: long,
 	})
@@ -69,13 +69,14 @@ func appendPadding(dst []byte, n uint8) []byte {
 	return append(dst, n)
 }
 
-// seal protects a plain media packet and puts it into the batch.
-func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bool {
+// seal protects a packet that header began, in place, and puts it into the
+// batch. headerSize is how many bytes header wrote.
+func (c *Core) seal(s *subscription, plain []byte, headerSize int, ssrc uint32, index uint64, batch *Batch) bool {
 	if len(plain)+sealRoom > MaxDatagram {
 		c.counters.Malformed++
 		return false
 	}
-	sealed, err := s.peer.keys.SealRTP(batch.slot(), plain)
+	sealed, err := s.peer.keys.SealRTP(plain, headerSize, index)
 	if err != nil {
 		c.counters.SealFailures++
 		return false

@@ -225,7 +225,7 @@ func TestCore_marksVideoAsTheFirstToDrop(t *testing.T) {
 			p = &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: vp8.Number, SequenceNumber: c.cam.seq[2], SSRC: 1002, Timestamp: uint32(c.now.UnixMilli() * 90), Marker: true}, Payload: []byte{0x10, 1, 2, 0, 0}}
 		}
 		raw, _ := p.Marshal()
-		sealed, _ := c.cam.keys.SealRTP(nil, raw)
+		sealed, _ := c.cam.keys.SealRTP(raw, 0, 0)
 		c.core.HandleDatagram(c.now, c.cam.addr, sealed, &c.batch)
 		for _, d := range c.batch.Datagrams() {
 			seen[d.Video]++

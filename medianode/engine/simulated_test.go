@@ -66,8 +66,8 @@ func (k *plainKeys) OpenRTCP(dst, b []byte) ([]byte, uint32, error) {
 	return plain[:n], index, nil
 }
 
-func (k *plainKeys) SealRTP(dst, plain []byte) ([]byte, error) {
-	return binary.BigEndian.AppendUint32(append(dst, plain...), k.tag), nil
+func (k *plainKeys) SealRTP(packet []byte, _ int, _ uint64) ([]byte, error) {
+	return binary.BigEndian.AppendUint32(packet, k.tag), nil
 }
 
 func (k *plainKeys) SealRTCP(dst, plain []byte) ([]byte, error) {
@@ -221,7 +221,7 @@ func (c *client) check(nominate bool) {
 func (c *client) send(p *rtp.Packet) {
 	raw, err := p.Marshal()
 	c.n.must(err)
-	sealed, _ := c.keys.SealRTP(nil, raw)
+	sealed, _ := c.keys.SealRTP(raw, 0, 0)
 	c.n.datagram(c.addr, sealed)
 }
 

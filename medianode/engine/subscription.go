@@ -51,7 +51,7 @@ type subscription struct {
 	sent        *sequence.Map
 	sender      *sending.Stream
 	bytes       *meter.Stream
-	rtxSeq      uint16
+	rtxSeq      uint64 // index of the next retransmission
 	current     *layer // whose packets are forwarded
 	incarnation uint8  // of current when forwarding began
 	target      *layer // to which the next key frame switches
@@ -175,11 +175,11 @@ func (s *subscription) carry(c *Core, x SendSection) {
 	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
 	if s.stream == nil || changed && s.vacant == nil {
 		s.codec = kind
-		first := uint16(c.cfg.Random())
-		if s.stream != nil { // never the same number twice: it is the cipher's nonce
-			first = s.stream.Following()
+		before := s.stream
+		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
+		if before != nil { // never the same number twice: it is the cipher's nonce
+			s.stream.Follow(before)
 		}
-		s.stream = rewrite.New(first, c.cfg.Random(), kind, x.Codec.ClockRate)
 		s.sender = sending.New(s.ssrc, x.Codec.ClockRate)
 		s.sent = sequence.NewMap(sentPackets)
 		s.bytes = s.peer.meter.Stream()
@@ -357,6 +357,10 @@ func (s *subscription) skip(l *layer, k packet) {
 	}
 }
 
+// firstExtended is the extended sequence number that has the SRTP index 0: a
+// stream's first number is at 2^16 or above, and its index below.
+const firstExtended = 1 << 16
+
 // generation marks the layer and its incarnation in a sent packet's memory.
 func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<<4 }
 
@@ -389,15 +393,18 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 		return
 	}
 	k.frame = out.Picture.ID
-	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
+	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k, batch)
+	head := len(plain)
 	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
 	unpadded := len(plain)
 	plain = appendPadding(plain, k.padding)
-	if !c.seal(s, plain, s.ssrc, batch) {
+	if !c.seal(s, plain, head, s.ssrc, out.Extended-firstExtended, batch) {
 		return
 	}
 	c.depart(now, s, len(plain))
-	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
+	if s.section.Codec.RTXNumber != 0 { // else it is not sent again
+		s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
+	}
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
 	s.bytes.Sent(out.Extended, unpadded)
@@ -442,10 +449,11 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		}
 		k.vp8 = d
 	}
-	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k)
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, uint16(s.rtxSeq), e.Timestamp, kept.Marker, &k, batch)
+	head := len(plain)
 	plain = append(plain, byte(lost>>8), byte(lost))
 	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
-	if !c.seal(s, plain, s.rtxSSRC, batch) {
+	if !c.seal(s, plain, head, s.rtxSSRC, s.rtxSeq, batch) {
 		return
 	}
 	c.depart(now, s, len(plain))

@@ -28,7 +28,8 @@ var errStreams = errors.New("transport: too many ssrcs")
 // protection is the engine.Protection of a DTLS-SRTP peer (RFC 5764).
 type protection struct {
 	seal, open   *srtp.Context
-	indexFromEnd int // where the SRTCP index begins
+	gcm          *gcmSealer // seals media instead, where the profile is GCM
+	indexFromEnd int        // where the SRTCP index begins
 	rtpStreams   int
 	rtcpStreams  int
 	header       rtp.Header  // scratch
@@ -57,6 +58,11 @@ func protectionFrom(cfg srtp.Config) (*protection, error) {
 	var err error
 	if p.seal, err = srtp.CreateContext(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt, cfg.Profile); err != nil {
 		return nil, fmt.Errorf("transport: making the srtp sender: %w", err)
+	}
+	if cfg.Profile == srtp.ProtectionProfileAeadAes128Gcm {
+		if p.gcm, err = newGCMSealer(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt); err != nil {
+			return nil, err
+		}
 	}
 	if p.open, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, cfg.Profile,
 		srtp.SRTPReplayProtection(rtpWindow), srtp.SRTCPReplayProtection(rtcpWindow)); err != nil {
@@ -101,8 +107,14 @@ func (p *protection) OpenRTCP(dst, b []byte) ([]byte, uint32, error) {
 }
 
 // SealRTP implements engine.Protection.
-func (p *protection) SealRTP(dst, plain []byte) ([]byte, error) {
-	return p.seal.EncryptRTP(dst, plain, &p.header)
+func (p *protection) SealRTP(packet []byte, header int, index uint64) ([]byte, error) {
+	if header < 12 || len(packet) < header || index >= 1<<48 {
+		return nil, errShort
+	}
+	if p.gcm != nil {
+		return p.gcm.seal(packet, header, index), nil
+	}
+	return p.seal.EncryptRTP(packet[:0], packet, &p.header)
 }
 
 // SealRTCP implements engine.Protection.

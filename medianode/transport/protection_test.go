@@ -43,6 +43,9 @@ func pair(t testing.TB, profile srtp.ProtectionProfile) (p *protection, far *srt
 	return p, far, farOpen
 }
 
+// headerSize is that of packet's header.
+const headerSize = 12 + 4 + 4
+
 func packet(t testing.TB, ssrc uint32, sequence uint16, size int) []byte {
 	t.Helper()
 	h := rtp.Header{Version: 2, PayloadType: 96, SSRC: ssrc, SequenceNumber: sequence}
@@ -62,12 +65,12 @@ func TestProtection_roundTripsRTP(t *testing.T) {
 		scratch := make([]byte, 0, 1500)
 		for i := range 200 {
 			plain := packet(t, 7, uint16(65436+i), 1000) // over the wrap
-			sealed, err := p.SealRTP(scratch, plain)
+			sealed, err := p.SealRTP(append(scratch, plain...), headerSize, 65436+uint64(i))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if &sealed[:1][0] != &scratch[:1][0] {
-				t.Fatal("SealRTP left dst's memory")
+				t.Fatal("SealRTP left the packet's memory")
 			}
 			got, err := farOpen.DecryptRTP(nil, sealed, nil)
 			if err != nil || !bytes.Equal(got, plain) {
@@ -219,7 +222,7 @@ func BenchmarkSealRTP(b *testing.B) {
 			b.SetBytes(int64(len(plain)))
 			for i := 0; b.Loop(); i++ {
 				binary.BigEndian.PutUint16(plain[2:], uint16(i))
-				if _, err := p.SealRTP(dst, plain); err != nil {
+				if _, err := p.SealRTP(append(dst, plain...), headerSize, uint64(i)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -270,7 +273,7 @@ func TestProtection_allocatesNothing(t *testing.T) {
 	i := 0
 	allocs := testing.AllocsPerRun(len(sealed)-1, func() {
 		binary.BigEndian.PutUint16(plain[2:], uint16(i))
-		if _, err := p.SealRTP(dst, plain); err != nil {
+		if _, err := p.SealRTP(append(dst, plain...), headerSize, uint64(i)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := p.OpenRTP(dst, sealed[i]); err != nil {

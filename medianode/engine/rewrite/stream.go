@@ -208,9 +208,9 @@ func (s *Stream) Timestamp(source uint32) uint32 { return source - s.stamps }
 // leave, a zero time if nothing was sent.
 func (s *Stream) Last() (timestamp uint32, at time.Time) { return s.lastStamp, s.lastAt }
 
-// Following returns the sequence number behind the highest that was sent or
-// left as a hole: where a stream that replaces this one must begin.
-func (s *Stream) Following() uint16 { return uint16(s.last + 1) }
+// Follow makes s, before its first packet, go on with the sequence numbers of
+// the stream that it replaces on the same SSRC.
+func (s *Stream) Follow(before *Stream) { s.last = before.last }
 
 // find returns the interval of a source number, nil if the number was left out.
 func (s *Stream) find(seq uint64) *interval {

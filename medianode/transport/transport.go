@@ -265,8 +265,8 @@ func (t *Transport) end(p *peer, reason error) {
 		p.last = w.core.Address(p.id)
 		delete(w.peers, p.id)
 		w.core.RemovePeer(now, p.id)
+		t.teardowns.Add(1) // before stop can miss the peer
 		t.directory.remove(p)
-		t.teardowns.Add(1)
 	})
 	if !first {
 		return

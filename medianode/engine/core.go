@@ -128,6 +128,7 @@ type Core struct {
 	order       []*peer  // peers in the order of their opening: timers are fair and repeatable
 	holding     []*layer // with held packets, who waits longest first
 	single      [1]packet
+	warmth      uint64 // result of warm, so that the compiler keeps it
 	queue       []Event
 	head        int
 	nextTick    time.Time

@@ -81,7 +81,10 @@ func (c *Core) distribute(now time.Time, l *layer, frame []packet, batch *Batch)
 	}
 	c.handOver(l, frame)
 	before := c.counters.Forwarded
-	for _, s := range l.track.subscriptions {
+	for n, s := range l.track.subscriptions {
+		if n%ahead == 0 {
+			c.warm(l.track.subscriptions[n:min(n+ahead, len(l.track.subscriptions))])
+		}
 		for i := range frame {
 			c.forward(now, s, l, &frame[i], batch)
 		}

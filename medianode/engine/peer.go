@@ -46,13 +46,20 @@ type credentials struct{ local, remote ICE }
 // peer is one transport: an ICE-lite agent, the keys, what it publishes and
 // what it is subscribed to.
 type peer struct {
-	cfg   PeerConfig
-	state State
+	// What forwarding a packet needs lies together: in a large room it comes
+	// from memory each time.
+	state        State
+	transportSeq uint16
+	keys         Protection
+	addr         netip.AddrPort
+	pacer        pacing.Pacer
+	departures   twcc.History // when what was sent with which number left
+
+	cfg PeerConfig
 
 	ice  credentials
 	next *credentials // after a restart, until the first check with them
 
-	addr      netip.AddrPort
 	addresses []netip.AddrPort // every authenticated one, the newest last
 	// Zero once a connectivity check has confirmed addr, else the time at
 	// which trust in it ends.
@@ -61,7 +68,6 @@ type peer struct {
 	lastCheck time.Time // last valid connectivity check
 	lastHeard time.Time // last authentic packet of any kind
 
-	keys Protection
 	// nextRTCP is, per SSRC that sends RTCP, the index above all that were seen:
 	// each has a count of its own (RFC 3711 section 3.2.1).
 	nextRTCP map[uint32]uint32
@@ -77,11 +83,8 @@ type peer struct {
 	// As subscriber.
 	subscriptions []*subscription
 	bySSRC        map[uint32]*subscription
-	transportSeq  uint16
-	departures    twcc.History  // when what was sent with which number left
 	delivery      twcc.Delivery // what of it arrived
 	acked         lossWindow
-	pacer         pacing.Pacer
 	backlogs      *backlogs // of the core
 	replaying     int       // bytes of replays that have begun
 

@@ -20,4 +20,7 @@ type Protection interface {
 	SealRTP(packet []byte, header int, index uint64) ([]byte, error)
 	// SealRTCP does the same for a plain compound packet.
 	SealRTCP(dst, plain []byte) ([]byte, error)
+	// Warm reads what the next SealRTP will need into the processor's caches. The
+	// result says nothing.
+	Warm() uint64
 }

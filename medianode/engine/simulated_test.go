@@ -70,6 +70,8 @@ func (k *plainKeys) SealRTP(packet []byte, _ int, _ uint64) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(packet, k.tag), nil
 }
 
+func (k *plainKeys) Warm() uint64 { return 0 }
+
 func (k *plainKeys) SealRTCP(dst, plain []byte) ([]byte, error) {
 	ssrc := binary.BigEndian.Uint32(plain[4:])
 	k.index[ssrc]++

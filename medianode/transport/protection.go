@@ -27,9 +27,9 @@ var errStreams = errors.New("transport: too many ssrcs")
 
 // protection is the engine.Protection of a DTLS-SRTP peer (RFC 5764).
 type protection struct {
+	gcm          gcmSealer // seals media where the profile is GCM
 	seal, open   *srtp.Context
-	gcm          *gcmSealer // seals media instead, where the profile is GCM
-	indexFromEnd int        // where the SRTCP index begins
+	indexFromEnd int // where the SRTCP index begins
 	rtpStreams   int
 	rtcpStreams  int
 	header       rtp.Header  // scratch
@@ -60,7 +60,7 @@ func protectionFrom(cfg srtp.Config) (*protection, error) {
 		return nil, fmt.Errorf("transport: making the srtp sender: %w", err)
 	}
 	if cfg.Profile == srtp.ProtectionProfileAeadAes128Gcm {
-		if p.gcm, err = newGCMSealer(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt); err != nil {
+		if err = p.gcm.init(cfg.Keys.LocalMasterKey, cfg.Keys.LocalMasterSalt); err != nil {
 			return nil, err
 		}
 	}
@@ -111,11 +111,14 @@ func (p *protection) SealRTP(packet []byte, header int, index uint64) ([]byte, e
 	if header < 12 || len(packet) < header || index >= 1<<48 {
 		return nil, errShort
 	}
-	if p.gcm != nil {
+	if p.gcm.cipher != nil {
 		return p.gcm.seal(packet, header, index), nil
 	}
 	return p.seal.EncryptRTP(packet[:0], packet, &p.header)
 }
+
+// Warm implements engine.Protection.
+func (p *protection) Warm() uint64 { return uint64(p.gcm.salt[0]) }
 
 // SealRTCP implements engine.Protection.
 func (p *protection) SealRTCP(dst, plain []byte) ([]byte, error) {

@@ -22,26 +22,24 @@ const (
 	labelRTPSalt = 2
 )
 
-// newGCMSealer derives the session key and salt from the master's, 16 and 12
-// bytes.
-func newGCMSealer(masterKey, masterSalt []byte) (*gcmSealer, error) {
+// init derives the session key and salt from the master's, 16 and 12 bytes.
+func (g *gcmSealer) init(masterKey, masterSalt []byte) error {
 	if len(masterKey) != 16 || len(masterSalt) != 12 {
-		return nil, fmt.Errorf("transport: srtp master key and salt: want 16 and 12 bytes, got %d and %d", len(masterKey), len(masterSalt))
+		return fmt.Errorf("transport: srtp master key and salt: want 16 and 12 bytes, got %d and %d", len(masterKey), len(masterSalt))
 	}
 	master, err := aes.NewCipher(masterKey)
 	if err != nil {
-		return nil, fmt.Errorf("transport: srtp master key: %w", err)
+		return fmt.Errorf("transport: srtp master key: %w", err)
 	}
 	session, err := aes.NewCipher(derive(master, masterSalt, labelRTPKey))
 	if err != nil {
-		return nil, fmt.Errorf("transport: srtp session key: %w", err)
+		return fmt.Errorf("transport: srtp session key: %w", err)
 	}
-	g := &gcmSealer{}
 	if g.cipher, err = cipher.NewGCM(session); err != nil {
-		return nil, fmt.Errorf("transport: srtp session key: %w", err)
+		return fmt.Errorf("transport: srtp session key: %w", err)
 	}
 	copy(g.salt[:], derive(master, masterSalt, labelRTPSalt))
-	return g, nil
+	return nil
 }
 
 // derive is the AES-CM derivation of RFC 3711 section 4.3.3 with a key

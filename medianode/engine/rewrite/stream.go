@@ -212,6 +212,12 @@ func (s *Stream) Last() (timestamp uint32, at time.Time) { return s.lastStamp, s
 // the stream that it replaces on the same SSRC.
 func (s *Stream) Follow(before *Stream) { s.last = before.last }
 
+// Warm reads what the next packet needs into the processor's caches. The result
+// says nothing.
+func (s *Stream) Warm() uint64 {
+	return uint64(s.rate) + uint64(s.intervals[0].pictures) + s.highest + s.last + uint64(s.lastPicture.ID) + s.sent[(s.last+1)%window/64]
+}
+
 // find returns the interval of a source number, nil if the number was left out.
 func (s *Stream) find(seq uint64) *interval {
 	for i := s.count - 1; i >= 0; i-- {

@@ -73,6 +73,15 @@ func (m *Map) Push(sent uint16, e Entry) {
 	m.entries[m.slot(sent)] = e
 }
 
+// Warm reads what the next Push needs into the processor's caches. The result
+// says nothing.
+func (m *Map) Warm() uint64 {
+	if len(m.entries) == 0 {
+		return 0
+	}
+	return m.entries[m.slot(m.highest+1)].Source
+}
+
 // grow makes room for a number so far ahead of the highest, or behind it.
 func (m *Map) grow(ahead int) {
 	if ahead > 0 {

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/dependency"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 // The reasons for which a command is refused.
@@ -108,8 +110,9 @@ type Core struct {
 	out      []byte // scratch of one packet to seal
 	elements [4]rtpheader.Extension
 	values   [8]byte
-	// dependency is as long as an element can be.
-	dependency [255]byte
+	// dependency has room for the longest descriptor and for decode targets.
+	dependency [dependency.MaxBytes + 8]byte
+	layers     []svc.Frame // of the packets that are being distributed
 	lost       []uint16
 	counters   Counters
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/rewrite"
 	"github.com/drtc-network/drtc/medianode/engine/sending"
 	"github.com/drtc-network/drtc/medianode/engine/sequence"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 // Settings is what a viewer wants of a track.
@@ -21,6 +22,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// MaxTemporal is the highest wanted temporal layer plus one, of streams that
+	// can do with fewer frames; 0 for all.
+	MaxTemporal int
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -48,10 +52,11 @@ type subscription struct {
 	sender   *sending.Stream
 	bytes    *meter.Stream
 	rtxSeq   uint16
-	current  *layer // whose packets are forwarded
-	target   *layer // to which the next key frame switches
-	waiting  bool   // for the packet with which forwarding begins (again)
-	announce bool   // SubscriptionActive is still due
+	current  *layer        // whose packets are forwarded
+	target   *layer        // to which the next key frame switches
+	waiting  bool          // for the packet with which forwarding begins (again)
+	announce bool          // SubscriptionActive is still due
+	selector *svc.Selector // nil before the first packet of a scalable stream
 	// firstUntil is until when a request for a key frame means that the viewer
 	// sees nothing yet: what was sent before its client knew the answer is lost.
 	firstUntil time.Time
@@ -252,12 +257,14 @@ func (s *subscription) wanted() *layer {
 
 // fits reports whether a layer fills the viewer's picture. Five percent less is
 // filled too: browsers round sizes to whole blocks.
-func (s *subscription) fits(l *layer) bool {
-	if s.settings.Width == 0 || s.settings.Height == 0 || l.size.Width == 0 {
+func (s *subscription) fits(l *layer) bool { return s.settings.filledBy(l.size.Width, l.size.Height) }
+
+func (s *Settings) filledBy(width, height uint32) bool {
+	if s.Width == 0 || s.Height == 0 || width == 0 {
 		return false
 	}
-	return l.size.Width*100 >= s.settings.Width*95 && l.size.Height*100 >= s.settings.Height*95 ||
-		l.size.Width*100 >= s.settings.Height*95 && l.size.Height*100 >= s.settings.Width*95 // a phone turned round
+	return width*100 >= s.Width*95 && height*100 >= s.Height*95 ||
+		width*100 >= s.Height*95 && height*100 >= s.Width*95 // a phone turned round
 }
 
 // choose sets the layer to switch to: the wanted one if its packets arrive,
@@ -305,10 +312,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() {
 		return
 	}
-	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
-	if k.dependency != nil {
-		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
-	}
+	src := k.source()
 	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
 		var from clock.Mapping
 		if s.current != nil {
@@ -317,8 +321,9 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 		s.stream.Switch(now, src, from, l.clock)
 		s.current, s.waiting = l, false
 		s.align()
+		s.selectAnew()
 	}
-	if s.current != l || s.waiting {
+	if s.current != l || s.waiting || !c.selects(now, s, k, &src, batch) {
 		return
 	}
 	out, ok := s.stream.Next(now, src)
@@ -327,13 +332,15 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	}
 	k.frame = out.Picture.ID
 	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k)
-	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
+	plain = appendPayload(plain, k, out.Picture)
 	unpadded := len(plain)
 	plain = appendPadding(plain, k.padding)
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
 	}
-	s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
+	s.sent.Push(out.Sequence, sequence.Entry{
+		Source: k.seq, Timestamp: out.Timestamp, Marker: out.Marker, Picture: out.Picture, Active: k.active, Layer: l.generation(),
+	})
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
 	s.bytes.Sent(out.Extended, unpadded)
@@ -366,17 +373,13 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
-	k := packet{payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID}
-	if s.codec == codec.VP8 {
-		d, err := codec.ParseVP8(kept.Payload)
-		if err != nil {
-			return
-		}
-		k.vp8 = d
+	k := packet{codec: s.codec, payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID, active: e.Active}
+	if !k.parsePayload() {
+		return
 	}
-	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, kept.Marker, &k)
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, e.Marker, &k)
 	plain = append(plain, byte(lost>>8), byte(lost))
-	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
+	plain = appendPayload(plain, &k, e.Picture)
 	if !c.seal(s, plain, s.rtxSSRC, batch) {
 		return
 	}

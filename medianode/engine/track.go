@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/loss"
 	"github.com/drtc-network/drtc/medianode/engine/reception"
 	"github.com/drtc-network/drtc/medianode/engine/ring"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 // maxLayers bounds the layers of one track.
@@ -25,8 +26,9 @@ type track struct {
 	mime          string // of the packets that came last, empty before the first
 	clockRate     uint32
 	muted         bool
-	layers        []*layer // low to high
-	allowed       []int    // by SetPublisherLayers; nil for all
+	layers        []*layer    // low to high
+	sizes         []LayerSize // as announced last, low to high
+	allowed       []int       // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
 
 	level *level.Track // nil before the first audio level
@@ -58,6 +60,7 @@ type layer struct {
 	reception *reception.Statistics
 	key       keyframe.Throttle
 	clock     clock.Mapping
+	scalable  *svc.Reader // nil before the first packet of VP9 or AV1
 }
 
 func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
@@ -81,7 +84,7 @@ func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
 // restart begins a layer anew with another SSRC: a publisher may replace its
 // encoder, and what was sent before can't be asked for any more.
 func (l *layer) restart(ssrc uint32, core Config) {
-	l.ssrc, l.live, l.clock = ssrc, false, clock.Mapping{}
+	l.ssrc, l.live, l.clock, l.scalable = ssrc, false, clock.Mapping{}, nil
 	l.incarnation++
 	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
 	l.loss = loss.New(loss.Config{})
@@ -91,6 +94,7 @@ func (l *layer) restart(ssrc uint32, core Config) {
 
 // resize takes the announced sizes: by rid where there are rids, else in order.
 func (t *track) resize(sizes []LayerSize) {
+	t.sizes = sizes[:min(len(sizes), maxLayers)]
 	for _, l := range t.layers {
 		for i, s := range sizes {
 			if l.rid != "" && s.RID == l.rid || (l.rid == "" || s.RID == "") && i == min(l.index+len(sizes)-len(t.layers), len(sizes)-1) {
@@ -120,7 +124,7 @@ func (t *track) sources() []LayerSource {
 }
 
 func (t *track) allows(l *layer) bool {
-	return t.allowed == nil || slices.Contains(t.allowed, l.index)
+	return t.allowed == nil || t.scalable() || slices.Contains(t.allowed, l.index)
 }
 
 // running reports whether packets of the layer arrive at the moment.
@@ -196,10 +200,10 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	var wanted, demand uint8
 	for _, s := range t.subscriptions {
 		if l := s.wanted(); l != nil {
-			wanted |= 1 | 1<<l.index
+			wanted |= 1 | s.wantedBits(l)
 		}
 	}
-	for i := range t.layers {
+	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
 			t.wantedUntil[i] = now.Add(c.cfg.DemandHold)
 		}
@@ -212,7 +216,7 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	}
 	t.demand, t.reported = demand, true
 	e := LayerDemand{Track: t.cfg.ID}
-	for i := range t.layers {
+	for i := range t.qualities() {
 		if demand&(1<<i) != 0 {
 			e.Layers = append(e.Layers, i)
 		}

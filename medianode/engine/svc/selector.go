@@ -1,0 +1,256 @@
+package svc
+
+import "github.com/drtc-network/drtc/medianode/engine/dependency"
+
+const (
+	// window is how many frame numbers are remembered, for frames that build on
+	// them and for packets that come late.
+	window = 512
+	// maxTurns is how many changes of the target are remembered for the same.
+	maxTurns = 8
+)
+
+// AllLayers asks for every layer.
+const AllLayers = 255
+
+// Want is the highest spatial and temporal layer that a subscriber wants.
+type Want struct{ Spatial, Temporal uint8 }
+
+// Verdict says what becomes of a packet.
+type Verdict struct {
+	Forward bool
+	// Ends says that the subscriber's picture ends with this packet.
+	Ends bool
+	// Targets are to be written into the dependency descriptor, unless 0.
+	Targets dependency.Targets
+	// NeedsKeyFrame says that what is wanted can be had after a key frame alone.
+	// It is said once for each target.
+	NeedsKeyFrame bool
+}
+
+// turn is the target from a picture on.
+type turn struct {
+	timestamp uint32
+	target    uint8
+	// steered says that the stream went on, so that receivers must be told.
+	steered bool
+}
+
+// Selector follows one decode target for one subscriber. The zero value starts
+// with the first frame that it sees.
+type Selector struct {
+	started    bool
+	generation uint32
+	turns      [maxTurns]turn // oldest first
+	count      int
+	timestamp  uint32 // of the newest picture
+
+	// The target that is wanted, and for what it was found.
+	desired uint8
+	want    Want
+	active  uint32
+	asked   int // target for which a key frame was asked, plus one
+
+	highest    uint32 // frame number
+	seen, sent [window / 64]uint64
+}
+
+// Reset forgets everything: another stream begins.
+func (s *Selector) Reset() { *s = Selector{} }
+
+// Decide decides on a packet with the RTP timestamp given.
+func (s *Selector) Decide(f *Frame, timestamp uint32, want Want) Verdict {
+	if f.Structure == nil || f.Structure.Targets == 0 {
+		if f.Number > 0 {
+			s.record(f.Number, true)
+		}
+		return Verdict{Forward: true}
+	}
+	v := Verdict{}
+	switch {
+	case !s.started || s.generation != f.Generation:
+		s.begin(f, timestamp, want)
+	case int32(timestamp-s.timestamp) > 0:
+		s.timestamp = timestamp
+		v.NeedsKeyFrame = s.steer(f, timestamp, want)
+	case timestamp == s.timestamp:
+		s.quicken(f, timestamp)
+	}
+	now := s.at(timestamp)
+	target := int(now.target)
+	v.Forward = int32(timestamp-s.turns[0].timestamp) >= 0 && s.decide(f, target)
+	if !v.Forward {
+		return v
+	}
+	v.Ends = f.Last && f.Spatial == f.Structure.Spatial[target]
+	mask := f.Structure.Nested[target] & f.Active
+	if f.SaysActive && mask != f.Active || now.steered && now.timestamp == timestamp {
+		v.Targets = dependency.Mask(mask, f.Structure.Targets)
+	}
+	return v
+}
+
+// decide gives all packets of a frame the fate of the first.
+func (s *Selector) decide(f *Frame, target int) bool {
+	if known, sent := s.fate(f.Number); known {
+		return sent
+	}
+	forward := f.Indications.Of(target) != dependency.NotPresent
+	s.record(f.Number, forward)
+	return forward
+}
+
+// begin takes the wanted target: a key frame came, or nothing before this.
+func (s *Selector) begin(f *Frame, timestamp uint32, want Want) {
+	s.desired = 0
+	s.find(f, want)
+	if !s.started || int32(timestamp-s.timestamp) > 0 {
+		s.timestamp = timestamp
+	}
+	s.started, s.generation, s.asked = true, f.Generation, 0
+	s.turns[0], s.count = turn{timestamp: timestamp, target: s.desired}, 1
+}
+
+// steer moves towards the wanted target at the beginning of a picture and
+// reports whether that needs a key frame.
+func (s *Selector) steer(f *Frame, timestamp uint32, want Want) bool {
+	if want != s.want || f.Active != s.active {
+		s.find(f, want)
+	}
+	current, desired := int(s.turns[s.count-1].target), int(s.desired)
+	if desired == current {
+		s.asked = 0
+		return false
+	}
+	st := f.Structure
+	if st.Nested[current]>>desired&1 == 1 || f.Indications.Of(desired) == dependency.Switch && s.decodable(f) {
+		s.turn(timestamp, desired)
+		return false
+	}
+	if st.Spatial[desired] == st.Spatial[current] {
+		return false // an indication will come
+	}
+	if slower := slowest(st, current, want); slower != current {
+		s.turn(timestamp, slower)
+	}
+	if s.asked == desired+1 {
+		return false
+	}
+	s.asked = desired + 1
+	return true
+}
+
+// quicken takes a higher frame rate of the same size in the middle of a picture:
+// the lower spatial layers of a picture do not indicate it.
+func (s *Selector) quicken(f *Frame, timestamp uint32) {
+	current, desired := int(s.turns[s.count-1].target), int(s.desired)
+	if desired != current && f.Structure.Spatial[desired] == f.Structure.Spatial[current] &&
+		f.Indications.Of(desired) == dependency.Switch && s.decodable(f) {
+		s.turn(timestamp, desired)
+	}
+}
+
+func (s *Selector) turn(timestamp uint32, target int) {
+	if s.count == maxTurns {
+		copy(s.turns[:], s.turns[1:])
+		s.count--
+	}
+	s.turns[s.count] = turn{timestamp: timestamp, target: uint8(target), steered: true}
+	s.count++
+}
+
+// at is the turn in force at a timestamp.
+func (s *Selector) at(timestamp uint32) turn {
+	for i := s.count - 1; i > 0; i-- {
+		if int32(timestamp-s.turns[i].timestamp) >= 0 {
+			return s.turns[i]
+		}
+	}
+	return s.turns[0]
+}
+
+// find sets the desired target: the highest within what is wanted, else the
+// lowest that there is.
+func (s *Selector) find(f *Frame, want Want) {
+	s.want, s.active = want, f.Active
+	st, best := f.Structure, -1
+	for target := range st.Targets {
+		if f.Active>>target&1 == 1 && (best < 0 || better(st, target, best, want)) {
+			best = target
+		}
+	}
+	if best >= 0 {
+		s.desired = uint8(best)
+	}
+}
+
+// better reports whether target a is nearer to what is wanted than b: the
+// spatial layer counts first.
+func better(st *dependency.Structure, a, b int, want Want) bool {
+	if x, y := st.Spatial[a], st.Spatial[b]; x != y {
+		return nearer(x, y, want.Spatial)
+	}
+	return nearer(st.Temporal[a], st.Temporal[b], want.Temporal)
+}
+
+// nearer reports whether a is the better of two layers: the higher of those
+// that are not above the limit, else the lower.
+func nearer(a, b, limit uint8) bool {
+	if a <= limit && b <= limit {
+		return a > b
+	}
+	return a < b
+}
+
+// slowest returns a target that is part of the current one, has its size, and
+// comes nearest to the wanted frame rate.
+func slowest(st *dependency.Structure, current int, want Want) int {
+	best := current
+	for target := range st.Targets {
+		if st.Nested[current]>>target&1 == 1 && st.Spatial[target] == st.Spatial[current] && better(st, target, best, want) {
+			best = target
+		}
+	}
+	return best
+}
+
+// decodable reports whether nothing that a frame builds on was left out.
+func (s *Selector) decodable(f *Frame) bool {
+	for _, number := range f.References[:f.Referred] {
+		if known, sent := s.fate(number); known && !sent {
+			return false
+		}
+	}
+	return true
+}
+
+// fate tells what was decided on a frame; known is false for one that did not
+// come, or too long ago.
+func (s *Selector) fate(number uint32) (known, sent bool) {
+	if number > s.highest || s.highest-number >= window {
+		return false, false
+	}
+	word, bit := number%window/64, uint64(1)<<(number%64)
+	return s.seen[word]&bit != 0, s.sent[word]&bit != 0
+}
+
+func (s *Selector) record(number uint32, sent bool) {
+	switch {
+	case number > s.highest && number-s.highest >= window:
+		s.seen = [window / 64]uint64{}
+		s.highest = number
+	case number > s.highest:
+		for n := s.highest + 1; n <= number; n++ {
+			s.seen[n%window/64] &^= 1 << (n % 64)
+		}
+		s.highest = number
+	case s.highest-number >= window:
+		return
+	}
+	word, bit := number%window/64, uint64(1)<<(number%64)
+	s.seen[word] |= bit
+	s.sent[word] &^= bit
+	if sent {
+		s.sent[word] |= bit
+	}
+}

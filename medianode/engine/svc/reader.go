@@ -1,6 +1,8 @@
 package svc
 
 import (
+	"slices"
+
 	"github.com/drtc-network/drtc/medianode/engine/codec"
 	"github.com/drtc-network/drtc/medianode/engine/dependency"
 )
@@ -38,6 +40,7 @@ type Reader struct {
 	structure  dependency.Structure
 	generation uint32
 	described  bool   // the stream has dependency descriptors
+	began      uint32 // number of the frame that the structure came with
 	numbers    number // of frames, or of VP9 pictures
 	active     uint32 // as the sender says
 
@@ -52,16 +55,21 @@ type Reader struct {
 // Descriptor reads a packet with a dependency descriptor.
 func (r *Reader) Descriptor(timestamp uint32, descriptor []byte) Frame {
 	r.described = true
-	d, err := r.structure.Read(descriptor)
 	f := Frame{}
 	if dependency.Whole(descriptor) {
 		f.Number = r.numbers.unwrap(dependency.Number(descriptor), 16)
 	}
+	if dependency.Begins(descriptor) && f.Number < r.began {
+		f.Structure, f.Generation = &r.structure, r.generation
+		return f // late, and of no use after the key frame that came since
+	}
+	d, err := r.structure.Read(descriptor)
 	if err != nil {
 		return f
 	}
 	if d.Begins {
 		r.generation++
+		r.began = f.Number
 	}
 	if d.HasActive {
 		r.active = d.Active
@@ -131,6 +139,8 @@ type vp9State struct {
 	// last are the frames that a frame may build on where it does not say: by
 	// spatial and temporal layer.
 	last [dependency.MaxSpatial][vp9Temporal]uint32
+	// base is TL0PICIDX of the newest frame of the base temporal layer.
+	base [dependency.MaxSpatial]uint8
 }
 
 // VP9 reads a packet without dependency descriptor by its payload descriptor.
@@ -157,6 +167,9 @@ func (r *Reader) VP9(timestamp uint32, d codec.VP9Descriptor, payload []byte) Fr
 	r.refer(&f, d, temporal)
 	if f.Number > r.vp9.last[d.SID][temporal] {
 		r.vp9.last[d.SID][temporal] = f.Number
+		if temporal == 0 {
+			r.vp9.base[d.SID] = d.TL0PicIdx
+		}
 	}
 	return f
 }
@@ -183,7 +196,7 @@ func (r *Reader) learnVP9(d codec.VP9Descriptor, payload []byte, key bool) {
 	switch {
 	case key:
 		r.vp9.apart = d.NotReference && r.vp9.layers > 1
-	case d.NotReference && d.SID+1 < r.vp9.layers:
+	case d.NotReference && d.SID+1 < r.vp9.layers, d.SID > 0 && !d.InterLayer:
 		r.vp9.apart = true
 	}
 	if s.SpatialLayers > 0 && was.layers == r.vp9.layers && was.apart == r.vp9.apart {
@@ -218,7 +231,7 @@ func vp9Indications(d codec.VP9Descriptor, temporal uint8, key bool) dependency.
 }
 
 // refer sets what a frame builds on: what it says, or the last frame of its
-// layer that it may build on.
+// layer that it may build on, if that did come.
 func (r *Reader) refer(f *Frame, d codec.VP9Descriptor, temporal uint8) {
 	add := func(number uint32) {
 		f.References[f.Referred] = number
@@ -233,14 +246,14 @@ func (r *Reader) refer(f *Frame, d codec.VP9Descriptor, temporal uint8) {
 			add(f.Number - uint32(distance)<<3)
 		}
 	case d.Predicted:
-		newest := uint32(0)
-		for _, last := range r.vp9.last[d.SID][:temporal+1] {
-			if last < f.Number {
-				newest = max(newest, last)
-			}
+		base := d.TL0PicIdx // the frame's own, if it is of the base layer
+		if temporal == 0 {
+			base--
 		}
-		if newest > 0 {
-			add(newest)
+		newest := uint32(0) // which is never sent
+		if f.Number > r.vp9.last[d.SID][0] && base == r.vp9.base[d.SID] {
+			newest = slices.Max(r.vp9.last[d.SID][:temporal+1])
 		}
+		add(newest)
 	}
 }

@@ -8,6 +8,8 @@ const (
 	window = 512
 	// maxTurns is how many changes of the target are remembered for the same.
 	maxTurns = 8
+	// patience is after how many pictures a key frame is asked for again.
+	patience = 90
 )
 
 // AllLayers asks for every layer.
@@ -24,7 +26,7 @@ type Verdict struct {
 	// Targets are to be written into the dependency descriptor, unless 0.
 	Targets dependency.Targets
 	// NeedsKeyFrame says that what is wanted can be had after a key frame alone.
-	// It is said once for each target.
+	// It is said once, and again if none helped for long.
 	NeedsKeyFrame bool
 }
 
@@ -41,8 +43,10 @@ type turn struct {
 type Selector struct {
 	started    bool
 	generation uint32
+	targets    int            // that the structure has
 	turns      [maxTurns]turn // oldest first
 	count      int
+	current    Want   // the layers of the newest
 	timestamp  uint32 // of the newest picture
 
 	// The target that is wanted, and for what it was found.
@@ -50,6 +54,7 @@ type Selector struct {
 	want    Want
 	active  uint32
 	asked   int // target for which a key frame was asked, plus one
+	waited  int // pictures since then
 
 	highest    uint32 // frame number
 	seen, sent [window / 64]uint64
@@ -77,8 +82,8 @@ func (s *Selector) Decide(f *Frame, timestamp uint32, want Want) Verdict {
 		s.quicken(f, timestamp)
 	}
 	now := s.at(timestamp)
-	target := int(now.target)
-	v.Forward = int32(timestamp-s.turns[0].timestamp) >= 0 && s.decide(f, target)
+	target := min(int(now.target), f.Structure.Targets-1)
+	v.Forward = s.decide(f, timestamp, target)
 	if !v.Forward {
 		return v
 	}
@@ -90,25 +95,43 @@ func (s *Selector) Decide(f *Frame, timestamp uint32, want Want) Verdict {
 	return v
 }
 
-// decide gives all packets of a frame the fate of the first.
-func (s *Selector) decide(f *Frame, target int) bool {
+// decide gives all packets of a frame the fate of the first. A frame from before
+// the first turn has no use any more.
+func (s *Selector) decide(f *Frame, timestamp uint32, target int) bool {
 	if known, sent := s.fate(f.Number); known {
 		return sent
 	}
-	forward := f.Indications.Of(target) != dependency.NotPresent
+	forward := int32(timestamp-s.turns[0].timestamp) >= 0 && f.Indications.Of(target) != dependency.NotPresent
 	s.record(f.Number, forward)
 	return forward
 }
 
-// begin takes the wanted target: a key frame came, or nothing before this.
+// begin takes the wanted target: a key frame came, or nothing before this. If
+// frames after it came first, the layers stay for the moment.
 func (s *Selector) begin(f *Frame, timestamp uint32, want Want) {
+	late := s.started && s.highest > f.Number
+	if late && s.targets == f.Structure.Targets {
+		s.generation = f.Generation
+		return
+	}
 	s.desired = 0
 	s.find(f, want)
+	if late {
+		s.find(f, s.current)
+		s.active = 0 // what is wanted is found anew at the next picture
+	}
 	if !s.started || int32(timestamp-s.timestamp) > 0 {
 		s.timestamp = timestamp
 	}
-	s.started, s.generation, s.asked = true, f.Generation, 0
+	s.started, s.generation, s.targets, s.asked = true, f.Generation, f.Structure.Targets, 0
 	s.turns[0], s.count = turn{timestamp: timestamp, target: s.desired}, 1
+	s.follow(f.Structure)
+}
+
+// follow remembers the layers of the newest target.
+func (s *Selector) follow(st *dependency.Structure) {
+	target := s.turns[s.count-1].target
+	s.current = Want{Spatial: st.Spatial[target], Temporal: st.Temporal[target]}
 }
 
 // steer moves towards the wanted target at the beginning of a picture and
@@ -124,19 +147,20 @@ func (s *Selector) steer(f *Frame, timestamp uint32, want Want) bool {
 	}
 	st := f.Structure
 	if st.Nested[current]>>desired&1 == 1 || f.Indications.Of(desired) == dependency.Switch && s.decodable(f) {
-		s.turn(timestamp, desired)
+		s.turn(st, timestamp, desired)
 		return false
 	}
 	if st.Spatial[desired] == st.Spatial[current] {
 		return false // an indication will come
 	}
 	if slower := slowest(st, current, want); slower != current {
-		s.turn(timestamp, slower)
+		s.turn(st, timestamp, slower)
 	}
-	if s.asked == desired+1 {
+	s.waited++
+	if s.asked == desired+1 && s.waited < patience {
 		return false
 	}
-	s.asked = desired + 1
+	s.asked, s.waited = desired+1, 0
 	return true
 }
 
@@ -146,17 +170,18 @@ func (s *Selector) quicken(f *Frame, timestamp uint32) {
 	current, desired := int(s.turns[s.count-1].target), int(s.desired)
 	if desired != current && f.Structure.Spatial[desired] == f.Structure.Spatial[current] &&
 		f.Indications.Of(desired) == dependency.Switch && s.decodable(f) {
-		s.turn(timestamp, desired)
+		s.turn(f.Structure, timestamp, desired)
 	}
 }
 
-func (s *Selector) turn(timestamp uint32, target int) {
+func (s *Selector) turn(st *dependency.Structure, timestamp uint32, target int) {
 	if s.count == maxTurns {
 		copy(s.turns[:], s.turns[1:])
 		s.count--
 	}
 	s.turns[s.count] = turn{timestamp: timestamp, target: uint8(target), steered: true}
 	s.count++
+	s.follow(st)
 }
 
 // at is the turn in force at a timestamp.
@@ -214,10 +239,14 @@ func slowest(st *dependency.Structure, current int, want Want) int {
 	return best
 }
 
-// decodable reports whether nothing that a frame builds on was left out.
+// decodable reports whether a frame can be decoded if it is selected: all that
+// it builds on was. What was lost may have been of a layer that is not.
 func (s *Selector) decodable(f *Frame) bool {
+	if known, sent := s.fate(f.Number); known && !sent {
+		return false // a packet of it was left out
+	}
 	for _, number := range f.References[:f.Referred] {
-		if known, sent := s.fate(number); known && !sent {
+		if _, sent := s.fate(number); !sent {
 			return false
 		}
 	}
@@ -231,7 +260,8 @@ func (s *Selector) fate(number uint32) (known, sent bool) {
 		return false, false
 	}
 	word, bit := number%window/64, uint64(1)<<(number%64)
-	return s.seen[word]&bit != 0, s.sent[word]&bit != 0
+	known = s.seen[word]&bit != 0
+	return known, known && s.sent[word]&bit != 0
 }
 
 func (s *Selector) record(number uint32, sent bool) {

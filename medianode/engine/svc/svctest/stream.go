@@ -33,8 +33,9 @@ type Frame struct {
 	// SwitchUp says that no later frame of a higher temporal layer builds on an
 	// earlier one of such a layer.
 	SwitchUp bool
-	// References by picture, for VP9.
+	// References by picture and number of the base temporal layer, for VP9.
 	pictures []int
+	base     int
 	inter    bool
 }
 
@@ -42,6 +43,7 @@ type Frame struct {
 type Stream struct {
 	Mode
 	number, picture int
+	base            int // pictures of the base temporal layer
 	phase           int
 	last            [][]Frame // newest of each spatial and temporal layer
 	chains          []int
@@ -66,10 +68,14 @@ func (s *Stream) Next(key bool, active int) []Frame {
 	}
 	temporal := pattern[s.Temporal][s.phase%len(pattern[s.Temporal])]
 	s.phase++
+	if temporal == 0 {
+		s.base++
+	}
 	var out []Frame
 	for spatial := range min(active, s.Spatial) {
 		f := Frame{
 			Mode: s.Mode, Number: s.number, Picture: s.picture, S: spatial, T: temporal, KeyPicture: key, SwitchUp: true,
+			base: s.base,
 		}
 		if spatial > 0 && (key || !s.Key) {
 			f.inter = true

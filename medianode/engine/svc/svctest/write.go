@@ -140,7 +140,7 @@ func (f *Frame) VP9(first, last, flexible bool, active int) []byte {
 		byte(f.T)<<5 | bit(f.SwitchUp, 0x10) | byte(f.S)<<1 | bit(f.inter, 1),
 	}
 	if !flexible {
-		b = append(b, byte(f.Picture)) // a TL0PICIDX
+		b = append(b, byte(f.base))
 	} else {
 		for i, picture := range f.pictures {
 			b = append(b, byte(f.Picture-picture)<<1|bit(i < len(f.pictures)-1, 1))

@@ -457,7 +457,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 			return
 		}
 		k.vp8, k.key = d, d.KeyFrame
-	case l.codec == codec.AV1 && k.dependency != nil:
+	case l.codec == codec.AV1 && len(k.dependency) > 0:
 		k.key = dependency.Begins(k.dependency)
 	case l.codec.Video():
 		k.key = codec.StartsKeyFrame(l.codec, k.payload)

@@ -67,7 +67,7 @@ func (c *Core) readLayers(l *layer, frame []packet) {
 		}
 		k.layers = &c.layers[i]
 		switch {
-		case k.dependency != nil:
+		case len(k.dependency) > 0:
 			*k.layers = l.scalable.Descriptor(k.timestamp, k.dependency)
 		case k.vp9.Size > 0:
 			*k.layers = l.scalable.VP9(k.timestamp, k.vp9, k.payload)
@@ -96,7 +96,7 @@ func (k *packet) source() rewrite.Source {
 	switch {
 	case k.vp9.Size > 0:
 		src.VP9 = &k.vp9
-	case k.codec == codec.AV1 && k.dependency != nil:
+	case k.codec == codec.AV1 && len(k.dependency) > 0:
 		src.Frame, src.HasFrame = dependency.Number(k.dependency), true
 	}
 	return src

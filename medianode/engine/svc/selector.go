@@ -34,8 +34,10 @@ type Verdict struct {
 type turn struct {
 	timestamp uint32
 	target    uint8
-	// steered says that the stream went on, so that receivers must be told.
-	steered bool
+	// tell says that the stream went on, so that its receiver must be told: with
+	// the first picture that it gets, of timestamp toldAt once told is set.
+	tell, told bool
+	toldAt     uint32
 }
 
 // Selector follows one decode target for one subscriber. The zero value starts
@@ -89,7 +91,10 @@ func (s *Selector) Decide(f *Frame, timestamp uint32, want Want) Verdict {
 	}
 	v.Ends = f.Last && f.Spatial == f.Structure.Spatial[target]
 	mask := f.Structure.Nested[target] & f.Active
-	if f.SaysActive && mask != f.Active || now.steered && now.timestamp == timestamp {
+	if now.tell && !now.told {
+		now.told, now.toldAt = true, timestamp
+	}
+	if f.SaysActive && mask != f.Active || now.told && now.toldAt == timestamp {
 		v.Targets = dependency.Mask(mask, f.Structure.Targets)
 	}
 	return v
@@ -179,19 +184,19 @@ func (s *Selector) turn(st *dependency.Structure, timestamp uint32, target int) 
 		copy(s.turns[:], s.turns[1:])
 		s.count--
 	}
-	s.turns[s.count] = turn{timestamp: timestamp, target: uint8(target), steered: true}
+	s.turns[s.count] = turn{timestamp: timestamp, target: uint8(target), tell: true}
 	s.count++
 	s.follow(st)
 }
 
 // at is the turn in force at a timestamp.
-func (s *Selector) at(timestamp uint32) turn {
+func (s *Selector) at(timestamp uint32) *turn {
 	for i := s.count - 1; i > 0; i-- {
 		if int32(timestamp-s.turns[i].timestamp) >= 0 {
-			return s.turns[i]
+			return &s.turns[i]
 		}
 	}
-	return s.turns[0]
+	return &s.turns[0]
 }
 
 // find sets the desired target: the highest within what is wanted, else the

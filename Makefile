@@ -7,7 +7,7 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope medianode/negotiate medianode/datapacket medianode/engine registry/node registry/record registry/liveness orchestrator/room orchestrator/allocate
+CORES := identity rpcauth envelope medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness orchestrator/room orchestrator/allocate
 empty :=
 SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
@@ -38,8 +38,9 @@ test: ## everything: check, race, generated files, web, browsers; installs what 
 race: ## tests of the shells under the race detector
 	@$(LANE) race go test -race $(SHELLS)
 
-bench: ## every benchmark, with allocations
-	@$(LANE) bench go test -run '^$$' -bench . -benchmem ./...
+bench: build ## every benchmark with allocations, then servers side by side (PEER_SERVER=path adds a LiveKit server)
+	@$(LANE) bench-micro go test -run '^$$' -bench . -benchmem ./...
+	@$(LANE) bench-servers tools/bench
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)

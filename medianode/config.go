@@ -9,6 +9,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/control"
+	"github.com/drtc-network/drtc/medianode/engine"
 )
 
 // Config of a Media Node, as its TOML file has it.
@@ -25,11 +26,22 @@ type Config struct {
 	// MediaListen are the UDP addresses for media, at most one of IPv4 and one
 	// of IPv6. One port is all that a node needs.
 	MediaListen []netip.AddrPort `toml:"media_listen"`
+	// Workers is how many threads carry media, 1 to 64; 0 for one of each
+	// processor.
+	Workers int `toml:"workers"`
+	// WorkerRoomPeers is how many clients of a room one worker carries before
+	// another takes part in it: media of a small room is not copied between them.
+	WorkerRoomPeers int `toml:"worker_room_peers"`
+	// Portable chooses the sockets that every system has, with one system call
+	// for each packet, where faster ones are not allowed; one worker uses them.
+	Portable bool `toml:"portable"`
 	// AdvertiseIPs are the addresses at which clients reach the media port,
 	// where they differ from what the machine itself has (NAT).
 	AdvertiseIPs []netip.Addr `toml:"advertise_ips"`
 	// MetricsListen serves /metrics and /healthz in plain HTTP; empty for none.
 	MetricsListen string `toml:"metrics_listen"`
+	// Profile adds Go's profiles, /debug/pprof/, to the metrics address.
+	Profile bool `toml:"profile"`
 	// Registries are the URLs of Registries to register with.
 	Registries []string `toml:"registries"`
 	// Region, Place and PlaceName say where the node is.
@@ -50,14 +62,15 @@ type Config struct {
 // DefaultConfig is the starting point of a configuration file.
 func DefaultConfig() Config {
 	return Config{
-		Network:       "devnet",
-		KeyFile:       "medianode.key",
-		Listen:        "0.0.0.0:7443",
-		MediaListen:   []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
-		MetricsListen: "127.0.0.1:7091",
-		CapacityMbps:  1000,
-		MaxSessions:   500,
-		Admission:     control.Admission{Mode: control.AdmitAllowList},
+		Network:         "devnet",
+		KeyFile:         "medianode.key",
+		Listen:          "0.0.0.0:7443",
+		MediaListen:     []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
+		WorkerRoomPeers: 16,
+		MetricsListen:   "127.0.0.1:7091",
+		CapacityMbps:    1000,
+		MaxSessions:     500,
+		Admission:       control.Admission{Mode: control.AdmitAllowList},
 	}
 }
 
@@ -89,6 +102,15 @@ func (c Config) Validate() error {
 	}
 	if len(c.MediaListen) < 1 || len(c.MediaListen) > 2 {
 		return bad("media_listen", "want one or two addresses, got %d", len(c.MediaListen))
+	}
+	if c.Workers < 0 || c.Workers > engine.MaxCores {
+		return bad("workers", "want 1 to %d, or 0 for one of each processor, got %d", engine.MaxCores, c.Workers)
+	}
+	if c.WorkerRoomPeers < 1 || c.WorkerRoomPeers > 1_000_000 {
+		return bad("worker_room_peers", "want 1 to 1000000, got %d", c.WorkerRoomPeers)
+	}
+	if c.Portable && c.Workers > 1 {
+		return bad("workers", "want 1 where portable is set, got %d", c.Workers)
 	}
 	for _, r := range c.Registries {
 		if u, err := url.Parse(r); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

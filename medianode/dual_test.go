@@ -7,6 +7,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode"
 )
 
 // publisher is a participant whose camera is live as track TR_cam.
@@ -88,7 +89,13 @@ func TestNode_subscriptionsWaitForTheFirstOffer(t *testing.T) {
 // A dual session: the client publishes on one transport, the node offers what
 // it forwards, and the data channels, on another.
 func TestNode_dualSessionIsOfferedItsTracks(t *testing.T) {
-	n := startNode(t, nil)
+	for name, setup := range setups {
+		t.Run(name, func(t *testing.T) { testNode_dualSessionIsOfferedItsTracks(t, setup) })
+	}
+}
+
+func testNode_dualSessionIsOfferedItsTracks(t *testing.T, setup func(*medianode.Config)) {
+	n := startNode(t, setup)
 	o := newOrchestrator(t, n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -48,6 +48,8 @@ type Node struct {
 	candidates []netip.AddrPort
 	enrolment  *enrol.Enrolment // nil without registries
 	load       atomic.Uint64    // bits per second
+	usage      *usage
+	memory     memory
 }
 
 // reports hands the transport's reports to the service, which can only be made
@@ -63,7 +65,7 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, logger: logger, registry: prometheus.NewRegistry()}
+	n := &Node{cfg: cfg, logger: logger, registry: prometheus.NewRegistry(), usage: newUsage()}
 	var err error
 	if n.key, err = keyfile.LoadOrCreate(cfg.KeyFile); err != nil {
 		return nil, fmt.Errorf("medianode: key_file: %w", err)
@@ -77,8 +79,8 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 		return nil, fmt.Errorf("medianode: %w", err)
 	}
 	n.service = control.New(control.Config{
-		MaxSessions: cfg.MaxSessions, Candidates: n.candidates,
-		Fingerprint: fingerprint, Instance: instance(),
+		MaxSessions: cfg.MaxSessions, CapacityBps: uint64(cfg.CapacityMbps) * 1e6, Candidates: n.candidates,
+		Fingerprint: fingerprint, Instance: instance(), Refused: n.admissionRefusals(),
 	}, n.transport)
 	handler.to = n.service
 	if err := n.openControl(); err != nil {
@@ -123,7 +125,8 @@ func (n *Node) openMedia(handler transport.Handler) error {
 	var key [16]byte
 	rand.Read(key[:])
 	t, err := transport.New(transport.Config{
-		Listen: n.cfg.MediaListen, Handler: handler, Logger: n.logger, Metrics: n.registry,
+		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Together: n.cfg.WorkerRoomPeers, Portable: n.cfg.Portable,
+		Handler: handler, Logger: n.logger, Metrics: n.registry,
 		Engine: engine.Config{Random: random, STUN: limit.Config{Key: key}},
 	})
 	if err != nil {
@@ -305,10 +308,11 @@ func (n *Node) measure(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			var sent uint64
-			n.transport.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { sent = c.Counters().SentBytes })
+			sent := n.transport.Sum(func(c engine.Counters) uint64 { return c.SentBytes })
+			n.transport.TakeUsage(n.usage.add)
 			n.load.Store((sent - before) * 8)
 			n.service.ReportEgress((sent - before) * 8)
+			n.memory.observe(sent-before, n.service.Shedding().Ratio > 0)
 			before = sent
 		}
 	}

@@ -109,12 +109,20 @@ type participant struct {
 
 func (o *orchestrator) join(name string, perms *medianodev1.Permissions) *participant {
 	o.t.Helper()
+	return o.joinWith(name, perms)
+}
+
+// joinWith is join with further options of the client's library.
+func (o *orchestrator) joinWith(name string, perms *medianodev1.Permissions, options ...func(*webrtc.API)) *participant {
+	o.t.Helper()
 	call(o, o.CreateSession, &medianodev1.CreateSessionRequest{
 		Session: "SE_" + name, Mode: medianodev1.Mode_MODE_SINGLE, Room: "RM_1", Participant: "PA_" + name, Identity: name, Permissions: perms,
+		Application: "shop",
 	})
 	se := webrtc.SettingEngine{}
 	se.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(se), defaultMedia(o.t)).NewPeerConnection(webrtc.Configuration{})
+	options = append(options, webrtc.WithSettingEngine(se), defaultMedia(o.t))
+	pc, err := webrtc.NewAPI(options...).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -213,8 +221,22 @@ func until[T any](t *testing.T, ch <-chan *medianodev1.EventsResponse, pick func
 	}
 }
 
+// setups are the ways to run the media side of a node; with two workers, two
+// clients of a room are with different ones.
+var setups = map[string]func(*medianode.Config){
+	"one worker":       func(c *medianode.Config) { c.Workers = 1 },
+	"two workers":      func(c *medianode.Config) { c.Workers, c.WorkerRoomPeers = 2, 1 },
+	"portable sockets": func(c *medianode.Config) { c.Portable = true },
+}
+
 func TestNode_carriesMediaAndDataBetweenStockClients(t *testing.T) {
-	n := startNode(t, nil)
+	for name, setup := range setups {
+		t.Run(name, func(t *testing.T) { testNode_carriesMediaAndDataBetweenStockClients(t, setup) })
+	}
+}
+
+func testNode_carriesMediaAndDataBetweenStockClients(t *testing.T, setup func(*medianode.Config)) {
+	n := startNode(t, setup)
 	o := newOrchestrator(t, n)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -53,19 +53,37 @@ func TestNode_showsHealthAndMetrics(t *testing.T) {
 	}
 }
 
+// Profiles are there for who asked for them alone.
+func TestNode_profilesOnRequest(t *testing.T) {
+	for wanted, status := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		n := startNode(t, func(c *medianode.Config) { c.Profile = wanted })
+		resp, err := http.Get(n.MetricsURL() + "/debug/pprof/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("profile = %v: got %d, want %d", wanted, resp.StatusCode, status)
+		}
+	}
+}
+
 func TestConfig_namesTheWrongField(t *testing.T) {
 	for field, change := range map[string]func(*medianode.Config){
-		"network":       func(c *medianode.Config) { c.Network = "Dev Net" },
-		"key_file":      func(c *medianode.Config) { c.KeyFile = "" },
-		"listen":        func(c *medianode.Config) { c.Listen = "7443" },
-		"url":           func(c *medianode.Config) { c.URL = "http://plain" },
-		"media_listen":  func(c *medianode.Config) { c.MediaListen = nil },
-		"registries":    func(c *medianode.Config) { c.Registries = []string{"ftp://x"} },
-		"region":        func(c *medianode.Config) { c.Region = "MOON" },
-		"place":         func(c *medianode.Config) { c.Place.Lat = 91 },
-		"capacity_mbps": func(c *medianode.Config) { c.CapacityMbps = 0 },
-		"max_sessions":  func(c *medianode.Config) { c.MaxSessions = 0 },
-		"admission":     func(c *medianode.Config) { c.Admission.Mode = "friends" },
+		"workers":           func(c *medianode.Config) { c.Workers = 65 },
+		"worker_room_peers": func(c *medianode.Config) { c.WorkerRoomPeers = 0 },
+		"workers: want 1":   func(c *medianode.Config) { c.Portable, c.Workers = true, 2 },
+		"network":           func(c *medianode.Config) { c.Network = "Dev Net" },
+		"key_file":          func(c *medianode.Config) { c.KeyFile = "" },
+		"listen":            func(c *medianode.Config) { c.Listen = "7443" },
+		"url":               func(c *medianode.Config) { c.URL = "http://plain" },
+		"media_listen":      func(c *medianode.Config) { c.MediaListen = nil },
+		"registries":        func(c *medianode.Config) { c.Registries = []string{"ftp://x"} },
+		"region":            func(c *medianode.Config) { c.Region = "MOON" },
+		"place":             func(c *medianode.Config) { c.Place.Lat = 91 },
+		"capacity_mbps":     func(c *medianode.Config) { c.CapacityMbps = 0 },
+		"max_sessions":      func(c *medianode.Config) { c.MaxSessions = 0 },
+		"admission":         func(c *medianode.Config) { c.Admission.Mode = "friends" },
 	} {
 		c := medianode.DefaultConfig()
 		c.Region = "EU"

@@ -11,6 +11,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/allocate"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
+	"github.com/drtc-network/drtc/orchestrator/whip"
 )
 
 // Config of an Orchestrator. Start from DefaultConfig.
@@ -50,12 +51,18 @@ type Config struct {
 	// MaxParticipants bounds a room, MaxTracks what one participant publishes.
 	MaxParticipants int `toml:"max_participants"`
 	MaxTracks       int `toml:"max_tracks"`
+	// MaxSpectators bounds those who watch a room by WHEP.
+	MaxSpectators int `toml:"max_spectators"`
 
-	// MaxSockets bounds client connections; ConnectRate (a second) and
-	// ConnectBurst those of one address, a negative rate bounds nothing.
+	// MaxSockets bounds client connections, and WHIP and WHEP sessions as well;
+	// ConnectRate (a second) and ConnectBurst those of one address, a negative
+	// rate bounds nothing.
 	MaxSockets   int     `toml:"max_sockets"`
 	ConnectRate  float64 `toml:"connect_rate"`
 	ConnectBurst int     `toml:"connect_burst"`
+	// ICEServers are the STUN and TURN servers that WHIP and WHEP clients are
+	// told of. A client that reaches a node needs none.
+	ICEServers []whip.ICEServer `toml:"ice_servers"`
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"`
 	// TestDrills obeys clients that ask to simulate failures.
@@ -85,6 +92,7 @@ func DefaultConfig() Config {
 		ReportInterval:  rooms.ReportInterval,
 		MaxParticipants: rooms.MaxParticipants,
 		MaxTracks:       rooms.MaxTracks,
+		MaxSpectators:   rooms.MaxSpectators,
 		MaxSockets:      10_000,
 		ConnectRate:     5,
 		ConnectBurst:    30,
@@ -143,7 +151,7 @@ func (c Config) keyFile() string {
 func (c Config) room() room.Config {
 	rooms := room.DefaultConfig()
 	rooms.Grace, rooms.EmptyTimeout, rooms.ReportInterval = c.Grace, c.EmptyTimeout, c.ReportInterval
-	rooms.MaxParticipants, rooms.MaxTracks = c.MaxParticipants, c.MaxTracks
+	rooms.MaxParticipants, rooms.MaxTracks, rooms.MaxSpectators = c.MaxParticipants, c.MaxTracks, c.MaxSpectators
 	return rooms
 }
 

@@ -111,6 +111,7 @@ func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 		}
 		if status.Up {
 			c.Sessions, c.LoadMbps = status.Sessions, float64(status.EgressBps)/1e6
+			c.Refuses = status.Refuses
 			if status.MaxSessions > 0 {
 				c.MaxSessions = status.MaxSessions
 			}

@@ -40,6 +40,7 @@ type fakeNode struct {
 	sessions         map[string]*fakeSession
 	calls            []string
 	refuse           string // CreateSession fails with this
+	full             string // and the heartbeat says so beforehand
 	frozen           chan struct{}
 	streams          map[chan *medianodev1.EventsResponse]bool
 	sequence         uint64
@@ -401,7 +402,7 @@ func (n *fakeNode) Events(ctx context.Context, _ *connect.Request[medianodev1.Ev
 		n.mu.Lock()
 		frozen := n.frozen
 		beat := &medianodev1.EventsResponse{Sequence: n.sequence, Instance: n.instance, Event: &medianodev1.EventsResponse_Heartbeat{
-			Heartbeat: &medianodev1.Heartbeat{Sessions: uint32(len(n.sessions)), MaxSessions: 100, LeaseLeftMs: 600_000},
+			Heartbeat: &medianodev1.Heartbeat{Sessions: uint32(len(n.sessions)), MaxSessions: 100, LeaseLeftMs: 600_000, Refuses: n.full},
 		}}
 		n.mu.Unlock()
 		if frozen != nil {

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,7 @@ import (
 type meter struct {
 	registry      *prometheus.Registry
 	connections   *prometheus.CounterVec
+	whips         *prometheus.CounterVec
 	allocations   *prometheus.CounterVec
 	calls         *prometheus.HistogramVec
 	callFailures  *prometheus.CounterVec
@@ -25,6 +27,9 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_connections_total", Help: "Client connection requests, by outcome.",
 		}, []string{"outcome"}),
+		whips: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_whip_requests_total", Help: "Requests to open a WHIP or WHEP session, by protocol and HTTP status.",
+		}, []string{"protocol", "status"}),
 		allocations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_allocations_total", Help: "Choices of a node for a room, by outcome.",
 		}, []string{"outcome"}),
@@ -46,11 +51,12 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.allocations, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.allocations, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),
 		gauge("drtc_orchestrator_sockets", "Client connections now.", func() float64 { return float64(o.signal.Sockets()) }),
+		gauge("drtc_orchestrator_whip_sessions", "WHIP and WHEP sessions now.", func() float64 { return float64(o.whip.Sessions()) }),
 		gauge("drtc_orchestrator_sessions", "Sessions on media nodes now.", func() float64 { return float64(o.routes.count()) }),
 	} {
 		if err := m.registry.Register(c); err != nil {
@@ -58,6 +64,10 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		}
 	}
 	return m, nil
+}
+
+func (m *meter) whip(protocol string, status int) {
+	m.whips.WithLabelValues(protocol, strconv.Itoa(status)).Inc()
 }
 
 func (m *meter) connection(outcome string) { m.connections.WithLabelValues(outcome).Inc() }

@@ -23,6 +23,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
 	"github.com/drtc-network/drtc/orchestrator/state/memory"
+	"github.com/drtc-network/drtc/orchestrator/whip"
 )
 
 // Parts are what an Orchestrator is put together with; each may be left out.
@@ -45,6 +46,7 @@ type Orchestrator struct {
 	store     state.KV
 	pool      *nodes.Pool
 	signal    *signal.Server
+	whip      *whip.Server
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -109,6 +111,12 @@ func (o *Orchestrator) assemble(p Parts) error {
 		Keys: c.signalKeys(), Rooms: o, Log: o.log, Version: drtc.Version, Region: string(c.Region),
 		MaxSockets: c.MaxSockets, ConnectRate: c.ConnectRate, ConnectBurst: c.ConnectBurst,
 		TrustedProxies: c.TrustedProxies, Drills: c.TestDrills, Report: o.meter.connection,
+	})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	o.whip, err = whip.New(whip.Config{
+		Gate: o.signal, Rooms: o, Log: o.log, ICEServers: c.ICEServers, MaxSessions: c.MaxSockets, Report: o.meter.whip,
 	})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
@@ -182,6 +190,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	}
 	loops.Go(func() { o.keepNodes(ctx) })
 	connections.Go(func() { _ = o.signal.Run(ctx) })
+	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))

@@ -2,6 +2,8 @@ package orchestrator_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,6 +196,32 @@ func TestNode_refusalReachesTheClient(t *testing.T) {
 	_, resp, err = n.dial(token(t, "ann", "r2"), joinRequest(""))
 	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Fatalf("without nodes: got %v, want 503", resp)
+	}
+}
+
+// A node that says that it is overloaded is not asked, and the client hears why.
+func TestNode_overloadedOneIsNotAsked(t *testing.T) {
+	n := newNetwork(t, 1, func(c *orchestrator.Config) { c.AllocateWait = 0 })
+	node := n.nodes[0]
+	node.mu.Lock()
+	node.full = "node is overloaded: it leaves out 40 % of its video"
+	node.mu.Unlock()
+	room := 0
+	eventually(t, "the refusal", func() bool {
+		room++
+		_, resp, err := n.dial(token(t, "ann", fmt.Sprint("r", room)), joinRequest(""))
+		if err == nil {
+			return false // the heartbeat is still to come
+		}
+		body, err := io.ReadAll(resp.Body)
+		return err == nil && resp.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), "leaves out 40 % of its video")
+	})
+	asked := len(node.called())
+	if _, _, err := n.dial(token(t, "bob", "again"), joinRequest("")); err == nil {
+		t.Error("bob got in")
+	}
+	if got := node.called(); len(got) != asked {
+		t.Errorf("the node was called: %v", got[asked:])
 	}
 }
 

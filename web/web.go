@@ -1,14 +1,15 @@
 // Package web serves the call page: a small browser application that joins a
-// room, shows the people in it and tells which Media Node carries the call.
+// room, shows the people in it and tells which Media Node carries the call. The
+// watch page plays a room by WHEP.
 //
 // Contract: Handler answers every GET and HEAD under "/" from the bundle that
 // was built into the binary, and nothing else; it reads no file at run time.
 //
 // The sources are TypeScript under app/, the bundle is committed under dist/
 // and reproducible: "npm run check:dist" builds it again and compares bytes.
-// The page speaks to whoever mounts this handler through two addresses of the
-// same origin, which are not served here: POST /api/token, and the
-// Orchestrator's signalling and session report.
+// The pages speak to whoever mounts this handler through addresses of the same
+// origin, which are not served here: POST /api/token, and the Orchestrator's
+// signalling, session report and WHEP.
 //
 // Whitepaper: the Client of section 2, as a person meets it.
 //
@@ -48,8 +49,8 @@ type file struct {
 	zipped       []byte // nil where gzip does not make it smaller
 }
 
-// Handler returns the call page. "/" is its document; a path that the bundle
-// does not hold answers 404, a method other than GET and HEAD 405. It panics if
+// Handler returns the pages. "/" is the call page's document and "/watch" that of
+// the watch page; a path that the bundle does not hold answers 404, a method other than GET and HEAD 405. It panics if
 // the embedded bundle cannot be read, which a build with a bundle excludes.
 func Handler() http.Handler {
 	files, err := load(bundle)
@@ -63,8 +64,11 @@ func Handler() http.Handler {
 			return
 		}
 		name := strings.TrimPrefix(r.URL.Path, "/")
-		if name == "" {
+		switch name {
+		case "":
 			name = "index.html"
+		case "watch":
+			name = "watch.html"
 		}
 		f, ok := files[name]
 		if !ok {

@@ -35,15 +35,17 @@ func body(t *testing.T, r *http.Response) []byte {
 	return b
 }
 
-// assets returns the addresses that the document refers to.
+// assets returns the addresses that the documents refer to.
 func assets(t *testing.T) []string {
 	t.Helper()
 	var found []string
-	for _, m := range regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllSubmatch(body(t, get(t, "/")), -1) {
-		found = append(found, string(m[1]))
+	for _, document := range []string{"/", "/watch"} {
+		for _, m := range regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllSubmatch(body(t, get(t, document)), -1) {
+			found = append(found, string(m[1]))
+		}
 	}
-	if len(found) < 3 {
-		t.Fatalf("document refers to %v, want at least script, style and icon", found)
+	if len(found) < 6 {
+		t.Fatalf("documents refer to %v, want at least script, style and icon of both", found)
 	}
 	return found
 }
@@ -93,7 +95,7 @@ func TestHandler_policyAllowsNoForeignScript(t *testing.T) {
 }
 
 func TestHandler_documentHoldsNothingThePolicyForbids(t *testing.T) {
-	doc := body(t, get(t, "/"))
+	doc := append(body(t, get(t, "/")), body(t, get(t, "/watch"))...)
 	for _, forbidden := range []string{`<style`, ` style="`, ` onclick=`, `src="http`, `href="http`} {
 		if bytes.Contains(doc, []byte(forbidden)) {
 			t.Errorf("document holds %q", forbidden)

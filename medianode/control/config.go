@@ -47,6 +47,12 @@ func (a Admission) Admits(caller drtc.NodeID) bool {
 type Config struct {
 	// MaxSessions is how many sessions the node admits, default 500.
 	MaxSessions int
+	// CapacityBps is what the operator offers, bits per second of egress; 0 for
+	// no limit. Sessions are admitted while less than 95 % of it is used.
+	CapacityBps uint64
+	// Refused, if set, hears of each session that is not admitted: one of the
+	// Refused constants. It must not block.
+	Refused func(reason string)
 	// Lease of an event stream (design decision 4), default 10 min.
 	Lease time.Duration
 	// OrphanAfter is how long sessions outlive the last event stream of their
@@ -69,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OrphanAfter == 0 {
 		c.OrphanAfter = 5 * time.Minute
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
 	}
 	return c
 }

@@ -75,11 +75,14 @@ func (s *Service) Events(ctx context.Context, req *connect.Request[medianodev1.E
 }
 
 func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
+	sessions := s.Sessions()
+	_, refuses := s.refusal(sessions)
 	return &medianodev1.EventsResponse{
 		Sequence: f.sequence(), Instance: s.cfg.Instance,
 		Event: &medianodev1.EventsResponse_Heartbeat{Heartbeat: &medianodev1.Heartbeat{
-			Sessions: uint32(s.Sessions()), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.egress.Load(),
+			Sessions: uint32(sessions), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.pressure.egressBps(),
 			Draining: s.draining.Load(), LeaseLeftMs: uint32(max(f.leaseLeft(time.Now()).Milliseconds(), 0)),
+			Refuses: refuses, ShedRatio: float32(s.Shedding().Ratio),
 		}},
 	}
 }
@@ -202,10 +205,12 @@ func (s *Service) OnEvent(event engine.Event) {
 		}
 	case engine.Speakers:
 		s.onSpeakers(v)
+	case engine.Overload:
+		s.pressure.observe(time.Now(), v)
 	case engine.PeerReport:
 		if e := s.sessionOf(v.Peer); e != nil {
 			s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionReport{
-				SessionReport: &medianodev1.SessionReport{Session: string(e.id), Figures: figures(v.Figures)},
+				SessionReport: &medianodev1.SessionReport{Session: string(e.id), Figures: figures(e.whole(v))},
 			}})
 		}
 	}
@@ -215,6 +220,22 @@ func (s *Service) sessionOf(peer engine.PeerID) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byPeer[peer]
+}
+
+// whole makes the figures of a session out of those of one of its transports and
+// what the other reported last.
+func (e *session) whole(v engine.PeerReport) engine.Figures {
+	if !e.dual {
+		return v.Figures
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if v.Peer == e.subscriber.peer {
+		e.down = v.Figures
+	} else {
+		e.up = v.Figures
+	}
+	return joined(e.up, e.down)
 }
 
 func (s *Service) onPeerState(v engine.PeerState) {
@@ -256,34 +277,6 @@ func (s *Service) onTrackLive(v engine.TrackLive) {
 		m.Layers = append(m.Layers, &medianodev1.LiveLayer{Rid: l.RID, Ssrc: l.SSRC, RepairSsrc: l.RepairSSRC})
 	}
 	s.report(t.session, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackLive{TrackLive: m}})
-}
-
-func (s *Service) onSpeakers(v engine.Speakers) {
-	s.mu.Lock()
-	var owner drtc.NodeID
-	found := false
-	for e := range s.rooms[v.Room] {
-		owner, found = e.owner, true
-		break
-	}
-	var f *feed
-	if found {
-		f = s.feedOf(owner)
-	}
-	s.mu.Unlock()
-	if !found {
-		return
-	}
-	_, room, _ := strings.Cut(string(v.Room), "/")
-	m := &medianodev1.SpeakerLevels{Room: room}
-	seen := map[drtc.SessionID]bool{}
-	for _, sp := range v.Speakers { // loudest first: a session's loudest track speaks for it
-		if !seen[sp.Session] {
-			seen[sp.Session] = true
-			m.Speakers = append(m.Speakers, &medianodev1.SpeakerLevel{Session: string(sp.Session), Level: float32(sp.Level), Active: true})
-		}
-	}
-	f.append(s.cfg.Instance, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: m}})
 }
 
 // OnClosed is told that a peer is gone: its client said goodbye, its handshake

@@ -13,6 +13,7 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/negotiate"
+	"github.com/drtc-network/drtc/medianode/transport"
 )
 
 // Offer implements the ControlService.
@@ -32,7 +33,7 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 	if err != nil {
 		return nil, err
 	}
-	resp, over, err := s.offer(e, m.Sdp, announced)
+	resp, over, err := s.offer(e, m, announced)
 	for _, id := range over {
 		s.trackEnded(e, id, "the client stopped publishing it")
 	}
@@ -43,7 +44,7 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 }
 
 // offer answers a client's offer and returns the tracks that it ended.
-func (s *Service) offer(e *session, sdp string, announced []*publication) (*medianodev1.OfferResponse, []drtc.TrackID, error) {
+func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*publication) (*medianodev1.OfferResponse, []drtc.TrackID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -52,11 +53,17 @@ func (s *Service) offer(e *session, sdp string, announced []*publication) (*medi
 	if len(e.published)+len(announced) > maxTracks {
 		return nil, nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("publications: a session publishes at most %d tracks", maxTracks))
 	}
+	if err := e.furnish(m.Seats); err != nil {
+		return nil, nil, err
+	}
 	l := e.publisher
 	for _, p := range announced {
 		l.describe.Prefer(p.cid, p.mime)
 	}
-	a, err := l.describe.Answer(sdp)
+	a, err := l.describe.Answer(m.Sdp)
+	if errors.Is(err, negotiate.ErrNoCodec) {
+		return nil, nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("sdp: %w", err))
+	}
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
 	}
@@ -92,11 +99,9 @@ func (s *Service) offer(e *session, sdp string, announced []*publication) (*medi
 // trackEnded forgets a track that its client no longer publishes and says so.
 func (s *Service) trackEnded(e *session, id drtc.TrackID, reason string) {
 	s.forget(id)
-	s.media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-		if err := c.Unpublish(now, id); err != nil && !errors.Is(err, engine.ErrTrack) {
-			reason = err.Error()
-		}
-	})
+	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) }); err != nil {
+		reason = err.Error()
+	}
 	s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackEnded{
 		TrackEnded: &medianodev1.TrackEnded{Session: string(e.id), Track: string(id), Reason: reason},
 	}})
@@ -247,11 +252,11 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 	case len(e.wanted) >= maxSubscriptions && e.wanted[id] == nil:
 		return fmt.Sprintf("a session subscribes to at most %d tracks", maxSubscriptions)
 	}
-	kind, codec, ok := s.lookup(e, id)
+	kind, codec, publisher, ok := s.lookup(e, id)
 	if !ok {
 		return "no such track in this room on this node"
 	}
-	w := &want{id: id, stream: m.Stream, settings: settingsOf(m.Settings)}
+	w := &want{id: id, publisher: publisher, stream: m.Stream, settings: settingsOf(m.Settings)}
 	if old := e.wanted[id]; old != nil {
 		w.ssrc, w.rtx = old.ssrc, old.rtx
 	} else {
@@ -270,7 +275,7 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 		return b.Refused
 	}
 	if e.subscriber.open { // else the first agreement subscribes
-		err = s.command(func(now time.Time, c *engine.Core) error { return c.Subscribe(now, e.subscriber.peer, w.config()) })
+		err = s.forward(e.subscriber.peer, w)
 	}
 	if err != nil {
 		e.subscriber.describe.Unbind(id)
@@ -280,22 +285,34 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 	return ""
 }
 
-// lookup finds a track that another session publishes in the same room.
-func (s *Service) lookup(e *session, id drtc.TrackID) (negotiate.Kind, negotiate.Codec, bool) {
+// forward subscribes a peer to a track, unless one of the two has ended.
+func (s *Service) forward(subscriber engine.PeerID, w *want) error {
+	home, err := s.media.Home(w.publisher)
+	if errors.Is(err, transport.ErrPeer) {
+		return nil
+	}
+	return s.command(subscriber, func(now time.Time, c *engine.Core) error { return c.Subscribe(now, subscriber, w.config(home)) })
+}
+
+// lookup finds a track that another session publishes in the same room, and the
+// peer that sends it.
+func (s *Service) lookup(e *session, id drtc.TrackID) (negotiate.Kind, negotiate.Codec, engine.PeerID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tracks[id]
 	if t == nil || t.session.room != e.room || t.session == e {
-		return "", negotiate.Codec{}, false
+		return "", negotiate.Codec{}, 0, false
 	}
-	return t.kind, t.codec, true
+	return t.kind, t.codec, t.session.publisher.peer, true
 }
 
 func settingsOf(m *medianodev1.TrackSettings) engine.Settings {
 	if m == nil {
 		return engine.Settings{}
 	}
-	return engine.Settings{Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8))}
+	return engine.Settings{
+		Disabled: m.Disabled, Width: m.Width, Height: m.Height, MaxLayer: int(min(m.MaxLayer, 8)), Priority: m.Priority,
+	}
 }
 
 // Unsubscribe implements the ControlService.
@@ -312,7 +329,7 @@ func (s *Service) Unsubscribe(ctx context.Context, req *connect.Request[medianod
 		}
 		delete(e.wanted, id)
 		e.subscriber.describe.Unbind(id)
-		if err := s.command(func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, id) }); err != nil {
+		if err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, id) }); err != nil {
 			e.mu.Unlock()
 			return nil, err
 		}
@@ -341,7 +358,7 @@ func (s *Service) SetTrackSettings(ctx context.Context, req *connect.Request[med
 			continue
 		}
 		w.settings = settings
-		if err := s.command(func(now time.Time, c *engine.Core) error {
+		if err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error {
 			return c.SetSettings(now, e.subscriber.peer, w.id, settings)
 		}); err != nil {
 			return nil, err
@@ -377,7 +394,7 @@ func (s *Service) SetPublisherLayers(ctx context.Context, req *connect.Request[m
 	if err != nil {
 		return nil, err
 	}
-	if err := s.command(func(now time.Time, c *engine.Core) error { return c.SetPublisherLayers(now, p.id, layers) }); err != nil {
+	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.SetPublisherLayers(now, p.id, layers) }); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&medianodev1.SetPublisherLayersResponse{}), nil
@@ -396,7 +413,7 @@ func (s *Service) MuteTrack(ctx context.Context, req *connect.Request[medianodev
 		return nil, err
 	}
 	p.muted = req.Msg.Muted
-	if err := s.command(func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
+	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&medianodev1.MuteTrackResponse{}), nil
@@ -423,15 +440,17 @@ func (s *Service) unpublish(e *session, id drtc.TrackID) error {
 		return nil
 	}
 	s.forget(id)
-	return s.command(func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
+	return s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
 }
 
-// command runs one engine command. What it names may have ended on its own in
-// the meantime, which is no error of the caller.
-func (s *Service) command(f func(now time.Time, c *engine.Core) error) error {
+// command runs one engine command in the core that has the peer. What it names
+// may have ended on its own in the meantime, which is no error of the caller.
+func (s *Service) command(peer engine.PeerID, f func(now time.Time, c *engine.Core) error) error {
 	var err error
-	s.media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) { err = f(now, c) })
-	for _, gone := range []error{engine.ErrPeer, engine.ErrTrack, engine.ErrSubscription} {
+	if closed := s.media.Do(peer, func(now time.Time, c *engine.Core, _ *engine.Batch) { err = f(now, c) }); closed != nil {
+		err = closed
+	}
+	for _, gone := range []error{transport.ErrPeer, engine.ErrPeer, engine.ErrTrack, engine.ErrSubscription} {
 		if errors.Is(err, gone) {
 			return nil
 		}

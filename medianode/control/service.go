@@ -23,8 +23,11 @@ import (
 
 // Media is what the service needs of the media side of the node.
 type Media interface {
-	// Do runs f with the engine, serialised with packets.
-	Do(f func(now time.Time, c *engine.Core, b *engine.Batch))
+	// Do runs f with the core that has the peer, serialised with packets. It
+	// fails with transport.ErrPeer if the peer is not open.
+	Do(peer engine.PeerID, f func(now time.Time, c *engine.Core, b *engine.Batch)) error
+	// Home is the core that has the peer.
+	Home(peer engine.PeerID) (engine.CoreID, error)
 	Peers
 	Channels
 }
@@ -57,7 +60,7 @@ type Service struct {
 
 	nextPeer atomic.Uint64
 	draining atomic.Bool
-	egress   atomic.Uint64 // bits per second, set by ReportEgress
+	pressure pressure
 
 	mu       sync.Mutex
 	sessions map[key]*session
@@ -65,6 +68,7 @@ type Service struct {
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
 	feeds    map[drtc.NodeID]*feed
+	speaking speaking
 }
 
 // New makes a service over the node's media.
@@ -73,6 +77,7 @@ func New(cfg Config, media Media) *Service {
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
 		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, feeds: map[drtc.NodeID]*feed{},
+		speaking: speaking{},
 	}
 }
 
@@ -88,9 +93,6 @@ func (s *Service) Handler() (path string, h http.Handler) {
 
 // Drain stops the admission of new sessions.
 func (s *Service) Drain() { s.draining.Store(true) }
-
-// ReportEgress tells how much the node sends, bits per second.
-func (s *Service) ReportEgress(bps uint64) { s.egress.Store(bps) }
 
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
@@ -159,7 +161,7 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
 		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
-		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{},
+		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
 	}
 	if e.publisher, err = newLeg(s.cfg, s.newPeer(), negotiate.Answerer); err != nil {
 		return nil, connect.NewError(connect.CodeInternal, err)
@@ -190,13 +192,11 @@ func (s *Service) admit(e *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key{e.owner, e.id}
-	switch {
-	case s.sessions[k] != nil:
+	if s.sessions[k] != nil {
 		return connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("session: %.64q exists", e.id))
-	case s.draining.Load():
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("node is draining and takes no new sessions"))
-	case len(s.sessions) >= s.cfg.MaxSessions:
-		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("node is full: %d of %d sessions", len(s.sessions), s.cfg.MaxSessions))
+	}
+	if err := s.admits(len(s.sessions)); err != nil {
+		return err
 	}
 	s.sessions[k] = e
 	if s.rooms[e.room] == nil {
@@ -247,6 +247,7 @@ func (s *Service) end(e *session, reason string) {
 	delete(s.rooms[e.room], e)
 	if len(s.rooms[e.room]) == 0 {
 		delete(s.rooms, e.room)
+		delete(s.speaking, e.room)
 	}
 	delete(s.byPeer, e.publisher.peer)
 	delete(s.byPeer, e.subscriber.peer)
@@ -294,6 +295,11 @@ func (s *Service) forget(tracks ...drtc.TrackID) {
 				delete(e.wanted, id)
 				e.subscriber.describe.Unbind(id)
 			}
+			for _, st := range e.seats {
+				if st.source == id {
+					st.source = ""
+				}
+			}
 		}
 		e.mu.Unlock()
 	}
@@ -331,23 +337,36 @@ func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianode
 	e.mu.Lock()
 	up, down, last := e.publisher.peer, e.subscriber.peer, e.lastReliable
 	e.mu.Unlock()
-	var f engine.Figures
-	s.media.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
-		f, _ = c.Figures(up)
-		if down != up {
-			d, _ := c.Figures(down)
-			f.SentBytes, f.DownlinkLoss = d.SentBytes, d.DownlinkLoss
-			f.RoundTrip = max(f.RoundTrip, d.RoundTrip)
-		}
-	})
+	f := s.figuresOf(up)
+	if down != up {
+		f = joined(f, s.figuresOf(down))
+	}
 	return connect.NewResponse(&medianodev1.GetSessionResponse{Figures: figures(f), LastReliableSequence: last}), nil
+}
+
+// figuresOf returns the figures of a peer, zero before its first agreement.
+func (s *Service) figuresOf(peer engine.PeerID) (f engine.Figures) {
+	_ = s.media.Do(peer, func(_ time.Time, c *engine.Core, _ *engine.Batch) { f, _ = c.Figures(peer) })
+	return f
+}
+
+// joined makes one of the figures of the two transports of a dual session.
+func joined(up, down engine.Figures) engine.Figures {
+	up.RoundTrip = max(up.RoundTrip, down.RoundTrip)
+	up.DownlinkLoss = down.DownlinkLoss
+	up.ReceivedBytes += down.ReceivedBytes
+	up.SentBytes += down.SentBytes
+	up.ClientBytes += down.ClientBytes
+	up.RelayBytes += down.RelayBytes
+	up.AddressChanges += down.AddressChanges
+	return up
 }
 
 func figures(f engine.Figures) *medianodev1.SessionFigures {
 	return &medianodev1.SessionFigures{
 		RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
 		UplinkLoss:  float32(f.UplinkLoss), DownlinkLoss: float32(f.DownlinkLoss),
-		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes,
+		ReceivedBytes: f.ReceivedBytes, SentBytes: f.SentBytes, ClientBytes: f.ClientBytes, RelayBytes: f.RelayBytes,
 		Connected: f.Connected, AddressChanges: f.AddressChanges,
 	}
 }

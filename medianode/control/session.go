@@ -38,8 +38,10 @@ type session struct {
 	subscriber   *leg // the same leg in a single session
 	published    map[drtc.TrackID]*publication
 	wanted       map[drtc.TrackID]*want
+	seats        map[drtc.TrackID]*seat
 	lastReliable uint32
 	closed       bool
+	up, down     engine.Figures // of a dual session's transports, as last reported
 }
 
 // leg is one transport of a session.
@@ -73,15 +75,16 @@ type track struct {
 
 // want is a subscription of the session.
 type want struct {
-	id       drtc.TrackID
-	stream   string
-	settings engine.Settings
-	ssrc     uint32
-	rtx      uint32
+	id        drtc.TrackID
+	publisher engine.PeerID // who sends the track
+	stream    string
+	settings  engine.Settings
+	ssrc      uint32
+	rtx       uint32
 }
 
-func (w *want) config() engine.SubscribeConfig {
-	return engine.SubscribeConfig{Track: w.id, SSRC: w.ssrc, RTX: w.rtx, Settings: w.settings}
+func (w *want) config(home engine.CoreID) engine.SubscribeConfig {
+	return engine.SubscribeConfig{Track: w.id, Home: home, SSRC: w.ssrc, RTX: w.rtx, Settings: w.settings}
 }
 
 // freshSSRC chooses a number that no other subscription of the session has; the
@@ -94,6 +97,9 @@ func (s *session) freshSSRC() uint32 {
 		taken := v == 0
 		for _, w := range s.wanted {
 			taken = taken || w.ssrc == v || w.rtx == v
+		}
+		for _, st := range s.seats {
+			taken = taken || st.ssrc == v || st.rtx == v
 		}
 		if !taken {
 			return v
@@ -143,8 +149,16 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 	if err := s.secure(media, l, a); err != nil {
 		return err
 	}
+	var subscribes []engine.SubscribeConfig
+	if l == s.subscriber && opened {
+		for _, w := range s.wanted {
+			if home, err := media.Home(w.publisher); err == nil { // else it has ended
+				subscribes = append(subscribes, w.config(home))
+			}
+		}
+	}
 	var failed error
-	media.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+	err := media.Do(l.peer, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		note := func(err error) {
 			if failed == nil {
 				failed = err
@@ -156,18 +170,19 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 				note(c.Publish(now, l.peer, p.config()))
 			}
 		}
-		if l == s.subscriber && opened {
-			for _, w := range s.wanted {
-				if err := c.Subscribe(now, l.peer, w.config()); !errors.Is(err, engine.ErrTrack) { // it may have ended
-					note(err)
-				}
+		for _, cfg := range subscribes {
+			if err := c.Subscribe(now, l.peer, cfg); !errors.Is(err, engine.ErrTrack) { // it may have ended
+				note(err)
 			}
 		}
 		if l == s.subscriber {
-			note(c.SetSend(now, l.peer, sendSections(a.Send)))
+			for _, st := range s.seats {
+				note(c.OpenSeat(now, l.peer, st.config()))
+			}
+			note(c.SetSend(now, l.peer, s.sendSections(a.Send)))
 		}
 	})
-	return failed
+	return errors.Join(err, failed)
 }
 
 // secure opens the peer of a leg at its first agreement and hands later ones
@@ -304,16 +319,6 @@ func receiveSections(in []negotiate.Receive) []engine.ReceiveSection {
 			s.SSRCs = append(s.SSRCs, engine.SourceGroup{SSRC: g.SSRC, RTX: g.RTX})
 		}
 		out = append(out, s)
-	}
-	return out
-}
-
-func sendSections(in []negotiate.Send) []engine.SendSection {
-	var out []engine.SendSection
-	for _, s := range in {
-		out = append(out, engine.SendSection{
-			Track: s.TrackID, Mid: s.Mid, Codec: payloadType(s.Codec), Extensions: extensions(s.Extensions), Active: s.Active,
-		})
 	}
 	return out
 }

@@ -129,19 +129,6 @@ func TestSweep_endsTheSessionsOfAnOrchestratorThatStaysAway(t *testing.T) {
 	}
 }
 
-func TestAdmit_refusesWhileDraining(t *testing.T) {
-	s := newService(t)
-	s.Drain()
-	l, err := newLeg(s.cfg, s.newPeer(), negotiate.Answerer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.admit(&session{owner: drtc.NodeID{1}, id: "SE_1", publisher: l, subscriber: l})
-	if connect.CodeOf(err) != connect.CodeResourceExhausted {
-		t.Errorf("got %v, want resource_exhausted", err)
-	}
-}
-
 func TestCaller_unauthenticatedCallsAreRefused(t *testing.T) {
 	_, err := newService(t).GetSession(context.Background(), connect.NewRequest(&medianodev1.GetSessionRequest{Session: "x"}))
 	if connect.CodeOf(err) != connect.CodeUnauthenticated {

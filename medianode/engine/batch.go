@@ -19,6 +19,8 @@ type Datagram struct {
 	// Stream is the SSRC of a media packet and zero for anything else. Packets
 	// of one stream that follow each other may leave in one segmented send.
 	Stream uint32
+	// Video packets are the first to be dropped where not all can be sent.
+	Video bool
 }
 
 // Batch collects the datagrams that leave in one flush. Its memory is reused:
@@ -39,10 +41,15 @@ type Batch struct {
 	slots     [][]byte
 	used      int
 	arrivals  []time.Time
+	// peak is the most of the slots that were in use since the last trim.
+	peak, peakBefore int
 }
 
 // Reset forgets the datagrams and keeps the memory.
-func (b *Batch) Reset() { b.datagrams, b.arrivals, b.used = b.datagrams[:0], b.arrivals[:0], 0 }
+func (b *Batch) Reset() {
+	b.note()
+	b.datagrams, b.arrivals, b.used = b.datagrams[:0], b.arrivals[:0], 0
+}
 
 // Forwarded returns the Arrival of each media packet of which copies are in the
 // batch, where it was known.
@@ -72,6 +79,7 @@ func (b *Batch) Len() int { return len(b.datagrams) }
 func (b *Batch) relieve() {
 	if b.Send != nil && len(b.datagrams) >= enough {
 		b.Send(b.datagrams)
+		b.note()
 		b.datagrams, b.used = b.datagrams[:0], 0
 	}
 }

@@ -6,12 +6,18 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/dependency"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
+	"github.com/drtc-network/drtc/medianode/engine/shed"
 	"github.com/drtc-network/drtc/medianode/engine/svc"
+	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
 // The reasons for which a command is refused.
@@ -23,11 +29,14 @@ var (
 	ErrSection      = errors.New("engine: the peer publishes on no section with that mid")
 	ErrSubscription = errors.New("engine: the peer is not subscribed to that track")
 	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
+	ErrCore         = errors.New("engine: no such core")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
 )
 
 // Config of a Core. A zero field means its default.
 type Config struct {
+	// Self is the number of this core among those of the node.
+	Self CoreID
 	// Silence after which media to a peer is held back, default 8 s: a browser
 	// checks every 2.7 s once its connection has settled.
 	DisconnectAfter time.Duration
@@ -55,6 +64,11 @@ type Config struct {
 	LayerTimeout time.Duration
 	// ReportInterval between PeerReport events, default 2 s.
 	ReportInterval time.Duration
+	// NoReplay makes a new viewer wait for the next key frame, though the layer's
+	// ring holds the last one and all since.
+	NoReplay bool
+	// NewPacer makes the pacer of a peer; default pacing.NewPassThrough.
+	NewPacer func() pacing.Pacer
 	// STUN bounds the unauthenticated STUN requests taken from one source and
 	// from all.
 	STUN limit.Config
@@ -80,6 +94,9 @@ func (c Config) withDefaults() Config {
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}
+	if c.NewPacer == nil {
+		c.NewPacer = func() pacing.Pacer { return pacing.NewPassThrough() }
+	}
 	return c
 }
 
@@ -100,21 +117,38 @@ type Core struct {
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
-	order    []*peer  // peers in the order of their opening: timers are fair and repeatable
-	holding  []*layer // with held packets, who waits longest first
-	single   [1]packet
-	queue    []Event
-	head     int
-	nextTick time.Time
-	plain    []byte // scratch of one opened packet
-	out      []byte // scratch of one packet to seal
-	elements [4]rtpheader.Extension
-	values   [8]byte
+	mirrors  mirrors
+	links    links
+	outbound [MaxCores]*Parcel // what collects for the other cores
+	backlogs backlogs
+	// deadlines say when to look at a peer: consent, reports, feedback.
+	deadlines deadline.Queue[*peer]
+	// publishers are the peers with tracks, unless republished says that they
+	// have changed.
+	publishers  []*peer
+	republished bool
+	order       []*peer  // peers in the order of their opening: timers are fair and repeatable
+	holding     []*layer // with held packets, who waits longest first
+	single      [1]packet
+	queue       []Event
+	head        int
+	nextTick    time.Time
+	plain       []byte // scratch of one opened packet
+	out         []byte // scratch of one packet to seal
+	elements    [4]rtpheader.Extension
+	values      [8]byte
 	// dependency has room for the longest descriptor and for decode targets.
 	dependency [dependency.MaxBytes + 8]byte
 	layers     []svc.Frame // of the packets that are being distributed
+	again      svc.Frame   // of one that is sent from the ring
 	lost       []uint16
-	counters   Counters
+	frame      []packet               // one that another core handed over
+	receptions []rtcp.ReceptionReport // scratch of a receiver report
+	report     twcc.Report            // scratch of one transport feedback
+	overload   overload
+	// ended is what peers counted that are gone, by application.
+	ended    map[string]meter.Counters
+	counters Counters
 }
 
 // Counters of a Core since it was made.
@@ -125,6 +159,8 @@ type Counters struct {
 	OpenFailures, SealFailures             uint64
 	// Media packets taken, forwarded for the first time, sent again.
 	Received, Forwarded, Retransmitted uint64
+	// Media packets handed over to other cores, one by one, and taken from them.
+	HandedOver, Mirrored uint64
 	// Requests by subscribers and to publishers.
 	NACKed, NotRetransmittable, KeyFrameRequests uint64
 	AddressChanges                               uint64
@@ -139,17 +175,22 @@ func New(cfg Config) *Core {
 	}
 	cfg = cfg.withDefaults()
 	return &Core{
-		cfg:     cfg,
-		peers:   map[PeerID]*peer{},
-		byUfrag: map[string]*peer{},
-		byAddr:  map[netip.AddrPort]*peer{},
-		bySSRC:  map[uint32]*peer{},
-		tracks:  map[drtc.TrackID]*track{},
-		rooms:   map[drtc.RoomID]*room{},
-		stun:    limit.New(cfg.STUN),
-		trial:   limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
-		plain:   make([]byte, 0, 2*MaxDatagram),
-		out:     make([]byte, 0, 2*MaxDatagram),
+		cfg:      cfg,
+		peers:    map[PeerID]*peer{},
+		byUfrag:  map[string]*peer{},
+		byAddr:   map[netip.AddrPort]*peer{},
+		bySSRC:   map[uint32]*peer{},
+		tracks:   map[drtc.TrackID]*track{},
+		rooms:    map[drtc.RoomID]*room{},
+		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
+		backlogs: backlogs{replay: !cfg.NoReplay},
+		ended:    map[string]meter.Counters{},
+		stun:     limit.New(cfg.STUN),
+		overload: overload{control: shed.New(shed.Config{})},
+		trial:    limit.New(limit.Config{Rate: 20, Burst: 40, GlobalRate: 400, GlobalBurst: 400, Key: cfg.STUN.Key}),
+		plain:    make([]byte, 0, 2*MaxDatagram),
+		out:      make([]byte, 0, 2*MaxDatagram),
 	}
 }
 
@@ -164,10 +205,11 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
 		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
 	}
-	p := newPeer(now, cfg, c.cfg)
+	p := newPeer(now, cfg, c.cfg, &c.backlogs)
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
+	c.wake(p, c.nextDue(now, p))
 	c.room(cfg.Room).peers++
 	if c.nextTick.IsZero() {
 		c.nextTick = now.Add(tick)
@@ -213,6 +255,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	}
 	p.keys = keys
 	p.lastHeard = now
+	c.wake(p, now)
 	c.setState(p, StateConnected, "")
 	for _, s := range p.subscriptions {
 		s.begin(now)
@@ -233,7 +276,10 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	for _, t := range append([]*track(nil), p.tracks...) {
 		c.removeTrack(now, t)
 	}
+	c.settle(p)
 	delete(c.peers, id)
+	c.deadlines.Stop(&p.timer)
+	c.republished = true
 	for i, q := range c.order {
 		if q == p {
 			c.order = append(c.order[:i], c.order[i+1:]...)
@@ -245,9 +291,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 		delete(c.byUfrag, p.next.local.Ufrag)
 	}
 	for _, a := range p.addresses {
-		if c.byAddr[a] == p {
-			delete(c.byAddr, a)
-		}
+		c.forgetAddress(p, a)
 	}
 	for ssrc := range p.sources {
 		c.forgetSource(p, ssrc)
@@ -308,15 +352,16 @@ func (c *Core) emit(e Event) { c.queue = append(c.queue, e) }
 // may lie in the past: what is due goes out with the call.
 func (c *Core) NextTimeout() time.Time {
 	if len(c.holding) > 0 && (c.nextTick.IsZero() || c.holding[0].heldUntil.Before(c.nextTick)) {
-		return c.holding[0].heldUntil
+		return c.backlogs.sooner(c.holding[0].heldUntil)
 	}
-	return c.nextTick
+	return c.backlogs.sooner(c.nextTick)
 }
 
 // HandleTimeout does the work that is due: frames that were held, consent,
 // reports, feedback, retransmission requests, speakers and demand.
 func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 	c.releaseFrames(now, batch)
+	c.serveBacklogs(now, batch)
 	if c.nextTick.IsZero() || now.Before(c.nextTick) {
 		return
 	}
@@ -325,15 +370,13 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		c.nextTick = time.Time{}
 		return
 	}
-	for _, p := range c.order {
-		c.watchConsent(now, p)
-		if p.keys == nil {
-			continue
+	c.servePeers(now, batch)
+	for _, p := range c.publishing() {
+		if p.keys != nil {
+			c.serveLoss(now, p, batch)
 		}
-		c.serveLoss(now, p, batch)
-		c.serveReports(now, p, batch)
 	}
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if t.cfg.Video {
 				c.watchLayers(now, t)
@@ -341,6 +384,8 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.serveMirrors(now)
+	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)
 	c.serveSpeakers(now)
 }

@@ -72,7 +72,7 @@ func TestCore_sendsNothingBeforeTheFirstCheck(t *testing.T) {
 }
 
 func TestCore_forwardsFromTheFirstKeyFrameOn(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetworkOf(t, engine.Config{NoReplay: true})
 	pub := n.join(1)
 	cam := pub.camera("TR_v")
 	cam.frame(true)
@@ -471,8 +471,8 @@ func TestCore_sendsReportsAndTransportFeedback(t *testing.T) {
 	for _, p := range viewer.rtp {
 		want += uint64(p.MarshalSize())
 	}
-	if f.SentBytes != want {
-		t.Errorf("paid bytes: got %d, want %d, the sizes of what arrived", f.SentBytes, want)
+	if f.ClientBytes != want || f.SentBytes != want {
+		t.Errorf("got %d bytes paid of %d sent, want %d, the sizes of what arrived", f.ClientBytes, f.SentBytes, want)
 	}
 }
 
@@ -499,7 +499,7 @@ func TestCore_removedPeerLeavesNothing(t *testing.T) {
 // Between Subscribe and the client's next answer a key frame would come in
 // vain, and the throttle would then hold back the one that is needed.
 func TestCore_asksForTheFirstKeyFrameWhenItCanBeForwarded(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetworkOf(t, engine.Config{NoReplay: true})
 	pub := n.join(1)
 	cam := pub.camera("TR_v")
 	cam.frame(true)

@@ -11,7 +11,18 @@
 //	datagram ──▶ classify (RFC 7983) ──▶ STUN  ──▶ ICE-lite ──▶ answer, address
 //	                                 ├─▶ DTLS  ──▶ Poll (the shell's handshake)
 //	                                 ├─▶ SRTP  ──▶ layer ──▶ ring ──▶ subscriptions ──▶ Batch
-//	                                 └─▶ SRTCP ──▶ reports, NACK, PLI
+//	                                 └─▶ SRTCP ──▶ reports, feedback, NACK, PLI
+//
+// A subscriber for whom packets may not leave yet, or who comes in the middle of
+// a picture, is a place in the ring (backlog); nothing is queued for it.
+//
+// A node has one Core per worker. A peer is in one of them; who is subscribed to
+// a track that is published in another gets it from a mirror in its own core, and
+// the cores tell each other by Parcels what they must know.
+//
+//	home                                     mirror
+//	layer ──▶ link ── state, media ────────▶ layer ──▶ ring ──▶ subscriptions
+//	          link ◀── want, interest, key frame asks, release
 //
 // Ciphers are lent by the shell as a Protection per peer; DTLS and SCTP live
 // in the shell. A Core is used by one goroutine at a time.

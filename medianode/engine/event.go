@@ -24,6 +24,20 @@ type PeerMoved struct {
 	Addr netip.AddrPort
 }
 
+// AddressAdded says that the peer sent something authentic from Addr for the
+// first time: datagrams from there are this core's. It takes the place of what
+// any core said of the address before.
+type AddressAdded struct {
+	Peer PeerID
+	Addr netip.AddrPort
+}
+
+// AddressRemoved takes AddressAdded of the same peer back.
+type AddressRemoved struct {
+	Peer PeerID
+	Addr netip.AddrPort
+}
+
 // DTLSDatagram is a DTLS record layer datagram of a known peer; the bytes are
 // the receiver's to keep.
 type DTLSDatagram struct {
@@ -88,8 +102,10 @@ type SubscriptionActive struct {
 	Track drtc.TrackID
 }
 
-// Speakers lists who speaks in a room, loudest first.
+// Speakers lists who of those that publish in one core speaks in a room,
+// loudest first.
 type Speakers struct {
+	Core     CoreID
 	Room     drtc.RoomID
 	Speakers []Speaker
 }
@@ -112,14 +128,19 @@ type Figures struct {
 	RoundTrip      time.Duration // zero when unknown
 	UplinkLoss     float64       // 0..1 over the last interval
 	DownlinkLoss   float64       // 0..1 over the last interval
+	DownlinkRate   uint64        // bits per second acknowledged by transport feedback
 	ReceivedBytes  uint64        // media header and payload bytes received
-	SentBytes      uint64        // client bytes (design decision 12) sent
+	SentBytes      uint64        // client and relay bytes (design decision 12) sent
+	ClientBytes    uint64        // of these, what clients acknowledged
+	RelayBytes     uint64        // of these, what other nodes acknowledged
 	AddressChanges uint32
 	Connected      bool
 }
 
 func (PeerReachable) event()      {}
 func (PeerMoved) event()          {}
+func (AddressAdded) event()       {}
+func (AddressRemoved) event()     {}
 func (DTLSDatagram) event()       {}
 func (PeerState) event()          {}
 func (TrackLive) event()          {}

@@ -76,6 +76,9 @@ func FuzzCore_HandleDatagram(f *testing.F) {
 	f.Add(append(raw, 0, 0, 0, 1), uint8(1))
 	nack, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: 1, Nacks: []rtcp.NackPair{{PacketID: 1, LostPackets: 0xffff}}}})
 	f.Add(append(nack, 0, 0, 0, 2), uint8(2))
+	feedback, report := messages(f, 5000)
+	f.Add(feedback, uint8(1))
+	f.Add(report, uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, from uint8) {
 		n := newNetwork(t)
 		cam := n.join(1).camera("TR_v")

@@ -76,12 +76,13 @@ func (c *Core) releaseFrames(now time.Time, batch *Batch) {
 }
 
 // distribute forwards packets of one frame, a subscriber after the other: what
-// goes to one of them lies together in the batch.
+// goes to one of them lies together in the batch. Other cores have theirs.
 func (c *Core) distribute(now time.Time, l *layer, frame []packet, batch *Batch) {
 	c.readLayers(l, frame)
 	if len(frame) > 1 && !c.cfg.NoPadding {
 		equalise(frame)
 	}
+	c.handOver(l, frame)
 	before := c.counters.Forwarded
 	for _, s := range l.track.subscriptions {
 		for i := range frame {

@@ -81,12 +81,18 @@ func (c *Core) validate(p *peer, from netip.AddrPort) {
 			p.addresses[1] = p.addresses[0]
 		}
 		p.addresses = append(p.addresses[:0], p.addresses[1:]...)
-		if c.byAddr[oldest] == p {
-			delete(c.byAddr, oldest)
-		}
+		c.forgetAddress(p, oldest)
 	}
 	p.addresses = append(p.addresses, from)
 	c.byAddr[from] = p
+	c.emit(AddressAdded{Peer: p.cfg.ID, Addr: from})
+}
+
+func (c *Core) forgetAddress(p *peer, a netip.AddrPort) {
+	if c.byAddr[a] == p {
+		delete(c.byAddr, a)
+		c.emit(AddressRemoved{Peer: p.cfg.ID, Addr: a})
+	}
 }
 
 func (c *Core) move(now time.Time, p *peer, to netip.AddrPort) {

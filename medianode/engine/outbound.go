@@ -87,5 +87,6 @@ func (c *Core) seal(s *subscription, plain []byte, ssrc uint32, batch *Batch) bo
 	}
 	c.counters.SentBytes += uint64(len(sealed))
 	batch.add(s.peer.addr, sealed, ssrc)
+	batch.datagrams[len(batch.datagrams)-1].Video = s.track.cfg.Video
 	return true
 }

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/medianode/engine/deadline"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -25,8 +27,10 @@ type PeerConfig struct {
 	Room    drtc.RoomID
 	// Application pays for the bytes.
 	Application string
-	Local       ICE
-	Remote      ICE
+	// Receiver says whether it is a client that gets the bytes or a Media Node.
+	Receiver meter.Receiver
+	Local    ICE
+	Remote   ICE
 	// Hidden peers are never speakers.
 	Hidden bool
 }
@@ -74,10 +78,16 @@ type peer struct {
 	subscriptions []*subscription
 	bySSRC        map[uint32]*subscription
 	transportSeq  uint16
+	departures    twcc.History  // when what was sent with which number left
+	delivery      twcc.Delivery // what of it arrived
 	acked         lossWindow
+	pacer         pacing.Pacer
+	backlogs      *backlogs // of the core
+	replaying     int       // bytes of replays that have begun
 
 	// SSRC with which the node reports (RFC 3550 section 6.4).
 	reporter     uint32
+	timer        deadline.Entry[*peer]
 	nextFeedback time.Time
 	nextReport   time.Time
 	nextFigures  time.Time
@@ -85,6 +95,7 @@ type peer struct {
 	roundTrip     time.Duration
 	uplinkLoss    float64
 	downlinkLoss  float64
+	downlinkRate  uint64
 	receivedBytes uint64
 	meter         *meter.Meter
 }
@@ -95,9 +106,11 @@ type lossWindow struct {
 	reports  int
 }
 
-func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
-	return &peer{
+func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
+	p := &peer{
 		cfg:         cfg,
+		pacer:       core.NewPacer(),
+		backlogs:    b,
 		ice:         credentials{local: cfg.Local, remote: cfg.Remote},
 		lastCheck:   now,
 		lastHeard:   now,
@@ -105,10 +118,12 @@ func newPeer(now time.Time, cfg PeerConfig, core Config) *peer {
 		bySSRC:      map[uint32]*subscription{},
 		nextRTCP:    map[uint32]uint32{},
 		reporter:    core.Random() | 1,
-		meter:       meter.New(meter.Client),
+		meter:       meter.New(cfg.Receiver),
 		nextReport:  now.Add(reportInterval),
 		nextFigures: now.Add(core.ReportInterval),
 	}
+	p.timer.Owner = p
+	return p
 }
 
 // sendable reports whether media may be sent to the peer now.
@@ -137,12 +152,16 @@ func (c *Core) heard(now time.Time, p *peer) {
 }
 
 func (c *Core) figures(p *peer) Figures {
+	usage := p.meter.Snapshot()
 	return Figures{
 		RoundTrip:      p.roundTrip,
 		UplinkLoss:     p.uplinkLoss,
 		DownlinkLoss:   p.downlinkLoss,
+		DownlinkRate:   p.downlinkRate,
 		ReceivedBytes:  p.receivedBytes,
-		SentBytes:      p.meter.Snapshot().Client,
+		SentBytes:      usage.ClientSent + usage.RelaySent,
+		ClientBytes:    usage.Client,
+		RelayBytes:     usage.Relay,
 		AddressChanges: p.changes,
 		Connected:      p.state == StateConnected,
 	}

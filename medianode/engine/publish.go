@@ -157,6 +157,7 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 		return fmt.Errorf("%w: %s", ErrTrackExists, cfg.ID)
 	case t != nil && t.section == s:
 		t.resize(cfg.Layers)
+		c.tellTrack(t)
 		c.mute(now, t, cfg.Muted)
 		return nil
 	case t != nil:
@@ -167,13 +168,14 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	}
 	t = newTrack(p, s, cfg, c.cfg)
 	s.track = t
-	p.tracks = append(p.tracks, t)
+	p.tracks, c.republished = append(p.tracks, t), true
 	c.tracks[cfg.ID] = t
 	for ssrc, src := range p.sources { // packets may have come before the name
 		if src.section == s {
 			c.attach(now, t, ssrc, src)
 		}
 	}
+	c.adopt(t)
 	return nil
 }
 
@@ -189,8 +191,13 @@ func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
 
 func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
+		if s.vacant != nil {
+			c.lose(now, s, t)
+			continue
+		}
 		c.removeSubscription(now, s)
 	}
+	c.endLinks(t)
 	for _, l := range t.layers {
 		c.dropFrame(l)
 	}
@@ -203,6 +210,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 		}
 	}
 	c.silence(t)
+	c.republished = true
 }
 
 // sourceOf finds the source of a packet, by SSRC once it is known, else by what
@@ -330,6 +338,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 		}
 		c.dropFrame(l)
 		l.restart(ssrc, c.cfg)
+		c.tellLayer(l)
 		for _, s := range t.subscriptions {
 			if s.current == l {
 				s.waiting = true
@@ -344,6 +353,7 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 	if p.feedback != nil {
 		if v := h.Extension(plain, p.extensions.TransportCC); len(v) == 2 {
 			p.feedback.Record(batch.arrival(now), binary.BigEndian.Uint16(v))
+			c.wake(p, p.nextFeedback)
 		}
 	}
 	p.receivedBytes += uint64(len(plain) - h.PaddingSize)
@@ -438,14 +448,13 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	l.lastPacket = now
 	l.codec = k.codec
 	if len(k.payload) == 0 { // padding: leave it out of every stream
-		for _, s := range t.subscriptions {
-			s.skip(l, k)
-		}
+		c.skip(now, l, k)
 		return
 	}
 	if !l.live || t.mime != k.pt.Mime {
 		l.live, t.mime, t.clockRate = true, k.pt.Mime, k.pt.ClockRate
 		c.emit(TrackLive{Peer: t.peer.cfg.ID, Track: t.cfg.ID, Mid: t.section.Mid, Mime: t.mime, Layers: t.sources()})
+		l.news = true
 		for _, s := range t.subscriptions {
 			s.choose(now)
 		}
@@ -469,7 +478,9 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 		c.observe(now, t, k.level[0])
 	}
 	l.ring.Put(now, k.seq, ringPacket(k))
-	if !t.muted {
+	if t.muted {
+		l.withheld = max(l.withheld, k.seq)
+	} else {
 		c.gather(now, l, k, batch)
 	}
 }

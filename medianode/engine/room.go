@@ -13,6 +13,7 @@ type room struct {
 	id       drtc.RoomID
 	peers    int
 	speakers *level.Speakers
+	heard    bool // somebody speaks, by the last event
 }
 
 func (c *Core) room(id drtc.RoomID) *room {
@@ -28,6 +29,9 @@ func (c *Core) leaveRoom(p *peer) {
 	r := c.room(p.cfg.Room)
 	if r.peers--; r.peers <= 0 {
 		delete(c.rooms, p.cfg.Room)
+		if r.heard { // the room may go on in other cores
+			c.emit(Speakers{Core: c.cfg.Self, Room: r.id})
+		}
 	}
 }
 
@@ -44,6 +48,9 @@ func (c *Core) observe(now time.Time, t *track, v byte) {
 
 // silence forgets the levels of a track that ended or was muted.
 func (c *Core) silence(t *track) {
+	if t.mirror != nil { // its home observes it
+		return
+	}
 	c.room(t.peer.cfg.Room).speakers.Remove(t.cfg.ID)
 	t.level = nil
 }
@@ -54,12 +61,13 @@ func (c *Core) serveSpeakers(now time.Time) {
 		if !changed {
 			continue
 		}
-		e := Speakers{Room: r.id}
+		e := Speakers{Core: c.cfg.Self, Room: r.id}
 		for _, s := range list {
 			if t := c.tracks[s.Track]; t != nil {
 				e.Speakers = append(e.Speakers, Speaker{Session: t.peer.cfg.Session, Track: s.Track, Level: float64(s.Level)})
 			}
 		}
+		r.heard = len(e.Speakers) > 0
 		c.emit(e)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"github.com/drtc-network/drtc/medianode/engine/compound"
 )
 
 const (
@@ -18,49 +20,49 @@ const (
 
 // receiveRTCP takes one authentic compound packet.
 func (c *Core) receiveRTCP(now time.Time, p *peer, plain []byte, batch *Batch) {
-	packets, err := rtcp.Unmarshal(plain)
+	r, err := compound.Read(plain)
 	if err != nil {
 		c.counters.Malformed++
 		return
 	}
-	for _, k := range packets {
-		switch k := k.(type) {
-		case *rtcp.SenderReport:
-			c.receiveSenderReport(now, p, k)
-			c.receiveReceptions(now, p, k.Reports)
-		case *rtcp.ReceiverReport:
-			c.receiveReceptions(now, p, k.Reports)
-		case *rtcp.TransportLayerNack:
-			if s := p.bySSRC[k.MediaSSRC]; s != nil && k.MediaSSRC == s.ssrc {
-				c.receiveNACK(now, s, k.Nacks, batch)
+	for k, ok := r.Next(); ok; k, ok = r.Next() {
+		switch k.Kind {
+		case compound.SenderReport:
+			c.receiveSenderReport(now, p, k.Sender())
+			c.receiveReceptions(now, p, k.Receptions())
+		case compound.ReceiverReport:
+			c.receiveReceptions(now, p, k.Receptions())
+		case compound.TransportFeedback:
+			c.receiveTransportFeedback(now, p, k.Bytes())
+		case compound.NACK:
+			if s := p.bySSRC[k.MediaSSRC()]; s != nil && k.MediaSSRC() == s.ssrc {
+				c.receiveNACK(now, s, k.NACKs(), batch)
 			}
-		case *rtcp.PictureLossIndication:
-			c.receiveKeyFrameRequest(now, p, k.MediaSSRC, batch)
-		case *rtcp.FullIntraRequest:
-			for _, f := range k.FIR {
-				c.receiveKeyFrameRequest(now, p, f.SSRC, batch)
+		case compound.PictureLoss:
+			c.receiveKeyFrameRequest(now, p, k.MediaSSRC(), batch)
+		case compound.FullIntra:
+			for i := range k.FullIntras().Len() {
+				c.receiveKeyFrameRequest(now, p, k.FullIntras().At(i).SSRC, batch)
 			}
+		case compound.Malformed:
+			c.counters.Malformed++
 		}
 	}
 }
 
-func (c *Core) receiveSenderReport(now time.Time, p *peer, r *rtcp.SenderReport) {
+func (c *Core) receiveSenderReport(now time.Time, p *peer, r rtcp.SenderReport) {
 	src := p.sources[r.SSRC]
 	if src == nil || src.layer == nil || src.rtx {
 		return
 	}
 	l := src.layer
-	l.reception.HandleSenderReport(now, r)
-	l.clock = l.reception.Clock()
-	for _, s := range l.track.subscriptions {
-		if s.current == l && s.stream != nil {
-			s.align()
-		}
-	}
+	l.reception.HandleSenderReport(now, &r)
+	c.setClock(l, l.reception.Clock())
 }
 
-func (c *Core) receiveReceptions(now time.Time, p *peer, reports []rtcp.ReceptionReport) {
-	for _, r := range reports {
+func (c *Core) receiveReceptions(now time.Time, p *peer, reports compound.Receptions) {
+	for i := range reports.Len() {
+		r := reports.At(i)
 		s := p.bySSRC[r.SSRC]
 		if s == nil || s.sender == nil || r.SSRC != s.ssrc {
 			continue
@@ -89,16 +91,18 @@ func (p *peer) observeRoundTrip(v time.Duration) {
 // maxNACKs bounds the packets asked for in one message.
 const maxNACKs = 256
 
-func (c *Core) receiveNACK(now time.Time, s *subscription, pairs []rtcp.NackPair, batch *Batch) {
+func (c *Core) receiveNACK(now time.Time, s *subscription, pairs compound.NACKs, batch *Batch) {
 	n := 0
-	for _, pair := range pairs {
-		pair.Range(func(seq uint16) bool {
+	for i := range pairs.Len() {
+		pair := pairs.At(i)
+		for seq, more := pair.PacketID, uint32(pair.LostPackets)<<1|1; more != 0; seq, more = seq+1, more>>1 {
+			if more&1 == 0 {
+				continue
+			}
 			c.retransmit(now, s, seq, batch)
-			n++
-			return n < maxNACKs
-		})
-		if n >= maxNACKs {
-			return
+			if n++; n == maxNACKs {
+				return
+			}
 		}
 	}
 }
@@ -115,7 +119,7 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 	if l == nil {
 		return
 	}
-	s.askKeyFrame(now, l)
+	s.again(now, l)
 	c.requestKeyFrame(now, l, batch)
 }
 
@@ -123,15 +127,18 @@ func (c *Core) receiveKeyFrameRequest(now time.Time, p *peer, ssrc uint32, batch
 // wanted, its packets arrive, and the throttle lets it.
 func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 	p := l.track.peer
+	if l.track.mirror != nil { // flushMirrors asks its home
+		return
+	}
 	if !l.live || l.ssrc == 0 || !p.sendable() || !l.key.Due(now) {
 		return
 	}
 	c.counters.KeyFrameRequests++
-	c.sendRTCP(p, batch, &rtcp.PictureLossIndication{SenderSSRC: p.reporter, MediaSSRC: l.ssrc})
+	c.sendRTCP(p, compound.AppendPictureLoss(c.out[:0], p.reporter, l.ssrc), batch)
 }
 
 func (c *Core) flushKeyFrameRequests(now time.Time, batch *Batch) {
-	for _, p := range c.order {
+	for _, p := range c.publishing() {
 		for _, t := range p.tracks {
 			if !t.cfg.Video || t.muted {
 				continue
@@ -159,11 +166,9 @@ func (c *Core) requestLost(now time.Time, l *layer, batch *Batch) {
 	var giveUp bool
 	c.lost, giveUp = l.loss.Due(now, p.roundTrip, c.lost[:0])
 	if l.track.cfg.Video && len(c.lost) > 0 && p.sendable() {
-		c.sendRTCP(p, batch, &rtcp.TransportLayerNack{
-			SenderSSRC: p.reporter, MediaSSRC: l.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(c.lost),
-		})
+		c.sendRTCP(p, compound.AppendNACK(c.out[:0], p.reporter, l.ssrc, c.lost), batch)
 	}
-	if giveUp && l.track.cfg.Video && len(l.track.subscriptions) > 0 {
+	if giveUp && l.track.cfg.Video && l.track.watched() {
 		l.key.Ask(now)
 		c.requestKeyFrame(now, l, batch)
 	}
@@ -186,16 +191,16 @@ func (c *Core) serveReports(now time.Time, p *peer, batch *Batch) {
 	}
 	if !now.Before(p.nextFigures) {
 		p.nextFigures = now.Add(c.cfg.ReportInterval)
-		if p.acked.reports > 0 {
-			p.downlinkLoss = p.acked.weighted / float64(p.acked.reports)
-			p.acked = lossWindow{}
-		}
+		p.observeDownlink(now)
 		c.emit(PeerReport{Peer: p.cfg.ID, Figures: c.figures(p)})
 	}
 }
 
+// canonicalName is that of the node in its source descriptions.
+const canonicalName = "drtc"
+
 func (c *Core) sendReports(now time.Time, p *peer, batch *Batch) {
-	var receptions []rtcp.ReceptionReport
+	receptions := c.receptions[:0]
 	var lost float64
 	for _, t := range p.tracks {
 		for _, l := range t.layers {
@@ -207,19 +212,17 @@ func (c *Core) sendReports(now time.Time, p *peer, batch *Batch) {
 			receptions = append(receptions, r)
 		}
 	}
+	c.receptions = receptions
 	if len(receptions) > 0 {
 		p.uplinkLoss = lost / float64(len(receptions))
 	}
-	name := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
-		Source: p.reporter, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: "drtc"}},
-	}}}
 	for first := true; first || len(receptions) > 0; first = false {
-		n := min(len(receptions), 31)
-		c.sendRTCP(p, batch, &rtcp.ReceiverReport{SSRC: p.reporter, Reports: receptions[:n]}, name)
+		n := min(len(receptions), compound.MaxReports)
+		raw := compound.AppendReceiverReport(c.out[:0], p.reporter, receptions[:n])
+		c.sendRTCP(p, compound.AppendDescription(raw, p.reporter, canonicalName), batch)
 		receptions = receptions[n:]
 	}
-	var compound []rtcp.Packet
-	size := 0
+	raw := c.out[:0]
 	for _, s := range p.subscriptions {
 		if s.sender == nil || !s.ready {
 			continue
@@ -228,33 +231,25 @@ func (c *Core) sendReports(now time.Time, p *peer, batch *Batch) {
 		if !ok {
 			continue
 		}
-		if size += r.MarshalSize(); size > maxRTCP {
-			c.sendRTCP(p, batch, compound...)
-			compound, size = nil, r.MarshalSize()
+		if len(raw)+compound.SenderReportSize > maxRTCP {
+			c.sendRTCP(p, raw, batch)
+			raw = raw[:0]
 		}
-		compound = append(compound, &r)
+		raw = compound.AppendSenderReport(raw, r)
 	}
-	if len(compound) > 0 {
-		c.sendRTCP(p, batch, compound...)
+	if len(raw) > 0 {
+		c.sendRTCP(p, raw, batch)
 	}
-}
-
-func (c *Core) sendRTCP(p *peer, batch *Batch, packets ...rtcp.Packet) {
-	raw, err := rtcp.Marshal(packets)
-	if err != nil || len(raw)+sealRoom > MaxDatagram {
-		c.counters.SealFailures++
-		return
-	}
-	c.sendRawRTCP(p, raw, batch)
 }
 
 func (c *Core) sendFeedback(p *peer, batch *Batch) {
 	for p.feedback.Pending() > 0 {
-		c.sendRawRTCP(p, p.feedback.Feedback(c.out[:0], p.reporter, p.mediaSSRC), batch)
+		c.sendRTCP(p, p.feedback.Feedback(c.out[:0], p.reporter, p.mediaSSRC), batch)
 	}
 }
 
-func (c *Core) sendRawRTCP(p *peer, raw []byte, batch *Batch) {
+// sendRTCP seals a plain compound packet.
+func (c *Core) sendRTCP(p *peer, raw []byte, batch *Batch) {
 	sealed, err := p.keys.SealRTCP(batch.slot(), raw)
 	if err != nil {
 		c.counters.SealFailures++

@@ -85,14 +85,15 @@ type network struct {
 	batch  engine.Batch
 	events []engine.Event
 	peers  []*client
+	room   drtc.RoomID
+	node   *node // to which the core belongs, nil if it is alone
 }
 
-func newNetwork(t testing.TB) *network {
-	seed := rand.New(rand.NewPCG(1, 2))
-	return &network{
-		t: t, now: time.Unix(1_700_000_000, 0),
-		core: engine.New(engine.Config{Random: seed.Uint32}),
-	}
+func newNetwork(t testing.TB) *network { return newNetworkOf(t, engine.Config{}) }
+
+func newNetworkOf(t testing.TB, cfg engine.Config) *network {
+	cfg.Random = rand.New(rand.NewPCG(1, 2)).Uint32
+	return &network{t: t, now: time.Unix(1_700_000_000, 0), room: "room", core: engine.New(cfg)}
 }
 
 // client is a browser on one transport.
@@ -125,9 +126,9 @@ func (n *network) join(id engine.PeerID) *client {
 func (n *network) open(id engine.PeerID) *client {
 	n.t.Helper()
 	n.must(n.core.AddPeer(n.now, engine.PeerConfig{
-		ID: id, Session: drtc.SessionID(ufrag(id)), Room: "room", Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
+		ID: id, Session: drtc.SessionID(ufrag(id)), Room: n.room, Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
 	}))
-	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(id)}), 5000)}
+	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(id >> 8), byte(id)}), 5000)}
 	n.peers = append(n.peers, c)
 	return c
 }
@@ -141,6 +142,7 @@ func (n *network) must(err error) {
 
 // flush hands the batch to the clients and drains the events.
 func (n *network) flush() {
+	n.node.collect(n)
 	for _, d := range n.batch.Datagrams() {
 		for _, c := range n.peers {
 			if c.addr == d.To {
@@ -160,6 +162,10 @@ func (n *network) flush() {
 
 // pass lets time go by in the steps that the core asks for.
 func (n *network) pass(d time.Duration) {
+	if n.node != nil {
+		n.node.pass(d)
+		return
+	}
 	end := n.now.Add(d)
 	for {
 		next := n.core.NextTimeout()
@@ -291,6 +297,13 @@ func (c *camera) frame(key bool) {
 
 // packet sends one packet of a layer; arrives false loses it on the way.
 func (c *camera) packet(l int, key, marker, arrives bool) {
+	if p := c.next(l, key, marker); arrives {
+		c.send(p)
+	}
+}
+
+// next makes the next packet of a layer.
+func (c *camera) next(l int, key, marker bool) *rtp.Packet {
 	first := byte(0x10)
 	frame := byte(1)
 	if key {
@@ -311,9 +324,7 @@ func (c *camera) packet(l int, key, marker, arrives bool) {
 	c.n.must(p.SetExtension(extTWCC, binary.BigEndian.AppendUint16(nil, c.twcc)))
 	c.twcc++
 	c.seq[l]++
-	if arrives {
-		c.send(p)
-	}
+	return p
 }
 
 // watch subscribes to a track with a picture of the size given.

@@ -9,6 +9,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/clock"
 	"github.com/drtc-network/drtc/medianode/engine/codec"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rewrite"
 	"github.com/drtc-network/drtc/medianode/engine/sending"
 	"github.com/drtc-network/drtc/medianode/engine/sequence"
@@ -25,6 +26,9 @@ type Settings struct {
 	// MaxTemporal is the highest wanted temporal layer plus one, of streams that
 	// can do with fewer frames; 0 for all.
 	MaxTemporal int
+	// Priority decides whose video stays when not all can be served: the higher
+	// one, 0 is the lowest.
+	Priority uint32
 }
 
 // SendSection says how a subscription's packets must look to its client.
@@ -44,24 +48,36 @@ type subscription struct {
 	ssrc     uint32
 	rtxSSRC  uint32
 
-	section  SendSection
-	ready    bool // the section is negotiated and active
-	codec    codec.Kind
-	stream   *rewrite.Stream
-	sent     *sequence.Map
-	sender   *sending.Stream
-	bytes    *meter.Stream
-	rtxSeq   uint16
-	current  *layer        // whose packets are forwarded
-	target   *layer        // to which the next key frame switches
-	waiting  bool          // for the packet with which forwarding begins (again)
-	announce bool          // SubscriptionActive is still due
-	selector *svc.Selector // nil before the first packet of a scalable stream
+	section     SendSection
+	ready       bool // the section is negotiated and active
+	codec       codec.Kind
+	stream      *rewrite.Stream
+	sent        *sequence.Map
+	sender      *sending.Stream
+	bytes       *meter.Stream
+	rtxSeq      uint16
+	current     *layer        // whose packets are forwarded
+	incarnation uint8         // of current when forwarding began
+	target      *layer        // to which the next key frame switches
+	waiting     bool          // for the packet with which forwarding begins (again)
+	announce    bool          // SubscriptionActive is still due
+	selector    *svc.Selector // nil before the first packet of a scalable stream
 	// firstUntil is until when a request for a key frame means that the viewer
 	// sees nothing yet: what was sent before its client knew the answer is lost.
 	firstUntil time.Time
+	backlog    backlog
+	listed     bool   // in the core's backlogs
+	entered    uint64 // the packet with which the present layer began, until it left
+	seen       [maxLayers]seen
+	replays    int       // since forwarding to the client began
+	began      time.Time // with the present layer
 	// nudged says that the first settings have asked for a key frame again.
 	nudged bool
+	// shedding is what an overload takes from it.
+	shedding shedding
+	// vacant is what a seat shows without a source; nil for other subscriptions.
+	// leaving is the source of a seat until its new one, track, has begun.
+	vacant, leaving *track
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -73,6 +89,8 @@ const sentPackets = 1024
 // SubscribeConfig forwards a track to a peer.
 type SubscribeConfig struct {
 	Track drtc.TrackID
+	// Home is the core in which the track is published.
+	Home CoreID
 	// SSRC and RTX are what the client will see: two numbers that are not in
 	// use on the transport, not zero.
 	SSRC, RTX uint32
@@ -82,31 +100,51 @@ type SubscribeConfig struct {
 // Subscribe forwards a track to a peer of the same room as soon as SetSend has
 // told how. Subscribing again changes the settings alone.
 func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
-	p, t := c.peers[id], c.tracks[cfg.Track]
-	switch {
-	case p == nil:
+	p := c.peers[id]
+	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
-	case t == nil:
-		return fmt.Errorf("%w: %s", ErrTrack, cfg.Track)
-	case t.peer.cfg.Room != p.cfg.Room:
-		return ErrOtherRoom
 	}
-	if s := p.subscription(cfg.Track); s != nil {
-		s.settings = cfg.Settings
-		s.choose(now)
-		return nil
-	}
-	if !p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX {
+	s := p.subscription(cfg.Track)
+	if s == nil && (!p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX) {
 		return fmt.Errorf("%w: %d and %d", ErrSSRC, cfg.SSRC, cfg.RTX)
 	}
-	s := &subscription{
-		peer: p, track: t, settings: cfg.Settings, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, waiting: true, announce: true,
+	t, err := c.findTrack(p, cfg.Track, cfg.Home)
+	if err != nil {
+		return err
 	}
-	p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
-	p.subscriptions = append(p.subscriptions, s)
-	t.subscriptions = append(t.subscriptions, s)
+	if s == nil {
+		s = &subscription{peer: p, ssrc: cfg.SSRC, rtxSSRC: cfg.RTX, announce: true}
+		c.overload.enrol(s)
+		p.bySSRC[s.ssrc], p.bySSRC[s.rtxSSRC] = s, s
+		p.subscriptions = append(p.subscriptions, s)
+	}
+	if s.track != t {
+		c.watch(s, t)
+	}
+	s.settings = cfg.Settings
 	s.choose(now)
 	return nil
+}
+
+// watch makes a subscription one of a track: its first, or the same track in
+// the core to which it went.
+func (c *Core) watch(s *subscription, t *track) {
+	if s.track != nil {
+		s.catchUp()
+		c.leave(s, s.track)
+	}
+	t.subscriptions = append(t.subscriptions, s)
+	s.track, s.current, s.target, s.waiting = t, nil, nil, true
+	s.seen = [maxLayers]seen{}
+	if s.sent != nil { // what was sent lies in the rings of the other
+		s.sent = sequence.NewMap(sentPackets)
+	}
+}
+
+// leave takes a subscription off a track.
+func (c *Core) leave(s *subscription, t *track) {
+	t.subscriptions = slices.DeleteFunc(t.subscriptions, func(o *subscription) bool { return o == s })
+	c.releaseMirror(t)
 }
 
 func (p *peer) unused(ssrc uint32) bool {
@@ -121,7 +159,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
 	}
 	for _, s := range p.subscriptions {
-		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.track.cfg.ID })
+		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.id() })
 		if i < 0 || !sections[i].Active {
 			s.ready = false
 			continue
@@ -129,7 +167,7 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		was := s.ready
 		s.carry(c, sections[i])
 		if !was {
-			s.firstUntil = now.Add(firstPicture)
+			s.firstUntil, s.replays = now.Add(firstPicture), 0
 			s.begin(now)
 		}
 	}
@@ -139,7 +177,8 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 // carry takes over a negotiated section.
 func (s *subscription) carry(c *Core, x SendSection) {
 	kind := codec.Of(x.Codec.Mime)
-	if s.stream == nil || kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate {
+	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
+	if s.stream == nil || changed && s.vacant == nil {
 		s.codec = kind
 		first := uint16(c.cfg.Random())
 		if s.stream != nil { // never the same number twice: it is the cipher's nonce
@@ -168,9 +207,12 @@ func (c *Core) Unsubscribe(now time.Time, id PeerID, track drtc.TrackID) error {
 }
 
 func (c *Core) removeSubscription(_ time.Time, s *subscription) {
-	isS := func(o *subscription) bool { return o == s }
-	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, isS)
-	s.track.subscriptions = slices.DeleteFunc(s.track.subscriptions, isS)
+	s.catchUp()
+	s.peer.subscriptions = slices.DeleteFunc(s.peer.subscriptions, func(o *subscription) bool { return o == s })
+	c.leave(s, s.track)
+	if s.leaving != nil {
+		c.leave(s, s.leaving)
+	}
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
 }
@@ -198,14 +240,14 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 		// Who says how large the picture is has taken the answer by now. What
 		// was sent before that is lost, the first key frame with it.
 		s.nudged = true
-		s.askKeyFrame(now, s.target)
+		s.again(now, s.target)
 	}
 	return nil
 }
 
 func (p *peer) subscription(id drtc.TrackID) *subscription {
 	for _, s := range p.subscriptions {
-		if s.track.cfg.ID == id {
+		if s.id() == id {
 			return s
 		}
 	}
@@ -214,17 +256,18 @@ func (p *peer) subscription(id drtc.TrackID) *subscription {
 
 // begin waits for a packet to start with, and asks for it.
 func (s *subscription) begin(now time.Time) {
-	s.waiting = true
+	s.pause()
 	s.choose(now)
-	s.askKeyFrame(now, s.target)
+	s.seek(now, s.target)
 }
 
 // askKeyFrame asks for a key frame of a layer, if one could be forwarded: a key
 // frame that comes while the client has no section for it only uses up the
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
+	s.track.touch()
 	switch {
-	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled:
+	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
 		l.key.AskUrgent(now)
 	default:
@@ -232,7 +275,10 @@ func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	}
 }
 
-func (s *subscription) pause() { s.waiting = true }
+func (s *subscription) pause() {
+	s.waiting = true
+	s.catchUp()
+}
 
 // wanted is the layer that the settings ask for, nil for none.
 func (s *subscription) wanted() *layer {
@@ -270,36 +316,50 @@ func (s *Settings) filledBy(width, height uint32) bool {
 // choose sets the layer to switch to: the wanted one if its packets arrive,
 // else the highest below it that does, else the lowest above.
 func (s *subscription) choose(now time.Time) {
+	s.track.touch()
+	if len(s.track.layers) == 0 { // a mirror of which nothing is known yet
+		return
+	}
 	if !s.track.cfg.Video {
 		s.target = s.track.layers[0]
 		return
 	}
 	want := s.wanted()
-	if want == nil {
+	if want == nil || s.shedding.paused {
 		return
 	}
-	var target *layer
-	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
-			continue
-		}
-		if target == nil || l.index <= want.index {
-			target = l
-		}
-	}
+	target := s.best(s.shedding.within(want))
 	if target == nil || target == s.target && target == s.current {
 		return
 	}
 	changed := target != s.target
 	s.target = target
 	if changed && (target != s.current || s.waiting) {
-		s.askKeyFrame(now, target)
+		s.seek(now, target)
 	}
+}
+
+// best is the layer that comes nearest to the one that is wanted, nil if none
+// arrives.
+func (s *subscription) best(want *layer) *layer {
+	if want == nil {
+		return nil
+	}
+	var best *layer
+	for _, l := range s.track.layers {
+		if !l.live || !s.track.allows(l) {
+			continue
+		}
+		if best == nil || l.index <= want.index {
+			best = l
+		}
+	}
+	return best
 }
 
 // skip leaves a padding packet out of the forwarded stream.
 func (s *subscription) skip(l *layer, k packet) {
-	if s.current == l && s.stream != nil && !s.waiting {
+	if s.current == l && s.stream != nil && !s.waiting && !s.behind(l, k.seq) {
 		s.stream.Drop(rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp})
 	}
 }
@@ -309,21 +369,31 @@ func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<
 
 // forward sends one packet of a layer to a subscriber, if it is its turn.
 func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batch *Batch) {
-	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() {
+	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
 		return
 	}
 	src := k.source()
-	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired {
+	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq)
+	if begins && s.refused(now, l, k) {
+		return
+	}
+	if begins {
 		var from clock.Mapping
-		if s.current != nil {
+		if s.current != nil && s.current.track == l.track { // two publishers' clocks may differ
 			from = s.current.clock
 		}
-		s.stream.Switch(now, src, from, l.clock)
+		s.enter(now, src, from, l)
 		s.current, s.waiting = l, false
+		if s.leaving != nil && l.track == s.track {
+			c.takeSeat(s)
+		}
 		s.align()
 		s.selectAnew()
 	}
-	if s.current != l || s.waiting || !c.selects(now, s, k, &src, batch) {
+	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || !c.selects(now, s, k, &src, batch) {
+		return
+	}
+	if !begins && s.refused(now, l, k) || s.delayed(now, l, k) {
 		return
 	}
 	out, ok := s.stream.Next(now, src)
@@ -338,6 +408,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !c.seal(s, plain, s.ssrc, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.sent.Push(out.Sequence, sequence.Entry{
 		Source: k.seq, Timestamp: out.Timestamp, Marker: out.Marker, Picture: out.Picture, Active: k.active, Layer: l.generation(),
 	})
@@ -364,18 +435,19 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		return
 	}
 	index := int(e.Layer & 0x0f)
-	if index >= len(s.track.layers) || s.track.layers[index].generation() != e.Layer {
+	layers := s.source().layers
+	if index >= len(layers) || layers[index].generation() != e.Layer {
 		c.counters.NotRetransmittable++
 		return
 	}
-	kept, ok := s.track.layers[index].ring.Get(now, e.Source)
+	kept, ok := layers[index].ring.Get(now, e.Source)
 	if !ok {
 		c.counters.NotRetransmittable++
 		return
 	}
 	k := packet{codec: s.codec, payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID, active: e.Active}
-	if !k.parsePayload() {
-		return
+	if !k.parsePayload() || !s.peer.pacer.Take(now, pacing.Retransmission, len(kept.Payload)) {
+		return // in the latter case it is asked for again
 	}
 	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, s.rtxSeq, e.Timestamp, e.Marker, &k)
 	plain = append(plain, byte(lost>>8), byte(lost))
@@ -383,6 +455,7 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 	if !c.seal(s, plain, s.rtxSSRC, batch) {
 		return
 	}
+	c.depart(now, s, len(plain))
 	s.rtxSeq++
 	c.counters.Retransmitted++
 }

@@ -22,12 +22,19 @@ func (t *track) qualities() int {
 	return len(t.layers)
 }
 
-// wantedBits are the qualities that a subscriber of a layer wants. Spatial
-// layers build on each other: it wants the highest and those below.
-func (s *subscription) wantedBits(l *layer) uint8 {
-	t := s.track
+// demanded is the set of qualities that a subscriber of a track wants of its
+// publisher, 0 for none. A seat that leaves the track wants what it gets.
+// Spatial layers build on each other: the highest and those below.
+func (t *track) demanded(s *subscription) uint8 {
+	l := s.wanted()
+	if s.track != t && !s.settings.Disabled {
+		l = s.current
+	}
+	if l == nil {
+		return 0
+	}
 	if !t.scalable() {
-		return 1 << l.index
+		return 1 | 1<<l.index
 	}
 	top := 0
 	for top < t.highest(&s.settings) && !s.settings.filledBy(t.sizes[top].Width, t.sizes[top].Height) {
@@ -51,7 +58,7 @@ func (t *track) highest(settings *Settings) int {
 // readLayers tells of the packets of a scalable stream what they are part of.
 // It is done once for all subscribers.
 func (c *Core) readLayers(l *layer, frame []packet) {
-	if l.codec != codec.AV1 && l.codec != codec.VP9 {
+	if !l.mayScale() {
 		return
 	}
 	if l.scalable == nil {
@@ -62,19 +69,57 @@ func (c *Core) readLayers(l *layer, frame []packet) {
 	}
 	for i := range frame {
 		k := &frame[i]
-		if !k.parsePayload() {
-			continue
-		}
-		k.layers = &c.layers[i]
-		switch {
-		case len(k.dependency) > 0:
-			*k.layers = l.scalable.Descriptor(k.timestamp, k.dependency)
-		case k.vp9.Size > 0:
-			*k.layers = l.scalable.VP9(k.timestamp, k.vp9, k.payload)
-		default:
-			k.layers = nil
+		if k.parsePayload() && k.read(l.scalable, &c.layers[i]) {
+			k.layers = &c.layers[i]
 		}
 	}
+}
+
+// mayScale reports whether packets of the layer may tell which part of a
+// scalable stream they are.
+func (l *layer) mayScale() bool { return l.codec == codec.AV1 || l.codec == codec.VP9 }
+
+// reread returns a Reader for a subscriber that gets the layer's packets from a
+// number on later than others: it knows of the stream what was known then.
+func (l *layer) reread(now time.Time, from uint64) *svc.Reader {
+	if !l.mayScale() {
+		return nil
+	}
+	if l.scalable == nil {
+		return &svc.Reader{}
+	}
+	if first, ok := l.ring.Get(now, from); ok && first.KeyFrame {
+		return l.scalable.Rewound()
+	}
+	r := *l.scalable
+	return &r
+}
+
+// read tells of a packet what it is part of. It reports false if the packet says
+// nothing of it.
+func (k *packet) read(r *svc.Reader, into *svc.Frame) bool {
+	switch {
+	case len(k.dependency) > 0:
+		*into = r.Descriptor(k.timestamp, k.dependency)
+	case k.vp9.Size > 0:
+		*into = r.VP9(k.timestamp, k.vp9, k.payload)
+	default:
+		return false
+	}
+	return true
+}
+
+// partOf is what a packet of the present layer is part of, nil if that is not
+// known. Who has a backlog does not hear it from the layer, which is ahead.
+func (c *Core) partOf(s *subscription, k *packet) *svc.Frame {
+	b := &s.backlog
+	if b.reader == nil || b.layer != s.current {
+		return k.layers
+	}
+	if !k.read(b.reader, &c.again) {
+		return nil
+	}
+	return &c.again
 }
 
 // parsePayload reads the payload descriptors that are rewritten for each
@@ -114,13 +159,14 @@ func (s *subscription) selectAnew() {
 // out no hole remains.
 func (c *Core) selects(now time.Time, s *subscription, k *packet, src *rewrite.Source, batch *Batch) bool {
 	k.active = 0
-	if k.layers == nil {
+	layers := c.partOf(s, k)
+	if layers == nil {
 		return true
 	}
 	if s.selector == nil {
 		s.selector = &svc.Selector{}
 	}
-	v := s.selector.Decide(k.layers, k.timestamp, s.wantedLayers(k.layers))
+	v := s.selector.Decide(layers, k.timestamp, s.wantedLayers(layers))
 	if v.NeedsKeyFrame {
 		s.askKeyFrame(now, s.current)
 	}
@@ -142,7 +188,7 @@ func (s *subscription) wantedLayers(f *svc.Frame) svc.Want {
 	if s.settings.MaxTemporal > 0 {
 		want.Temporal = uint8(min(s.settings.MaxTemporal-1, svc.AllLayers))
 	}
-	t, st := s.track, f.Structure
+	t, st := s.source(), f.Structure
 	if st == nil || len(t.layers) > 1 {
 		return want
 	}
@@ -186,7 +232,9 @@ func (c *Core) fill(now time.Time, s *subscription, src *rewrite.Source, batch *
 	}
 	k := packet{codec: s.codec, padding: 1}
 	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, false, &k)
-	if c.seal(s, appendPadding(plain, k.padding), s.ssrc, batch) {
+	plain = appendPadding(plain, k.padding)
+	if c.seal(s, plain, s.ssrc, batch) {
+		c.depart(now, s, len(plain))
 		s.sender.Sent(now, out.Extended, out.Timestamp, 0)
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/engine/dependency"
-	"github.com/drtc-network/drtc/medianode/engine/svc/svctest"
 )
 
 // TestCore_anyScalableStream sends random streams to viewers who change their
@@ -18,23 +17,15 @@ import (
 // node, and reads what arrives as a strict receiver does.
 func TestCore_anyScalableStream(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		n := newNetwork(t)
-		codec := rapid.SampledFrom([]engine.PayloadType{av1, vp9}).Draw(rt, "codec")
-		mode := svctest.Mode{
-			Spatial: rapid.IntRange(1, 3).Draw(rt, "spatial"), Temporal: rapid.IntRange(1, 3).Draw(rt, "temporal"), Key: rapid.Bool().Draw(rt, "key"),
-		}
+		n := newNetworkOf(t, engine.Config{NoReplay: true})
+		codec, mode := rapid.SampledFrom([]engine.PayloadType{av1, vp9}).Draw(rt, "codec"), anyMode(rt)
 		cam := n.join(1).scalable(codec, mode)
 		cam.describes = rapid.Bool().Draw(rt, "describes")
 		lossy := rapid.Bool().Draw(rt, "lossy")
 		viewers := []*client{n.join(2), n.join(3)}
-		settings := rapid.Custom(func(t *rapid.T) engine.Settings {
-			s := rapid.SampledFrom([]engine.Settings{small, medium, large, {}, {MaxLayer: 1}}).Draw(t, "settings")
-			s.MaxTemporal = rapid.IntRange(0, 3).Draw(t, "temporal")
-			return s
-		})
 		var now [2]engine.Settings
 		for i, v := range viewers {
-			now[i] = settings.Draw(rt, "first settings")
+			now[i] = anySettings.Draw(rt, "first settings")
 			v.look(codec, now[i])
 		}
 		lost, overtaken := map[int]bool{}, map[int]bool{} // frames of which a packet never came
@@ -75,7 +66,7 @@ func TestCore_anyScalableStream(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(rt, "pictures") {
 			if rapid.IntRange(0, 7).Draw(rt, "changes") == 0 {
 				i := rapid.IntRange(0, 1).Draw(rt, "who")
-				now[i] = settings.Draw(rt, "settings")
+				now[i] = anySettings.Draw(rt, "settings")
 				viewers[i].resize(now[i])
 			}
 			send(cam.wantsKey())
@@ -100,16 +91,7 @@ func TestCore_anyScalableStream(t *testing.T) {
 			for _, p := range v.seen() {
 				highest = max(highest, p.s)
 			}
-			want := mode.Spatial - 1
-			for s := mode.Spatial - 1; s >= 0; s-- {
-				w, _ := mode.Size(s)
-				if now[i].MaxLayer == 1 {
-					want = 0
-				} else if now[i].Width > 0 && uint32(w) >= now[i].Width {
-					want = s
-				}
-			}
-			if highest != want {
+			if want := highestWanted(mode, now[i]); highest != want {
 				rt.Fatalf("viewer %d with %+v gets layer %d, want %d", i, now[i], highest, want)
 			}
 		}
@@ -122,6 +104,7 @@ type receiver struct {
 	cam             *scalable
 	lost, overtaken map[int]bool // frames of which a packet never came, or late
 	lossy           bool
+	leaves          bool // the viewer may leave off in the middle of a picture
 }
 
 // superseded reports whether a frame came late and a key picture followed it: no
@@ -135,23 +118,85 @@ func (r receiver) superseded(number int) bool {
 	return false
 }
 
+// check fails unless every run of packets can be decoded, and no more numbers
+// are missing than packets never came.
 func (r receiver) check(packets []seen, gone int) {
-	got := map[int]bool{}
+	r.rt.Helper()
 	holes := 0
-	for i, p := range packets {
-		if i > 0 {
-			gap := p.SequenceNumber - packets[i-1].SequenceNumber
-			if gap == 0 {
-				r.rt.Fatalf("number %d was sent twice", p.SequenceNumber)
-			}
-			holes += int(gap) - 1
+	for i, p := range packets[min(1, len(packets)):] {
+		gap := p.SequenceNumber - packets[i].SequenceNumber
+		if gap == 0 {
+			r.rt.Fatalf("number %d was sent twice", p.SequenceNumber)
 		}
-		if p.number >= 0 {
-			got[p.number] = true
+		holes += int(gap) - 1
+		if int32(p.Timestamp-packets[i].Timestamp) < 0 && !r.lossy {
+			r.rt.Fatalf("number %d: timestamp %d after %d", p.SequenceNumber, p.Timestamp, packets[i].Timestamp)
 		}
 	}
 	if holes > gone {
 		r.rt.Fatalf("%d numbers are missing, but the network lost %d", holes, gone)
+	}
+	if !r.lossy {
+		r.checkMarkers(packets)
+	}
+	for _, run := range r.runs(packets) {
+		r.checkRun(run)
+	}
+}
+
+// run is packets of which the frames are numbered as their camera did, but for
+// an offset. It begins with a key picture.
+type run struct {
+	packets []seen
+	offset  uint16
+}
+
+// runs parts what a viewer was sent where the offset changes.
+func (r receiver) runs(packets []seen) (out []run) {
+	r.rt.Helper()
+	for _, p := range packets {
+		if p.number < 0 {
+			continue // padding
+		}
+		offset := r.offset(p)
+		if len(out) == 0 || out[len(out)-1].offset != offset {
+			f := r.cam.frames[p.number]
+			if !f.KeyPicture || f.S > 0 || p.part > 0 {
+				r.rt.Fatalf("packet %d of frame %d (S%d T%d) begins a run", p.part, p.number, p.s, p.t)
+			}
+			out = append(out, run{offset: offset})
+		}
+		last := &out[len(out)-1]
+		last.packets = append(last.packets, p)
+	}
+	return out
+}
+
+// offset is by how much the node moved the number of a packet's frame, or of its
+// picture.
+func (r receiver) offset(p seen) uint16 {
+	r.rt.Helper()
+	if r.cam.codec != vp9 {
+		return dependency.Number(p.GetExtension(7)) - uint16(p.number)
+	}
+	var d codecs.VP9Packet
+	if _, err := d.Unmarshal(p.Payload); err != nil {
+		r.rt.Fatal(err)
+	}
+	if int(d.SID) != p.s {
+		r.rt.Fatalf("frame %d of S%d says S%d", p.number, p.s, d.SID)
+	}
+	return (d.PictureID - uint16(r.cam.frames[p.number].Picture)) & 0x7fff
+}
+
+func (r receiver) checkRun(run run) {
+	r.rt.Helper()
+	got, packets := map[int]bool{}, map[[2]int]bool{}
+	for _, p := range run.packets {
+		if packets[[2]int{p.number, p.part}] {
+			r.rt.Fatalf("packet %d of frame %d was sent twice", p.part, p.number)
+		}
+		got[p.number], packets[[2]int{p.number, p.part}] = true, true
 	}
 	for number := range got {
 		for _, reference := range r.cam.frames[number].References {
@@ -160,47 +205,31 @@ func (r receiver) check(packets []seen, gone int) {
 			}
 		}
 	}
-	if !r.lossy {
-		r.checkMarkers(packets)
-		r.checkPictures(packets)
-	}
-	if r.cam.codec == av1 && !r.lossy {
-		r.checkDescriptors(packets)
+	if !r.lossy && r.cam.codec == av1 {
+		r.checkDescriptors(run)
 	}
 }
 
 func (r receiver) checkMarkers(packets []seen) {
+	r.rt.Helper()
 	for i, p := range packets {
 		last := i == len(packets)-1 || packets[i+1].Timestamp != p.Timestamp
-		if p.Marker != last {
+		if cut := r.leaves && last && (i == len(packets)-1 || r.cam.frames[packets[i+1].number].KeyPicture); p.Marker != last && !cut {
 			r.rt.Fatalf("packet %d of frame %d (S%d): marker %v, last of its picture %v: %s", p.part, p.number, p.s, p.Marker, last, layersOf(packets))
 		}
-	}
-}
-
-// checkPictures reads VP9's picture ids: they never step back.
-func (r receiver) checkPictures(packets []seen) {
-	if r.cam.codec != vp9 {
-		return
-	}
-	for i, p := range packets {
-		var d codecs.VP9Packet
-		if _, err := d.Unmarshal(p.Payload); err != nil {
-			r.rt.Fatal(err)
-		}
-		picture := r.cam.frames[p.number].Picture
-		if int(d.PictureID) != picture&0x7fff || int(d.SID) != p.s || i > 0 && p.Timestamp == packets[i-1].Timestamp && p.number < packets[i-1].number {
-			r.rt.Fatalf("frame %d of picture %d was sent as %d, S%d", p.number, picture, d.PictureID, d.SID)
+		if !last && packets[i+1].number < p.number {
+			r.rt.Fatalf("frame %d comes after %d of the same picture", packets[i+1].number, p.number)
 		}
 	}
 }
 
 // checkDescriptors follows the chains of the targets that are said to be active
 // (AV1 RTP specification section A.6): each frame must find the one before.
-func (r receiver) checkDescriptors(packets []seen) {
+func (r receiver) checkDescriptors(run run) {
+	r.rt.Helper()
 	var s dependency.Structure
 	active, got := uint32(0), map[uint16]bool{}
-	for _, p := range packets {
+	for _, p := range run.packets {
 		f, err := s.Read(p.GetExtension(7))
 		if err != nil {
 			r.rt.Fatalf("frame %d has descriptor %x: %v", p.number, p.GetExtension(7), err)
@@ -208,7 +237,7 @@ func (r receiver) checkDescriptors(packets []seen) {
 		if f.HasActive {
 			active = f.Active
 		}
-		if f.First != (p.part == 0) || f.Last != (p.part == r.cam.perFrame-1) || int(f.Spatial) != p.s || f.Number != uint16(p.number) {
+		if f.First != (p.part == 0) || f.Last != (p.part == r.cam.perFrame-1) || int(f.Spatial) != p.s {
 			r.rt.Fatalf("frame %d, S%d, part %d has descriptor %+v", p.number, p.s, p.part, f)
 		}
 		if f.Indications.Present()&active == 0 {

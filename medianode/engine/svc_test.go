@@ -13,6 +13,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/engine/svc/svctest"
 )
@@ -33,23 +34,34 @@ type scalable struct {
 	pictureGap time.Duration
 }
 
-// scalable publishes 320x180, 640x360 and 1280x720, as many as the mode has.
+// scalable publishes TR_v.
 func (c *client) scalable(codec engine.PayloadType, mode svctest.Mode) *scalable {
+	return c.scalableTrack("TR_v", 1000, codec, mode)
+}
+
+// scalableTrack publishes 320x180, 640x360 and 1280x720, as many as the mode has.
+func (c *client) scalableTrack(track drtc.TrackID, ssrc uint32, codec engine.PayloadType, mode svctest.Mode) *scalable {
 	n := c.n
-	n.must(n.core.SetReceive(n.now, c.id, []engine.ReceiveSection{{
-		Mid: "v", Codecs: []engine.PayloadType{codec}, Active: true, SSRCs: []engine.SourceGroup{{SSRC: 1000, RTX: 1001}},
-		Extensions: engine.ExtensionIDs{Mid: extMid, DependencyDescriptor: extDependency, Mixed: true},
-	}}))
+	cam := &scalable{
+		client: c, stream: svctest.New(mode), codec: codec, ssrc: ssrc, seq: 65530, rtx: 7, perFrame: 2,
+		frames: map[int]svctest.Frame{}, pictureGap: 33 * time.Millisecond,
+	}
+	cam.section()
 	var sizes []engine.LayerSize
 	for i := range mode.Spatial {
 		w, h := mode.Size(i)
 		sizes = append(sizes, engine.LayerSize{RID: string("qhf"[i]), Width: uint32(w), Height: uint32(h)})
 	}
-	n.must(n.core.Publish(n.now, c.id, engine.TrackConfig{ID: "TR_v", Mid: "v", Video: true, Layers: sizes}))
-	return &scalable{
-		client: c, stream: svctest.New(mode), codec: codec, ssrc: 1000, seq: 65530, rtx: 7, perFrame: 2,
-		frames: map[int]svctest.Frame{}, pictureGap: 33 * time.Millisecond,
-	}
+	n.must(n.core.Publish(n.now, c.id, engine.TrackConfig{ID: track, Mid: "v", Video: true, Layers: sizes}))
+	return cam
+}
+
+// section tells the node of the present SSRC.
+func (c *scalable) section() {
+	c.n.must(c.n.core.SetReceive(c.n.now, c.id, []engine.ReceiveSection{{
+		Mid: "v", Codecs: []engine.PayloadType{c.codec}, Active: true, SSRCs: []engine.SourceGroup{{SSRC: c.ssrc, RTX: c.ssrc + 1}},
+		Extensions: engine.ExtensionIDs{Mid: extMid, DependencyDescriptor: extDependency, Mixed: true},
+	}}))
 }
 
 // packets makes the packets of the next picture.
@@ -292,10 +304,7 @@ func TestCore_repeatsScalablePacketsAsSent(t *testing.T) {
 		cam.pictures(3)
 		cam.ssrc, cam.seq = 1001+1, 5 // a new encoder: numbers of pictures and frames move
 		cam.stream = svctest.New(svctest.Mode{Spatial: 3, Temporal: 2})
-		n.must(n.core.SetReceive(n.now, 1, []engine.ReceiveSection{{
-			Mid: "v", Codecs: []engine.PayloadType{codec}, Active: true, SSRCs: []engine.SourceGroup{{SSRC: 1002, RTX: 1003}},
-			Extensions: engine.ExtensionIDs{Mid: extMid, DependencyDescriptor: extDependency, Mixed: true},
-		}}))
+		cam.section()
 		cam.picture(true)
 		v.resize(medium)
 		cam.pictures(20)

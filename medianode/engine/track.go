@@ -23,13 +23,16 @@ type track struct {
 	cfg           TrackConfig
 	peer          *peer
 	section       *section
-	mime          string // of the packets that came last, empty before the first
+	mirror        *mirror // of a track of another core, which has no peer and no section
+	mime          string  // of the packets that came last, empty before the first
 	clockRate     uint32
 	muted         bool
+	mutes         uint32      // how often it was
 	layers        []*layer    // low to high
 	sizes         []LayerSize // as announced last, low to high
 	allowed       []int       // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
+	links         []*link // mirrors in other cores
 
 	level *level.Track // nil before the first audio level
 
@@ -48,14 +51,18 @@ type layer struct {
 	repairSSRC uint32
 	// incarnation counts the SSRCs that the layer has had.
 	incarnation uint8
+	remote      uint8 // incarnation in the home, if this is a mirror
 	live        bool
 	codec       codec.Kind
 	lastPacket  time.Time
+	news        bool   // it lives again: mirrors are told with its first frame
+	withheld    uint64 // highest number that came while the track was muted
 
 	held      []packet  // of a frame that is not complete
 	heldUntil time.Time // when they leave even so
 
 	ring      *ring.Ring
+	traffic   traffic
 	loss      *loss.Detector
 	reception *reception.Statistics
 	key       keyframe.Throttle
@@ -84,11 +91,17 @@ func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
 // restart begins a layer anew with another SSRC: a publisher may replace its
 // encoder, and what was sent before can't be asked for any more.
 func (l *layer) restart(ssrc uint32, core Config) {
-	l.ssrc, l.live, l.clock, l.scalable = ssrc, false, clock.Mapping{}, nil
-	l.incarnation++
-	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
+	l.ssrc = ssrc
+	l.renew(core)
 	l.loss = loss.New(loss.Config{})
 	l.reception = reception.New(ssrc, l.track.clockRate)
+}
+
+// renew forgets what was forwarded of the layer.
+func (l *layer) renew(core Config) {
+	l.live, l.clock, l.withheld, l.scalable = false, clock.Mapping{}, 0, nil
+	l.incarnation++
+	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
 	l.key = keyframe.New(keyframe.Config{Spacing: core.KeyFrameInterval})
 }
 
@@ -146,7 +159,10 @@ func (c *Core) mute(now time.Time, t *track, muted bool) {
 	if t.muted == muted {
 		return
 	}
-	t.muted = muted
+	if t.muted = muted; muted {
+		t.mutes++
+	}
+	c.tellTrack(t)
 	if muted {
 		c.silence(t)
 		for _, l := range t.layers {
@@ -172,6 +188,7 @@ func (c *Core) SetPublisherLayers(now time.Time, id drtc.TrackID, layers []int) 
 	if len(layers) > 0 {
 		t.allowed = slices.Clone(layers)
 	}
+	c.tellTrack(t)
 	for _, s := range t.subscriptions {
 		s.choose(now)
 	}
@@ -180,12 +197,16 @@ func (c *Core) SetPublisherLayers(now time.Time, id drtc.TrackID, layers []int) 
 
 // watchLayers moves subscribers off layers that their publisher stopped.
 func (c *Core) watchLayers(now time.Time, t *track) {
+	for _, l := range t.layers {
+		c.tellNews(l)
+	}
 	if t.muted {
 		return
 	}
 	for _, l := range t.layers {
 		if l.live && !l.running(now, c.cfg.LayerTimeout) {
 			l.live = false
+			c.tellLayer(l)
 			for _, s := range t.subscriptions {
 				s.choose(now)
 			}
@@ -199,9 +220,10 @@ func (c *Core) watchLayers(now time.Time, t *track) {
 func (c *Core) updateDemand(now time.Time, t *track) {
 	var wanted, demand uint8
 	for _, s := range t.subscriptions {
-		if l := s.wanted(); l != nil {
-			wanted |= 1 | s.wantedBits(l)
-		}
+		wanted |= t.demanded(s)
+	}
+	for _, k := range t.links {
+		wanted |= k.demand
 	}
 	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
@@ -211,7 +233,7 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 			demand |= 1 << i
 		}
 	}
-	if t.reported && demand == t.demand || !t.reported && len(t.subscriptions) == 0 {
+	if t.reported && demand == t.demand || !t.reported && !t.asked() {
 		return
 	}
 	t.demand, t.reported = demand, true
@@ -222,6 +244,34 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 		}
 	}
 	c.emit(e)
+}
+
+// asked reports whether there is anybody whose wishes count, in any core.
+func (t *track) asked() bool {
+	return len(t.subscriptions) > 0 || slices.ContainsFunc(t.links, func(k *link) bool { return k.known })
+}
+
+// watched reports whether anybody is subscribed, in any core.
+func (t *track) watched() bool { return len(t.subscriptions) > 0 || len(t.links) > 0 }
+
+// setClock takes what a sender report said of a layer.
+func (c *Core) setClock(l *layer, m clock.Mapping) {
+	l.clock = m
+	for _, s := range l.track.subscriptions {
+		if s.current == l && s.stream != nil {
+			s.align()
+		}
+	}
+	c.tellClock(l)
+}
+
+// skip leaves a packet of padding out of every stream.
+func (c *Core) skip(now time.Time, l *layer, k packet) {
+	l.ring.Put(now, k.seq, ringPacket(k)) // nothing is missing there
+	for _, s := range l.track.subscriptions {
+		s.skip(l, k)
+	}
+	c.handSkip(l, &k)
 }
 
 func ringPacket(k packet) ring.Packet {

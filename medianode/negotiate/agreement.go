@@ -126,10 +126,13 @@ type Candidate struct {
 
 // Track is a track that the node sends to the peer.
 type Track struct {
-	ID      drtc.TrackID // track id of a=msid: 1 to 64 printable characters without space
-	Stream  string       // stream id of a=msid, "PA_x|camera": same limits
-	Kind    Kind
-	Codec   Codec  // Mime, and Fmtp for H.264's profile; the rest is not read
+	ID     drtc.TrackID // track id of a=msid: 1 to 64 printable characters without space
+	Stream string       // stream id of a=msid, "PA_x|camera": same limits
+	Kind   Kind
+	// Codec says Mime, and Fmtp for H.264's profile; the rest is not read. With
+	// an empty Mime the track may be of any codec of its kind, of a new one at
+	// any time: its section keeps all that both sides know (see Format).
+	Codec   Codec
 	SSRC    uint32 // not 0, unique among the tracks of the transport
 	RTXSSRC uint32 // 0 for no retransmission stream
 }

@@ -103,7 +103,7 @@ func (l *line) evaluate(cfg Config, data *bool) {
 		if !strings.HasSuffix(s.proto, "RTP/SAVPF") {
 			l.refusal = "the transport is " + s.proto + ", want UDP/TLS/RTP/SAVPF"
 		} else if l.codecs = s.codecs(cfg.Codecs); len(l.codecs) == 0 {
-			l.refusal = "no codec in common: want one of " + strings.Join(cfg.Codecs, ", ")
+			l.refusal = noCodec + strings.Join(cfg.Codecs, ", ")
 		}
 	case s.kind == application:
 		if !strings.HasSuffix(s.proto, "DTLS/SCTP") || !slices.Contains(s.formats, "webrtc-datachannel") {
@@ -116,6 +116,9 @@ func (l *line) evaluate(cfg Config, data *bool) {
 		l.refusal = "media of no known kind"
 	}
 }
+
+// noCodec begins the refusal of a section whose codecs the node does not know.
+const noCodec = "no codec in common: want one of "
 
 // tag finds the section whose transport lines speak for the BUNDLE group: the
 // first in the group that both sides use (RFC 9143 section 7.3).
@@ -135,7 +138,9 @@ func (t *Transport) tag(d *description) (*section, error) {
 	}
 	if tag == nil {
 		for i := range t.lines {
-			if l := &t.lines[i]; !l.peer.off() {
+			if l := &t.lines[i]; strings.HasPrefix(l.refusal, noCodec) {
+				return nil, l.peer.errorf(ErrNoCodec, "want one of %s", strings.Join(t.cfg.Codecs, ", "))
+			} else if !l.peer.off() {
 				return nil, l.peer.errorf(ErrNoBundle, "no section can be used, this one because: %s", l.refusal)
 			}
 		}

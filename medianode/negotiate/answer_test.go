@@ -137,7 +137,7 @@ func TestAnswer_errors(t *testing.T) {
 		{"two directions", replace("a=sendonly\r\n", "a=sendonly\r\na=recvonly\r\n"), negotiate.ErrMalformed},
 		{"rtpmap twice", replace("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtpmap:96 VP9/90000\r\n"), negotiate.ErrMalformed},
 		{"bad ssrc", replace("a=ssrc:1001", "a=ssrc:-1"), negotiate.ErrMalformed},
-		{"nothing in common", strings.NewReplacer("opus", "G722", "VP8", "H263").Replace(good), negotiate.ErrNoBundle},
+		{"nothing in common", strings.NewReplacer("opus", "G722", "VP8", "H263").Replace(good), negotiate.ErrNoCodec},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -54,6 +54,25 @@ func (t *Transport) Place(mid string, track Track) error {
 	return nil
 }
 
+// Format finds the format in which media of a codec goes out on the section of
+// a bound track, false when the section has no such format. It is for tracks
+// that were bound without a codec.
+func (t *Transport) Format(id drtc.TrackID, media Codec) (Codec, bool) {
+	e := t.track(id)
+	if e == nil {
+		return Codec{}, false
+	}
+	l := t.line(e.mid)
+	if e.mid == "" || l == nil || l.shown != id {
+		return Codec{}, false
+	}
+	out, ok := choose(l.codecs, media)
+	if e.RTXSSRC == 0 {
+		out.RTXPayloadType = 0
+	}
+	return out, ok
+}
+
 // Unbind forgets a track. Its section goes inactive in the next negotiation
 // and is free after it. It reports whether the track was known.
 func (t *Transport) Unbind(id drtc.TrackID) bool {
@@ -115,7 +134,7 @@ func (t *Transport) checkTrack(track Track) error {
 		return bad("more than %d tracks", maxTracks)
 	case !isName(string(track.ID)) || !isName(track.Stream):
 		return bad("ID and Stream: want 1 to 64 printable characters without space")
-	case !ok || spec.kind != track.Kind:
+	case track.Codec.Mime != "" && (!ok || spec.kind != track.Kind):
 		return bad("Codec.Mime: no %s codec %.32q", track.Kind, track.Codec.Mime)
 	case track.SSRC == 0 || track.SSRC == track.RTXSSRC:
 		return bad("SSRC: want two different numbers, SSRC not 0")

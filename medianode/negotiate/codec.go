@@ -162,10 +162,13 @@ func (p h264Profile) decoders() []h264Profile {
 }
 
 // choose finds the codec in which a track goes to a peer that receives codecs.
-// A RED track goes to a peer without RED as Opus: its first block is one.
+// A RED track goes to a peer without RED as Opus: its first block is one. A
+// track without a codec, whose media may be of any, gets the peer's first.
 func choose(codecs []Codec, track Codec) (Codec, bool) {
 	wanted := []func(Codec) bool{func(c Codec) bool { return strings.EqualFold(c.Mime, track.Mime) }}
 	switch {
+	case track.Mime == "":
+		wanted[0] = func(c Codec) bool { return c.Mime != RED }
 	case strings.EqualFold(track.Mime, RED):
 		wanted = append(wanted, func(c Codec) bool { return c.Mime == Opus })
 	case strings.EqualFold(track.Mime, H264):
@@ -202,7 +205,10 @@ func first(codecs []Codec, pt uint8) []Codec {
 
 // describe names a codec in a reason.
 func (c Codec) describe() string {
-	if c.Mime == H264 {
+	switch c.Mime {
+	case "":
+		return "that the node can forward"
+	case H264:
 		return H264 + fmt.Sprintf(" with packetization-mode=1 and the profile of %.80q", c.Fmtp)
 	}
 	return c.Mime

@@ -13,6 +13,8 @@ var (
 	ErrMalformed = errors.New("malformed description")
 	// ErrNoBundle: no a=group:BUNDLE with a section that can be used.
 	ErrNoBundle = errors.New("no usable BUNDLE group")
+	// ErrNoCodec: no section has a codec that both sides know.
+	ErrNoCodec = errors.New("no codec in common")
 	// ErrNoRTCPMux: a media section lacks a=rtcp-mux.
 	ErrNoRTCPMux = errors.New("no rtcp-mux")
 	// ErrNoICE: no usable a=ice-ufrag and a=ice-pwd.

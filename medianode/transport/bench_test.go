@@ -26,19 +26,17 @@ import (
 func BenchmarkForward(b *testing.B) {
 	for _, profile := range profiles {
 		for _, frame := range []int{1, 4, 8} {
-			for _, portable := range []bool{true, false} {
-				name := fmt.Sprintf("%v/frame=%d/sockets=system", profile, frame)
-				if portable {
-					name = fmt.Sprintf("%v/frame=%d/sockets=portable", profile, frame)
-				}
-				b.Run(name, func(b *testing.B) { benchmarkForward(b, profile, frame, 50, portable) })
+			for _, on := range []setup{portableSockets, oneWorker} {
+				b.Run(fmt.Sprintf("%v/frame=%d/%s", profile, frame, on.name), func(b *testing.B) {
+					benchmarkForward(b, profile, frame, 50, on)
+				})
 			}
 		}
 	}
 }
 
-func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, frame, subscribers int, portable bool) {
-	f := newForwarding(b, profile, subscribers, portable)
+func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, frame, subscribers int, on setup) {
+	f := newForwarding(b, profile, subscribers, on)
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()
@@ -65,11 +63,11 @@ func benchmarkForward(b *testing.B, profile srtp.ProtectionProfile, frame, subsc
 			}
 			b.StartTimer()
 		}
-		f.worker.handle(frames[0])
+		f.workers[0].handle(frames[0])
 		frames = frames[1:]
 	}
 	spent += cpu(b) - before
-	sent := float64(f.counters().Forwarded)
+	sent := float64(f.Sum(func(c engine.Counters) uint64 { return c.Forwarded }))
 	b.ReportMetric(float64(spent.Nanoseconds())/sent, "cpu-ns/packet")
 	if want := float64(rounds * frame * subscribers); sent < 0.99*want {
 		b.Errorf("%v packets forwarded, want about %v", sent, want)
@@ -90,6 +88,7 @@ func cpu(b *testing.B) time.Duration {
 type forwarding struct {
 	*Transport
 	far      *srtp.Context // the publisher's sender
+	network  netip.Addr    // of everybody, IPv4
 	port     uint16        // of everybody
 	sequence uint16
 	frames   uint32
@@ -97,33 +96,45 @@ type forwarding struct {
 
 var vp8 = engine.PayloadType{Number: 96, Mime: "video/VP8", ClockRate: 90000}
 
-func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int, portable bool) *forwarding {
+func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int, on setup) *forwarding {
 	t.Helper()
 	tr, err := New(Config{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: &recorder{},
-		Portable: portable, Logger: slog.New(slog.DiscardHandler),
+		Workers: on.workers, Together: on.together, Portable: on.portable, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = tr.sockets.close() })
+	t.Cleanup(func() { _ = tr.close() })
 	sink, err := net.ListenUDP("udp4", nil) // nobody reads it, so it fills and drops
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sink.Close() })
-	f := &forwarding{Transport: tr, port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	f := &forwarding{Transport: tr, network: netip.MustParseAddr("127.0.1.0"), port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
+	f.fill(t, profile, subscribers)
+	return f
+}
+
+// fill opens the publisher and the subscribers.
+func (f *forwarding) fill(t testing.TB, profile srtp.ProtectionProfile, subscribers int) {
+	t.Helper()
+	var err error
 	f.far = f.peer(t, 0, profile)
-	tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+	f.do(t, 0, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 		err = c.SetReceive(now, 0, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{vp8}, Active: true}})
 		if err == nil {
 			err = c.Publish(now, 0, engine.TrackConfig{ID: "TR_v", Mid: "0", Video: true})
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := f.Home(0)
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
 		f.peer(t, id, profile)
-		tr.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_v", SSRC: 5000, RTX: 5001}); err == nil {
+		f.do(t, id, func(now time.Time, c *engine.Core, _ *engine.Batch) {
+			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_v", Home: home, SSRC: 5000, RTX: 5001}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_v", Mid: "0", Codec: vp8, Active: true}})
 			}
 		})
@@ -131,12 +142,32 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+}
+
+// do runs fn with the core of a peer.
+func (f *forwarding) do(t testing.TB, id engine.PeerID, fn func(time.Time, *engine.Core, *engine.Batch)) {
+	t.Helper()
+	if err := f.Do(id, fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load is how many subscribers are with a worker.
+func (f *forwarding) load(w *worker) int {
+	f.directory.mu.RLock()
+	defer f.directory.mu.RUnlock()
+	count := f.directory.load[w.id]
+	if f.directory.peers[0].worker == w {
+		count--
+	}
+	return count
 }
 
 // addr is where a peer seems to be.
 func (f *forwarding) addr(id engine.PeerID) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + byte(id)}), f.port)
+	a := f.network.As4()
+	a[3] += 1 + byte(id)
+	return netip.AddrPortFrom(netip.AddrFrom4(a), f.port)
 }
 
 // seal makes the publisher's next frame, a key frame of so many packets.
@@ -178,9 +209,9 @@ func (f *forwarding) peer(t testing.TB, id engine.PeerID, profile srtp.Protectio
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.worker.handle(one(f.addr(id), check.Raw))
+	f.workers[0].handle(one(f.addr(id), check.Raw))
 	keys, far, _ := pair(t, profile)
-	f.Do(func(now time.Time, c *engine.Core, batch *engine.Batch) { err = c.Protect(now, id, keys, batch) })
+	f.do(t, id, func(now time.Time, c *engine.Core, batch *engine.Batch) { err = c.Protect(now, id, keys, batch) })
 	if err != nil {
 		t.Fatal(err)
 	}

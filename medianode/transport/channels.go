@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/sctp"
@@ -46,17 +47,18 @@ type ChannelConfig struct {
 // channels is the SCTP association of a peer and its data channels.
 type channels struct {
 	peer     *peer
-	messages *rate.Limiter // taken from the peer, per second
-	bytes    *rate.Limiter // the same in bytes
-	kick     chan struct{} // the writer must look again
+	messages *rate.Limiter            // taken from the peer, per second
+	bytes    *rate.Limiter            // the same in bytes
+	conn     atomic.Pointer[sctpConn] // nil before SCTP starts
 
 	mu      sync.Mutex // guards what follows; taken before peer.mu
 	enabled bool       // SDP has an application section
 	ended   bool
 	out     io.Writer // DTLS; nil before the handshake is done
-	near    net.Conn  // SCTP reads here
-	far     net.Conn  // what DTLS delivers goes here; nil before SCTP starts
 	assoc   *sctp.Association
+	reading bool // a goroutine reads messages
+	more    bool // and there may be more of them
+	writing bool // a goroutine feeds SCTP
 	list    []*channel
 	opening int // accepted streams whose open message is being read
 	refused int
@@ -80,7 +82,6 @@ func newChannels(p *peer) *channels {
 		peer:     p,
 		messages: rate.NewLimiter(rate.Limit(cfg.DataMessages), cfg.DataMessages),
 		bytes:    rate.NewLimiter(rate.Limit(cfg.DataRate), cfg.DataRate),
-		kick:     make(chan struct{}, 1),
 		enabled:  p.cfg.SCTP,
 	}
 }
@@ -102,28 +103,26 @@ func (c *channels) established(out io.Writer) {
 }
 
 func (c *channels) start() {
-	if c.enabled && c.out != nil && c.far == nil && !c.ended {
-		c.near, c.far = net.Pipe()
-		near := associationConn{Conn: c.near, out: c.out}
-		c.peer.spawn(func() { c.run(near) })
+	if c.enabled && c.out != nil && c.conn.Load() == nil && !c.ended {
+		conn := newSCTPConn(c.out, c.arrived)
+		c.conn.Store(conn)
+		c.peer.spawn(func() { c.run(conn) })
 	}
 }
 
-// deliver hands one DTLS record to the association and waits until it is taken.
-func (c *channels) deliver(record []byte) {
-	c.mu.Lock()
-	far := c.far
-	c.mu.Unlock()
-	if far != nil {
-		_, _ = far.Write(record) // fails once the association is gone
+// deliver hands the content of a DTLS record to the association, if there is
+// one and it has room: SCTP sends again what is lost. It does not block.
+func (c *channels) deliver(packet []byte) {
+	if conn := c.conn.Load(); conn != nil && !conn.push(packet) {
+		c.peer.transport.metrics.receiveDrops.WithLabelValues("sctp_queue").Inc()
 	}
 }
 
 // run is the association's life.
-func (c *channels) run(near associationConn) {
-	defer near.Close()
+func (c *channels) run(conn *sctpConn) {
+	defer func() { _ = conn.Close() }()
 	assoc, err := sctp.ClientWithOptions(
-		sctp.WithNetConn(near),
+		sctp.WithNetConn(conn),
 		sctp.WithLoggerFactory(quiet()),
 		sctp.WithMaxReceiveBufferSize(receiveBuffer),
 		sctp.WithMaxMessageSize(MaxMessage),
@@ -139,8 +138,6 @@ func (c *channels) run(near associationConn) {
 		c.dial(ch)
 	}
 	c.mu.Unlock()
-	stop := make(chan struct{})
-	c.peer.spawn(func() { c.write(stop) })
 	for {
 		stream, err := assoc.AcceptStream()
 		if err != nil {
@@ -151,7 +148,6 @@ func (c *channels) run(near associationConn) {
 			break
 		}
 	}
-	close(stop)
 	c.mu.Lock()
 	c.assoc, c.list, c.queued, c.size = nil, nil, 0, 0
 	c.ended = true
@@ -163,11 +159,9 @@ func (c *channels) run(near associationConn) {
 func (c *channels) close() {
 	c.mu.Lock()
 	c.ended = true
-	near, far := c.near, c.far
 	c.mu.Unlock()
-	if far != nil {
-		_ = near.Close()
-		_ = far.Close()
+	if conn := c.conn.Load(); conn != nil {
+		_ = conn.Close()
 	}
 }
 
@@ -194,7 +188,7 @@ func (c *channels) open(cfg ChannelConfig) error {
 	return nil
 }
 
-// dial opens the stream of a channel of ours and begins to read it.
+// dial opens the stream of a channel of ours.
 func (c *channels) dial(ch *channel) {
 	id := c.freeID()
 	if ch.cfg.Negotiated != nil {
@@ -215,7 +209,6 @@ func (c *channels) dial(ch *channel) {
 		stream.SetReliabilityParams(ch.cfg.Unordered, reliability, limit)
 	}
 	c.ready(ch)
-	c.peer.spawn(func() { c.read(ch) })
 }
 
 // dcep returns the channel in the words of RFC 8832 and of SCTP.
@@ -269,13 +262,13 @@ func (c *channels) accept(stream *sctp.Stream) bool {
 	return true
 }
 
-// receive reads the open message of a stream and then its channel.
+// receive reads the open message of a stream.
 func (c *channels) receive(stream *sctp.Stream) {
 	dc, err := datachannel.Server(stream, &datachannel.Config{LoggerFactory: quiet()})
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.opening--
-	if err != nil || len(dc.Label) > MaxLabel {
-		c.mu.Unlock()
+	if err != nil || len(dc.Label) > MaxLabel || c.ended {
 		_ = stream.Close()
 		return
 	}
@@ -283,46 +276,104 @@ func (c *channels) receive(stream *sctp.Stream) {
 	ch.lossy = dc.ChannelType&^datachannel.ChannelTypeReliableUnordered != datachannel.ChannelTypeReliable
 	c.list = append(c.list, ch)
 	c.ready(ch)
-	c.mu.Unlock()
-	c.read(ch)
 }
 
-// ready lets the writer use the channel.
+// ready lets messages through, both ways.
 func (c *channels) ready(ch *channel) {
 	ch.dc.SetBufferedAmountLowThreshold(sctpBuffered / 2)
-	ch.dc.OnBufferedAmountLow(c.wake)
-	c.wake()
+	ch.dc.OnBufferedAmountLow(func() { c.peer.spawn(c.drained) }) // SCTP holds its lock
+	// Past its deadline a stream still gives what it has, and then does not
+	// wait: nobody needs to sit in a read.
+	_ = ch.dc.SetReadDeadline(time.Unix(0, 1))
+	c.startReader()
+	c.startWriter()
 }
 
-// wake never blocks: SCTP calls it with its own lock held.
-func (c *channels) wake() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
-
-// read hands the channel's messages to the handler until it closes. A message
-// above MaxMessage closes it. The buffer grows with what the peer sends.
-func (c *channels) read(ch *channel) {
-	t := c.peer.transport
-	buf := make([]byte, 2<<10)
-	for {
-		n, _, err := ch.dc.ReadDataChannel(buf)
-		if errors.Is(err, io.ErrShortBuffer) && len(buf) < MaxMessage {
-			buf = make([]byte, 2*len(buf))
-			continue
-		}
-		if err != nil || c.messages.Wait(c.peer.ctx) != nil || c.bytes.WaitN(c.peer.ctx, n) != nil {
-			break
-		}
-		t.metrics.messagesReceived.Inc()
-		t.cfg.Handler.OnData(c.peer.id, ch.cfg.Label, bytes.Clone(buf[:n]))
-	}
-	_ = ch.dc.Close()
+// drained is called when SCTP has room again.
+func (c *channels) drained() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forget(ch)
+	c.startWriter()
+}
+
+// startWriter lets a goroutine feed SCTP, unless one does.
+func (c *channels) startWriter() {
+	if !c.writing && c.assoc != nil {
+		c.writing = true
+		c.peer.spawn(c.write)
+	}
+}
+
+// arrived is called by SCTP when a packet has had its effect.
+func (c *channels) arrived() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startReader()
+}
+
+// startReader lets a goroutine take messages, or look again.
+func (c *channels) startReader() {
+	c.more = len(c.list) > 0
+	if c.more && !c.reading {
+		c.reading = true
+		c.peer.spawn(c.take)
+	}
+}
+
+// take hands messages to the handler, one of each channel in turn, until there
+// are no more.
+func (c *channels) take() {
+	scratch, _ := c.peer.transport.scratch.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+		*scratch = make([]byte, 2<<10)
+	}
+	defer c.peer.transport.scratch.Put(scratch)
+	for open := c.again(); len(open) > 0; open = c.again() {
+		for len(open) > 0 {
+			open = slices.DeleteFunc(open, func(ch *channel) bool { return !c.takeOne(ch, scratch) })
+		}
+	}
+}
+
+// again returns the channels if something may have come since the last time;
+// with none of them the reader ends.
+func (c *channels) again() (open []*channel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.more {
+		for _, ch := range c.list {
+			if ch.dc != nil {
+				open = append(open, ch)
+			}
+		}
+	}
+	c.more, c.reading = false, len(open) > 0
+	return open
+}
+
+// takeOne hands on one message of a channel, if there is any. A message above
+// MaxMessage closes the channel. The buffer grows with what the peer sends.
+func (c *channels) takeOne(ch *channel, buf *[]byte) bool {
+	n, _, err := ch.dc.ReadDataChannel(*buf)
+	for errors.Is(err, io.ErrShortBuffer) && len(*buf) < MaxMessage {
+		*buf = make([]byte, 2*len(*buf))
+		n, _, err = ch.dc.ReadDataChannel(*buf)
+	}
+	if errors.Is(err, sctp.ErrReadDeadlineExceeded) {
+		return false
+	}
+	if err != nil || c.messages.Wait(c.peer.ctx) != nil || c.bytes.WaitN(c.peer.ctx, n) != nil {
+		_ = ch.dc.Close()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.forget(ch)
+		return false
+	}
+	t := c.peer.transport
+	t.metrics.messagesReceived.Inc()
+	t.cfg.Handler.OnData(c.peer.id, ch.cfg.Label, bytes.Clone((*buf)[:n]))
+	return true
 }
 
 // forget drops a channel and what waits for it.
@@ -370,7 +421,7 @@ func (c *channels) send(label string, payload []byte) error {
 	ch.size += len(payload)
 	c.queued++
 	c.size += len(payload)
-	c.wake()
+	c.startWriter()
 	return nil
 }
 
@@ -393,26 +444,20 @@ func (c *channels) pop(ch *channel) []byte {
 	return payload
 }
 
-// write feeds SCTP from the queues until stop closes.
-func (c *channels) write(stop <-chan struct{}) {
+// write feeds SCTP from the queues while it takes something.
+func (c *channels) write() {
 	sent := c.peer.transport.metrics.messagesSent
-	for {
-		select {
-		case <-stop:
-			return
-		case <-c.kick:
-		}
-		for dc, payload := c.next(); dc != nil; dc, payload = c.next() {
-			// An error means that the channel is closing; its reader notices.
-			if _, err := dc.Write(payload); err == nil {
-				sent.Inc()
-				c.peer.transport.worker.countData(c.peer, len(payload))
-			}
+	for dc, payload := c.next(); dc != nil; dc, payload = c.next() {
+		// An error means that the channel is closing; its reader notices.
+		if _, err := dc.Write(payload); err == nil {
+			sent.Inc()
+			c.peer.worker.countData(c.peer, len(payload))
 		}
 	}
 }
 
-// next takes a message of a channel for which SCTP has room, in turn.
+// next takes a message of a channel for which SCTP has room, in turn; without
+// any the writer ends.
 func (c *channels) next() (*datachannel.DataChannel, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -423,15 +468,6 @@ func (c *channels) next() (*datachannel.DataChannel, []byte) {
 			return ch.dc, c.pop(ch)
 		}
 	}
+	c.writing = false
 	return nil, nil
 }
-
-// associationConn is the net.Conn of an association: it reads what deliver
-// brings and writes to DTLS. Closing it leaves DTLS alone.
-type associationConn struct {
-	net.Conn
-	out io.Writer
-}
-
-// Write sends one SCTP packet.
-func (c associationConn) Write(b []byte) (int, error) { return c.out.Write(b) }

@@ -17,12 +17,12 @@ func lossy() *webrtc.DataChannelInit {
 	return &webrtc.DataChannelInit{Ordered: &ordered, MaxRetransmits: &retransmits}
 }
 
-func TestData_bothDirections(t *testing.T) { overSockets(t, testData_bothDirections) }
+func TestData_bothDirections(t *testing.T) { overSetups(t, testData_bothDirections) }
 
-func testData_bothDirections(t *testing.T, portable bool) {
+func testData_bothDirections(t *testing.T, on setup) {
 	for _, active := range []bool{false, true} {
 		t.Run(fmt.Sprintf("active %v", active), func(t *testing.T) {
-			n := startNode(t, portable, nil)
+			n := startNode(t, on, nil)
 			var reliable, unreliable *webrtc.DataChannel
 			open, got := make(chan string, 2), make(chan message, 16)
 			n.join(t, 1, clientConfig{
@@ -68,7 +68,7 @@ func testData_bothDirections(t *testing.T, portable bool) {
 }
 
 func (n *node) channelOf(id engine.PeerID, label string) *channel {
-	c := n.peer(id).channels
+	c := n.directory.peer(id).channels
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.list {
@@ -81,17 +81,17 @@ func (n *node) channelOf(id engine.PeerID, label string) *channel {
 
 // usage is what the core's meter says of the peer's client bytes.
 func (n *node) usage(id engine.PeerID) (bytes uint64) {
-	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
+	_ = n.Do(id, func(_ time.Time, c *engine.Core, _ *engine.Batch) { // zero if it is gone
 		usage, _ := c.Usage(id)
 		bytes = usage.Client
 	})
 	return bytes
 }
 
-func TestData_orderIsKept(t *testing.T) { overSockets(t, testData_orderIsKept) }
+func TestData_orderIsKept(t *testing.T) { overSetups(t, testData_orderIsKept) }
 
-func testData_orderIsKept(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testData_orderIsKept(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	var dc *webrtc.DataChannel
 	open, got := make(chan string, 1), make(chan message, 1000)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, got)})
@@ -115,10 +115,10 @@ func testData_orderIsKept(t *testing.T, portable bool) {
 	}
 }
 
-func TestData_errors(t *testing.T) { overSockets(t, testData_errors) }
+func TestData_errors(t *testing.T) { overSetups(t, testData_errors) }
 
-func testData_errors(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testData_errors(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	var dc *webrtc.DataChannel
 	open := make(chan string, 1)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})
@@ -143,10 +143,10 @@ func testData_errors(t *testing.T, portable bool) {
 
 // A client that does not read stops SCTP's window. What waits on the node stays
 // bounded, reliable channels refuse, lossy ones forget.
-func TestData_slowReaderIsBounded(t *testing.T) { overSockets(t, testData_slowReaderIsBounded) }
+func TestData_slowReaderIsBounded(t *testing.T) { overSetups(t, testData_slowReaderIsBounded) }
 
-func testData_slowReaderIsBounded(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) { cfg.SendQueueBytes = 256 << 10 })
+func testData_slowReaderIsBounded(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) { cfg.SendQueueBytes = 256 << 10 })
 	open := make(chan string, 2)
 	hold := make(chan struct{})
 	defer close(hold)
@@ -181,7 +181,7 @@ func testData_slowReaderIsBounded(t *testing.T, portable bool) {
 			t.Fatalf("lossy message to a slow client: %v, want it dropped", err)
 		}
 	}
-	c := n.peer(1).channels
+	c := n.directory.peer(1).channels
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.size > 256<<10 {
@@ -203,13 +203,13 @@ func testData_slowReaderIsBounded(t *testing.T, portable bool) {
 }
 
 func TestOpenChannel_announcedAndNegotiated(t *testing.T) {
-	overSockets(t, testOpenChannel_announcedAndNegotiated)
+	overSetups(t, testOpenChannel_announcedAndNegotiated)
 }
 
-func testOpenChannel_announcedAndNegotiated(t *testing.T, portable bool) {
+func testOpenChannel_announcedAndNegotiated(t *testing.T, on setup) {
 	for _, before := range []bool{true, false} {
 		t.Run(fmt.Sprintf("before the association %v", before), func(t *testing.T) {
-			n := startNode(t, portable, nil)
+			n := startNode(t, on, nil)
 			id, none := uint16(40), uint16(0)
 			channels := []ChannelConfig{
 				{Label: "_reliable"},
@@ -273,10 +273,10 @@ func testOpenChannel_announcedAndNegotiated(t *testing.T, portable bool) {
 	}
 }
 
-func TestOpenChannel_isBounded(t *testing.T) { overSockets(t, testOpenChannel_isBounded) }
+func TestOpenChannel_isBounded(t *testing.T) { overSetups(t, testOpenChannel_isBounded) }
 
-func testOpenChannel_isBounded(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testOpenChannel_isBounded(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	if err := n.OpenChannel(1, ChannelConfig{Label: strings.Repeat("l", MaxLabel+1)}); !errors.Is(err, ErrChannel) {
 		t.Errorf("long label: %v, want %v", err, ErrChannel)
@@ -299,11 +299,11 @@ func testOpenChannel_isBounded(t *testing.T, portable bool) {
 // A client gets MaxChannels; a few more are closed again, and one that goes on
 // loses the association.
 func TestChannels_ofTheClientAreBounded(t *testing.T) {
-	overSockets(t, testChannels_ofTheClientAreBounded)
+	overSetups(t, testChannels_ofTheClientAreBounded)
 }
 
-func testChannels_ofTheClientAreBounded(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testChannels_ofTheClientAreBounded(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	open, closed := make(chan string, 64), make(chan string, 64)
 	client := n.join(t, 1, clientConfig{prepare: func(pc *webrtc.PeerConnection) {
 		for i := range MaxChannels + 2 {
@@ -318,7 +318,7 @@ func testChannels_ofTheClientAreBounded(t *testing.T, portable bool) {
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
 	receive(t, closed, "one channel too many to close")
 	receive(t, closed, "the other one too many to close")
-	c := n.peer(1).channels
+	c := n.directory.peer(1).channels
 	c.mu.Lock()
 	if got := len(c.list) + c.opening; got != MaxChannels {
 		t.Errorf("%d channels are open or opening, want %d", got, MaxChannels)
@@ -345,11 +345,11 @@ func testChannels_ofTheClientAreBounded(t *testing.T, portable bool) {
 
 // A message above MaxMessage costs the sender its channel, not the node memory.
 func TestData_tooLargeClosesTheChannel(t *testing.T) {
-	overSockets(t, testData_tooLargeClosesTheChannel)
+	overSetups(t, testData_tooLargeClosesTheChannel)
 }
 
-func testData_tooLargeClosesTheChannel(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testData_tooLargeClosesTheChannel(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	closed := make(chan string, 1)
 	open := make(chan string, 1)
 	var dc *webrtc.DataChannel
@@ -371,10 +371,10 @@ func testData_tooLargeClosesTheChannel(t *testing.T, portable bool) {
 }
 
 // A peer that sends faster than the limit waits; nothing of it is lost.
-func TestData_rateIsLimited(t *testing.T) { overSockets(t, testData_rateIsLimited) }
+func TestData_rateIsLimited(t *testing.T) { overSetups(t, testData_rateIsLimited) }
 
-func testData_rateIsLimited(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) { cfg.DataMessages = 100 })
+func testData_rateIsLimited(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) { cfg.DataMessages = 100 })
 	var dc *webrtc.DataChannel
 	open := make(chan string, 1)
 	n.join(t, 1, clientConfig{prepare: withChannel(t, "_reliable", nil, &dc, open, make(chan message))})

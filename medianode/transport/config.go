@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
@@ -33,9 +34,18 @@ type Config struct {
 	Listen []netip.AddrPort
 	// Handler takes the events. Required.
 	Handler Handler
-	// Engine configures the core. Without them it gets a Random and a secret for
-	// its STUN limiter.
+	// Engine configures the cores; Self is not looked at. Without them they get a
+	// Random and a secret for their STUN limiters. Several cores call Random at
+	// once.
 	Engine engine.Config
+	// Workers is how many threads share the work, each with a core and sockets
+	// of its own, 1 to 64; default is one for each processor that the process may
+	// use. Portable sockets serve one.
+	Workers int
+	// Together is how many peers of a room live with one worker before another
+	// takes part in it, at least 1; default 16. Media of small rooms is not
+	// copied between workers.
+	Together int
 	// Certificate is the DTLS identity; nil makes a fresh ECDSA P-256 one.
 	Certificate *tls.Certificate
 	// Logger takes rare messages; nil means slog.Default().
@@ -152,6 +162,10 @@ func (c Config) withDefaults() Config {
 	if c.Engine.STUN.Key == [16]byte{} {
 		rand.Read(c.Engine.STUN.Key[:]) // never fails
 	}
+	if c.Workers == 0 {
+		c.Workers = min(runtime.NumCPU(), c.maxWorkers())
+	}
+	setDefault(&c.Together, 16)
 	setDefault(&c.SocketBuffer, 4<<20)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.MaxHandshakes, 256)
@@ -160,6 +174,14 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.DataRate, 4<<20)
 	setDefault(&c.DataMessages, 2000)
 	return c
+}
+
+// maxWorkers is how many can share the port.
+func (c Config) maxWorkers() int {
+	if c.Portable {
+		return 1
+	}
+	return maxWorkers
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -182,6 +204,8 @@ func (c Config) Validate() error {
 		field          string
 		value, low, hi int
 	}{
+		{"Workers", c.Workers, 1, c.maxWorkers()},
+		{"Together", c.Together, 1, 1 << 20},
 		{"SocketBuffer", c.SocketBuffer, 64 << 10, 1 << 30},
 		{"MaxHandshakes", c.MaxHandshakes, 1, 65536},
 		{"SendQueueBytes", c.SendQueueBytes, MaxMessage, 1 << 30},

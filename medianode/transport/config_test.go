@@ -27,6 +27,12 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 				c.Listen = []netip.AddrPort{addr("[::1]:1"), addr("1.2.3.4:1"), addr("[::2]:1")}
 			},
 		},
+		"Workers": {
+			func(c *Config) { c.Workers = -1 },
+			func(c *Config) { c.Workers = maxWorkers + 1 },
+			func(c *Config) { c.Portable, c.Workers = true, 2 },
+		},
+		"Together":          {func(c *Config) { c.Together = -1 }},
 		"SocketBuffer":      {func(c *Config) { c.SocketBuffer = 1 }},
 		"HandshakeTimeout":  {func(c *Config) { c.HandshakeTimeout = time.Hour }, func(c *Config) { c.HandshakeTimeout = -1 }},
 		"MaxHandshakes":     {func(c *Config) { c.MaxHandshakes = -1 }},

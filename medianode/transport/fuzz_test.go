@@ -19,7 +19,7 @@ import (
 // Whatever arrives from the address of an established peer, the node goes on
 // and the peer's data channels too: nothing here carries the peer's keys.
 func FuzzDatagram_afterTheHandshake(f *testing.F) {
-	n := startNode(f, false, nil)
+	n := startNode(f, oneWorker, nil)
 	open, got := make(chan string, 1), make(chan message, 1)
 	var dc *webrtc.DataChannel
 	client := n.join(f, 1, clientConfig{prepare: withChannel(f, "_reliable", nil, &dc, open, got)})
@@ -28,23 +28,23 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 	receive(f, open, "the channel")
 	n.awaitChannels(f, 1)
 	var from netip.AddrPort
-	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
+	n.do(f, 1, func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
 
 	hello := handshakeMessage(20, 0, 0, 20)
-	f.Add(record(recordHandshake, 0, hello...))
-	f.Add(record(recordHandshake, 1, hello...))
-	f.Add(record(recordAlert, 0, 2, 40))
-	f.Add(record(recordAlert, 1, 2, 40))
-	f.Add(record(recordChangeCipherSpec, 0, 1))
-	f.Add(record(recordChangeCipherSpec, 1, 1))
-	f.Add(record(recordChangeCipherSpec, 1, make([]byte, 64)...))
-	f.Add(record(recordApplication, 1, make([]byte, 64)...))
+	f.Add(rawRecord(recordHandshake, 0, hello...))
+	f.Add(rawRecord(recordHandshake, 1, hello...))
+	f.Add(rawRecord(recordAlert, 0, 2, 40))
+	f.Add(rawRecord(recordAlert, 1, 2, 40))
+	f.Add(rawRecord(recordChangeCipherSpec, 0, 1))
+	f.Add(rawRecord(recordChangeCipherSpec, 1, 1))
+	f.Add(rawRecord(recordChangeCipherSpec, 1, make([]byte, 64)...))
+	f.Add(rawRecord(recordApplication, 1, make([]byte, 64)...))
 	f.Add(append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)) // STUN
 	f.Add(packet(f, 7, 1, 100))                                                    // RTP
 	f.Add([]byte{0x80, 200, 0, 6})                                                 // RTCP
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n.worker.handle(one(from, b))
+		n.workers[0].handle(one(from, b))
 		if err := n.SendData(1, "_reliable", []byte("still here")); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func FuzzDatagram_afterTheHandshake(f *testing.F) {
 // An authentic client may send any SCTP chunk. The association may end; the
 // node must not, and closing the peer must still work.
 func FuzzSCTP_chunks(f *testing.F) {
-	n := startNode(f, false, nil)
+	n := startNode(f, oneWorker, nil)
 	f.Add([]byte{0, 3, 0, 20, 0, 0, 0, 1, 0, 9, 0, 0, 0, 0, 0, 51, 1, 2, 3, 4}) // DATA
 	f.Add([]byte{3, 0, 0, 16, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 1})              // SACK
 	f.Add([]byte{6, 0, 0, 4})                                                   // ABORT
@@ -64,7 +64,7 @@ func FuzzSCTP_chunks(f *testing.F) {
 	f.Add([]byte{192, 0, 0, 8, 0, 0, 0, 9})                                     // FORWARD-TSN
 	f.Add([]byte{1, 0, 0, 20})                                                  // INIT
 	f.Fuzz(func(t *testing.T, chunks []byte) {
-		p := newPeer(n.Transport, PeerConfig{SCTP: true})
+		p := newPeer(n.Transport, n.workers[0], PeerConfig{SCTP: true})
 		w := &wire{in: make(chan []byte, 64), done: make(chan struct{}), deliver: p.channels.deliver}
 		p.channels.established(w)
 		far, err := sctp.ClientWithOptions(sctp.WithNetConn(farWire{wire: w}), sctp.WithLoggerFactory(quiet()))

@@ -7,10 +7,6 @@ import "encoding/binary"
 const (
 	maxHandshakeSequence = 32
 	maxHandshakeMessage  = 16 << 10
-	// lateHandshakes is how many datagrams with handshake records are taken
-	// after the handshake: repeats of the peer's last flight, which we answer
-	// by repeating ours.
-	lateHandshakes = 64
 )
 
 // Content types of the DTLS record layer (RFC 6347 section 4.1).
@@ -21,21 +17,14 @@ const (
 	recordApplication      = 23
 )
 
-// gate decides which datagrams reach the DTLS implementation. Records before
-// the first cipher are not authenticated, so once keys exist an alert or a
-// broken record of that kind must not end the association (RFC 6347 section
-// 4.1.2.7), nor may handshake records pile up. The zero gate is for a
-// handshake that begins.
-type gate struct {
-	late int // datagrams with handshake records since the handshake
-}
-
-// admit reports whether the datagram may pass. It keeps nothing of b.
-func (g *gate) admit(b []byte, established bool) bool {
+// admit decides which datagrams reach the handshake, whose records nothing
+// protects yet: whole records of the kinds and sizes that belong there. Once it
+// is done the record layer judges, by their keys, all that comes. It keeps
+// nothing of b.
+func admit(b []byte) bool {
 	if len(b) == 0 {
 		return false
 	}
-	handshake := false
 	for len(b) > 0 {
 		if len(b) < 13 {
 			return false
@@ -47,31 +36,52 @@ func (g *gate) admit(b []byte, established bool) bool {
 		}
 		body := b[13 : 13+size]
 		b = b[13+size:]
-		if epoch == 0 && !admitPlain(kind, body, established) {
+		if epoch == 0 && !admitPlain(kind, body) {
 			return false
 		}
 		if kind < recordChangeCipherSpec || kind > recordApplication || epoch > 1 {
-			return false // no renegotiation, no connection ids
+			return false // no connection ids
 		}
 		if epoch == 1 && kind == recordChangeCipherSpec {
 			return false // pion takes one unauthenticated in any epoch
 		}
-		handshake = handshake || kind == recordHandshake
-	}
-	if handshake && established {
-		g.late++
-		return g.late <= lateHandshakes
 	}
 	return true
 }
 
+// split parts a datagram that was admitted into the records that a handshake
+// needs and the protected ones that belong to what follows it. Both may be in
+// b's memory.
+func split(b []byte) (handshake, other []byte) {
+	for rest := b; len(rest) > 0; {
+		size := 13 + int(binary.BigEndian.Uint16(rest[11:]))
+		record := rest[:size:size]
+		rest = rest[size:]
+		if binary.BigEndian.Uint16(record[3:]) == 0 || record[0] == recordHandshake {
+			handshake = join(handshake, record)
+		} else {
+			other = join(other, record)
+		}
+	}
+	return handshake, other
+}
+
+// join appends a record without writing to the memory of the datagram that the
+// records are from.
+func join(to, record []byte) []byte {
+	if to == nil {
+		return record
+	}
+	return append(to, record...)
+}
+
 // admitPlain judges a record that no cipher protects.
-func admitPlain(kind byte, body []byte, established bool) bool {
+func admitPlain(kind byte, body []byte) bool {
 	switch kind {
 	case recordChangeCipherSpec:
 		return len(body) == 1 && body[0] == 1
 	case recordAlert:
-		return !established && len(body) == 2
+		return len(body) == 2
 	case recordHandshake:
 		return admitMessages(body)
 	default:

@@ -25,9 +25,9 @@ func dataOnly(t testing.TB) func(*webrtc.PeerConnection) {
 	}
 }
 
-func TestHandshake_roleAndProfile(t *testing.T) { overSockets(t, testHandshake_roleAndProfile) }
+func TestHandshake_roleAndProfile(t *testing.T) { overSetups(t, testHandshake_roleAndProfile) }
 
-func testHandshake_roleAndProfile(t *testing.T, portable bool) {
+func testHandshake_roleAndProfile(t *testing.T, on setup) {
 	sha := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 	both := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM}
 	for _, c := range []struct {
@@ -43,7 +43,7 @@ func testHandshake_roleAndProfile(t *testing.T, portable bool) {
 		{name: "IPv6", ipv6: true, wantGCM: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := startNode(t, portable, func(cfg *Config) {
+			n := startNode(t, on, func(cfg *Config) {
 				if c.ipv6 {
 					cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:0")}
 				}
@@ -54,7 +54,7 @@ func testHandshake_roleAndProfile(t *testing.T, portable bool) {
 			})
 			client.awaitState(t, webrtc.PeerConnectionStateConnected)
 			n.awaitConnected(t, 1)
-			if got := gcm(n.core.keysOf(1)); got != c.wantGCM {
+			if got := gcm(n.keysOf(1)); got != c.wantGCM {
 				t.Errorf("AES-GCM: got %v, want %v", got, c.wantGCM)
 			}
 			n.Close(1)
@@ -65,18 +65,18 @@ func testHandshake_roleAndProfile(t *testing.T, portable bool) {
 }
 
 func TestHandshake_wrongFingerprintIsRefused(t *testing.T) {
-	overSockets(t, testHandshake_wrongFingerprintIsRefused)
+	overSetups(t, testHandshake_wrongFingerprintIsRefused)
 }
 
-func testHandshake_wrongFingerprintIsRefused(t *testing.T, portable bool) {
+func testHandshake_wrongFingerprintIsRefused(t *testing.T, on setup) {
 	for _, active := range []bool{false, true} {
-		n := startNode(t, portable, nil)
+		n := startNode(t, on, nil)
 		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
 			p.Active = active
 			p.RemoteFingerprints = []Fingerprint{fingerprintOf([]byte("somebody else"))}
 		}})
 		n.awaitClosed(t, 1, ErrFingerprint)
-		if n.core.keysOf(1) != nil {
+		if n.keysOf(1) != nil {
 			t.Error("the core was lent keys")
 		}
 		_ = client.Close()
@@ -84,11 +84,11 @@ func testHandshake_wrongFingerprintIsRefused(t *testing.T, portable bool) {
 }
 
 func TestHandshake_acceptsLongerHashes(t *testing.T) {
-	overSockets(t, testHandshake_acceptsLongerHashes)
+	overSetups(t, testHandshake_acceptsLongerHashes)
 }
 
-func testHandshake_acceptsLongerHashes(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testHandshake_acceptsLongerHashes(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	for _, hash := range []crypto.Hash{crypto.SHA384, crypto.SHA512} {
 		der := n.certificate.Certificate[0]
 		h := hash.New()
@@ -100,13 +100,20 @@ func testHandshake_acceptsLongerHashes(t *testing.T, portable bool) {
 	}
 }
 
-func TestHandshake_timesOut(t *testing.T) { overSockets(t, testHandshake_timesOut) }
+func TestHandshake_timesOut(t *testing.T) { overSetups(t, testHandshake_timesOut) }
 
-func testHandshake_timesOut(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) { cfg.HandshakeTimeout = time.Second })
-	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool { return isDTLS(d.Payload) }}
+func testHandshake_timesOut(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) { cfg.HandshakeTimeout = time.Second })
+	n.drop(func(d engine.Datagram) bool { return isDTLS(d.Payload) })
 	n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	n.awaitClosed(t, 1, ErrHandshakeTimeout)
+}
+
+// drop makes the node lose datagrams that it sends.
+func (n *node) drop(which func(engine.Datagram) bool) {
+	for _, w := range n.workers {
+		w.enter(func(time.Time) { w.egress = &filter{next: w.egress, drop: which} })
+	}
 }
 
 // filter is an Egress that loses datagrams.
@@ -126,16 +133,16 @@ func (f *filter) Send(datagrams []engine.Datagram) {
 func isDTLS(b []byte) bool { return len(b) > 0 && b[0] >= 20 && b[0] <= 63 }
 
 func TestHandshake_lastFlightIsRepeated(t *testing.T) {
-	overSockets(t, testHandshake_lastFlightIsRepeated)
+	overSetups(t, testHandshake_lastFlightIsRepeated)
 }
 
-func testHandshake_lastFlightIsRepeated(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testHandshake_lastFlightIsRepeated(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	var lost atomic.Int32
-	n.worker.egress = &filter{next: n.sockets, drop: func(d engine.Datagram) bool {
+	n.drop(func(d engine.Datagram) bool {
 		// As server our last flight begins with ChangeCipherSpec.
 		return isDTLS(d.Payload) && d.Payload[0] == recordChangeCipherSpec && lost.Add(1) <= 2
-	}}
+	})
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
 		s.SetDTLSRetransmissionInterval(50 * time.Millisecond)
 	}})
@@ -146,35 +153,35 @@ func testHandshake_lastFlightIsRepeated(t *testing.T, portable bool) {
 }
 
 func TestHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T) {
-	overSockets(t, testHandshake_alertWhileEstablishedNeedsTheCipher)
+	overSetups(t, testHandshake_alertWhileEstablishedNeedsTheCipher)
 }
 
-func testHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testHandshake_alertWhileEstablishedNeedsTheCipher(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
 	n.awaitConnected(t, 1)
 	var from netip.AddrPort
-	n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
+	n.do(t, 1, func(_ time.Time, c *engine.Core, _ *engine.Batch) { from = c.Address(1) })
 	for _, forged := range [][]byte{
 		{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 99, 0, 2, 2, 40}, // fatal handshake_failure
 		{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 98, 0, 2, 1, 0},  // close_notify
 		{20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 97, 0, 2, 9, 9},  // broken ChangeCipherSpec
 		{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 96, 0, 1, 7},     // plain application data
 	} {
-		n.worker.handle(one(from, forged))
+		n.workers[0].handle(one(from, forged))
 	}
 	n.expectOpen(t, client)
 }
 
-func TestHandshake_slotsAreBounded(t *testing.T) { overSockets(t, testHandshake_slotsAreBounded) }
+func TestHandshake_slotsAreBounded(t *testing.T) { overSetups(t, testHandshake_slotsAreBounded) }
 
-func testHandshake_slotsAreBounded(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) { cfg.MaxHandshakes = 1 })
+func testHandshake_slotsAreBounded(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) { cfg.MaxHandshakes = 1 })
 	n.handshakes <- struct{}{} // somebody holds the only slot
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	awaitEvent(t, n, anyEvent[engine.PeerReachable])
-	if n.core.keysOf(1) != nil {
+	if n.keysOf(1) != nil {
 		t.Error("a handshake went past the bound")
 	}
 	<-n.handshakes
@@ -207,10 +214,10 @@ func (n *node) expectOpen(t testing.TB, c *client) {
 	}
 }
 
-func TestClose_leavesNoGoroutine(t *testing.T) { overSockets(t, testClose_leavesNoGoroutine) }
+func TestClose_leavesNoGoroutine(t *testing.T) { overSetups(t, testClose_leavesNoGoroutine) }
 
-func testClose_leavesNoGoroutine(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testClose_leavesNoGoroutine(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	for id := engine.PeerID(1); id <= 3; id++ {
 		client := n.join(t, id, clientConfig{prepare: dataOnly(t)})
 		client.awaitState(t, webrtc.PeerConnectionStateConnected)

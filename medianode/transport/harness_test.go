@@ -27,7 +27,7 @@ var loopback4 = netip.MustParseAddrPort("127.0.0.1:0")
 // node is a running Transport with the real core, and what it reported.
 type node struct {
 	*Transport
-	core   *spy
+	cores  []*spy // of each worker
 	events chan engine.Event
 	data   chan message
 	closed chan closure
@@ -73,18 +73,51 @@ func (s *spy) Protect(now time.Time, id engine.PeerID, p engine.Protection, batc
 	return s.Core.Protect(now, id, p, batch)
 }
 
-func (s *spy) keysOf(id engine.PeerID) *protection {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.keys[id]
+// keysOf returns the keys that a peer's core was lent, or nil.
+func (n *node) keysOf(id engine.PeerID) *protection {
+	for _, s := range n.cores {
+		s.mu.Lock()
+		keys := s.keys[id]
+		s.mu.Unlock()
+		if keys != nil {
+			return keys
+		}
+	}
+	return nil
 }
 
-// overSockets runs a test over the sockets of the system and over the portable
-// ones.
-func overSockets(t *testing.T, test func(t *testing.T, portable bool)) {
+// do runs fn with the core of a peer that is open.
+func (n *node) do(t testing.TB, id engine.PeerID, fn func(time.Time, *engine.Core, *engine.Batch)) {
 	t.Helper()
-	t.Run("system sockets", func(t *testing.T) { test(t, false) })
-	t.Run("portable sockets", func(t *testing.T) { test(t, true) })
+	if err := n.Do(id, fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setup is how a node may be run.
+type setup struct {
+	name     string
+	workers  int
+	together int
+	portable bool
+}
+
+// The ways to run a node.
+var (
+	oneWorker = setup{name: "one worker", workers: 1}
+	// Two peers of a room are with different workers.
+	twoWorkers      = setup{name: "two workers", workers: 2, together: 1}
+	portableSockets = setup{name: "portable sockets", workers: 1, portable: true}
+)
+
+// overSetups runs a test on every setup that the system has.
+func overSetups(t *testing.T, test func(t *testing.T, on setup)) {
+	t.Helper()
+	for _, on := range []setup{oneWorker, twoWorkers, portableSockets} {
+		if on.workers <= maxWorkers {
+			t.Run(on.name, func(t *testing.T) { test(t, on) })
+		}
+	}
 }
 
 // one is a datagram as a socket gives it.
@@ -93,7 +126,7 @@ func one(from netip.AddrPort, b []byte) []mmsg.Packet {
 }
 
 // startNode runs a Transport until the test ends and checks that Run returns.
-func startNode(t testing.TB, portable bool, configure func(*Config)) *node {
+func startNode(t testing.TB, on setup, configure func(*Config)) *node {
 	t.Helper()
 	n := &node{
 		events: make(chan engine.Event, 4096),
@@ -101,7 +134,7 @@ func startNode(t testing.TB, portable bool, configure func(*Config)) *node {
 		closed: make(chan closure, 64),
 		done:   make(chan error, 1),
 	}
-	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Portable: portable, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Listen: []netip.AddrPort{loopback4}, Handler: n, Workers: on.workers, Together: on.together, Portable: on.portable, Logger: slog.New(slog.DiscardHandler)}
 	if configure != nil {
 		configure(&cfg)
 	}
@@ -109,12 +142,13 @@ func startNode(t testing.TB, portable bool, configure func(*Config)) *node {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	n.core = &spy{Core: engine.New(cfg.Engine), keys: map[engine.PeerID]*protection{}}
 	var err error
-	if n.Transport, err = newTransport(cfg, n.core); err != nil {
+	if n.Transport, err = newTransport(cfg, func(c *engine.Core) core {
+		n.cores = append(n.cores, &spy{Core: c, keys: map[engine.PeerID]*protection{}})
+		return n.cores[len(n.cores)-1]
+	}); err != nil {
 		t.Fatal(err)
 	}
-	n.Transport.engine = n.core.Core
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
 	go func() { n.done <- n.Run(ctx) }()
@@ -378,7 +412,7 @@ func withChannel(t testing.TB, label string, options *webrtc.DataChannelInit, dc
 func (n *node) awaitChannels(t testing.TB, count int) {
 	t.Helper()
 	eventually(t, func() string {
-		c := n.peer(1).channels
+		c := n.directory.peer(1).channels
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if len(c.list) != count {

@@ -17,9 +17,9 @@ var opus = engine.PayloadType{Number: 111, Mime: webrtc.MimeTypeOpus, ClockRate:
 
 // A publisher's packets reach a subscriber through the real engine, whatever
 // each of them negotiated: what one profile sealed the other opens.
-func TestMedia_reachesTheSubscriber(t *testing.T) { overSockets(t, testMedia_reachesTheSubscriber) }
+func TestMedia_reachesTheSubscriber(t *testing.T) { overSetups(t, testMedia_reachesTheSubscriber) }
 
-func testMedia_reachesTheSubscriber(t *testing.T, portable bool) {
+func testMedia_reachesTheSubscriber(t *testing.T, on setup) {
 	gcmOnly := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM}
 	shaOnly := []dtls.SRTPProtectionProfile{dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 	for _, c := range []struct {
@@ -33,7 +33,7 @@ func testMedia_reachesTheSubscriber(t *testing.T, portable bool) {
 		{name: "active to passive over IPv6", up: gcmOnly, down: gcmOnly, ipv6: true, activeUp: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := startNode(t, portable, func(cfg *Config) {
+			n := startNode(t, on, func(cfg *Config) {
 				if c.ipv6 { // one publisher on IPv6, one subscriber on IPv4
 					cfg.Listen = []netip.AddrPort{loopback4, netip.MustParseAddrPort("[::1]:0")}
 				}
@@ -69,9 +69,11 @@ func testMedia_reachesTheSubscriber(t *testing.T, portable bool) {
 					}
 					sequence++
 				case <-deadline:
-					n.Do(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
-						t.Fatalf("no media arrived; the core counts %+v", c.Counters())
-					})
+					for i, c := range n.cores {
+						n.workers[i].enter(func(time.Time) {
+							t.Fatalf("no media arrived; core %d counts %+v", i, c.Counters())
+						})
+					}
 				}
 			}
 		})
@@ -93,7 +95,7 @@ func (n *node) publish(t *testing.T, id engine.PeerID, cfg clientConfig) *webrtc
 		}
 	}
 	cfg.opened = func() []string {
-		n.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
+		n.do(t, id, func(now time.Time, c *engine.Core, _ *engine.Batch) {
 			err = c.SetReceive(now, id, []engine.ReceiveSection{{Mid: "0", Codecs: []engine.PayloadType{opus}, Active: true}})
 			if err == nil {
 				err = c.Publish(now, id, engine.TrackConfig{ID: "TR_a", Mid: "0"})
@@ -126,9 +128,12 @@ func (n *node) subscribe(t *testing.T, id engine.PeerID, cfg clientConfig) <-cha
 	}
 	cfg.opened = func() []string {
 		const ssrc, rtx = 5000, 5001
-		var err error
-		n.Do(func(now time.Time, c *engine.Core, _ *engine.Batch) {
-			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", SSRC: ssrc, RTX: rtx}); err == nil {
+		home, err := n.Home(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.do(t, id, func(now time.Time, c *engine.Core, _ *engine.Batch) {
+			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_a", Home: home, SSRC: ssrc, RTX: rtx}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_a", Mid: "0", Codec: opus, Active: true}})
 			}
 		})

@@ -27,6 +27,9 @@ type metrics struct {
 	messagesReceived  prometheus.Counter
 	messagesSent      prometheus.Counter
 	messagesDropped   *prometheus.CounterVec
+	forwardDelay      prometheus.Histogram
+	strays            prometheus.Counter
+	handoffDrops      prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -62,6 +65,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		messagesReceived:  counter("data_messages_received_total", "Data channel messages received."),
 		messagesSent:      counter("data_messages_sent_total", "Data channel messages handed to SCTP."),
 		messagesDropped:   reasons("data_messages_dropped_total", "Data channel messages not sent, by reason."),
+		forwardDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "drtc_medianode_forward_delay_seconds",
+			Help:    "Time of a media packet in the node: from the kernel's receive to the return of the call that sent its last copies.",
+			Buckets: prometheus.ExponentialBuckets(0.000025, 2, 14),
+		}),
+		strays:       counter("handoff_datagrams_total", "Datagrams that came to another worker than their peer's and were handed over."),
+		handoffDrops: counter("handoff_drops_total", "Packets dropped since another worker did not keep up."),
 	}
 	if registerer == nil {
 		return m, nil
@@ -70,6 +80,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		m.packetsReceived, m.packetsSent, m.bytesReceived, m.bytesSent, m.sendErrors, m.receiveDrops, m.peers,
 		m.sendDrops, m.egressMessages, m.egressSegments, m.fallbacks, m.receiveCalls, m.receiveMessages,
 		m.handshakeSeconds, m.handshakeFailures, m.eventsDropped, m.messagesReceived, m.messagesSent, m.messagesDropped,
+		m.forwardDelay, m.strays, m.handoffDrops,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
@@ -91,8 +102,8 @@ func (m *metrics) count(s mmsg.Sent) {
 	}
 }
 
-// registerEngine shows the counters of a core. They are read when scraped.
-func registerEngine(registerer prometheus.Registerer, counters func() engine.Counters) error {
+// registerEngine shows the counters of the cores. They are read when scraped.
+func registerEngine(registerer prometheus.Registerer, sum func(func(engine.Counters) uint64) uint64) error {
 	if registerer == nil {
 		return nil
 	}
@@ -118,7 +129,7 @@ func registerEngine(registerer prometheus.Registerer, counters func() engine.Cou
 	} {
 		if err := registerer.Register(prometheus.NewCounterFunc(
 			prometheus.CounterOpts{Name: "drtc_medianode_" + c.name, Help: c.help},
-			func() float64 { return float64(c.value(counters())) },
+			func() float64 { return float64(sum(c.value)) },
 		)); err != nil {
 			return err
 		}

@@ -101,10 +101,10 @@ func (r *relay) rebind() {
 
 // DTLS and SCTP follow the address that the core believes in, so a rebinding
 // costs neither a handshake nor a message.
-func TestMove_dataChannelsFollow(t *testing.T) { overSockets(t, testMove_dataChannelsFollow) }
+func TestMove_dataChannelsFollow(t *testing.T) { overSetups(t, testMove_dataChannelsFollow) }
 
-func testMove_dataChannelsFollow(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testMove_dataChannelsFollow(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	r := newRelay(t, n.Addrs()[0])
 	var ice engine.ICE
 	client := n.join(t, 1, clientConfig{

@@ -4,5 +4,13 @@ package transport
 
 import "net/netip"
 
-// openSocket binds the fastest socket of the system.
-func openSocket(addr netip.AddrPort, buffer int) (socket, error) { return openPortable(addr, buffer) }
+// maxWorkers is how many workers can share the port.
+const maxWorkers = 1
+
+// openSockets binds the fastest sockets of the system.
+func openSockets(addr netip.AddrPort, _, buffer int) ([]socket, error) {
+	return openPortable(addr, buffer)
+}
+
+// newPolled returns nil: all sockets are portable.
+func newPolled(*sockets) (ingress, error) { return nil, nil }

@@ -3,25 +3,19 @@ package transport
 import (
 	"net"
 	"os"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/record"
 )
 
-// inboundDatagrams is how many datagrams may wait for a peer's DTLS.
+// inboundDatagrams is how many datagrams may wait for a handshake.
 const inboundDatagrams = 64
 
-// packetConn is the net.PacketConn under one peer's DTLS: datagrams come from
-// the worker and leave to wherever the core has the peer now.
+// packetConn is the net.PacketConn under one peer's handshake: datagrams come
+// from the worker and leave to wherever the core has the peer now.
 type packetConn struct {
-	peer        engine.PeerID
-	send        func(b []byte)
-	gate        gate        // used by push alone
-	established atomic.Bool // the handshake is done
-
+	send   func(b []byte)
 	in     chan []byte
 	closed chan struct{}
 	once   sync.Once
@@ -29,11 +23,12 @@ type packetConn struct {
 	mu       sync.Mutex // guards what follows
 	deadline chan struct{}
 	timer    *time.Timer
+	sent     record.Sent
+	muted    bool
 }
 
-func newPacketConn(peer engine.PeerID, send func(b []byte)) *packetConn {
+func newPacketConn(send func(b []byte)) *packetConn {
 	return &packetConn{
-		peer:     peer,
 		send:     send,
 		in:       make(chan []byte, inboundDatagrams),
 		closed:   make(chan struct{}),
@@ -41,18 +36,23 @@ func newPacketConn(peer engine.PeerID, send func(b []byte)) *packetConn {
 	}
 }
 
-// push offers a datagram, which becomes the conn's, and reports why it was
-// dropped; empty when it was not. One goroutine at a time.
-func (c *packetConn) push(b []byte) (drop string) {
-	if !c.gate.admit(b, c.established.Load()) {
-		return "dtls_malformed"
-	}
+// push offers a datagram, which becomes the conn's, and reports whether there
+// was room.
+func (c *packetConn) push(b []byte) bool {
 	select {
 	case c.in <- b:
-		return ""
+		return true
 	default:
-		return "dtls_queue"
+		return false
 	}
+}
+
+// mute lets nothing leave any more and returns what has left.
+func (c *packetConn) mute() record.Sent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.muted = true
+	return c.sent
 }
 
 // ReadFrom returns the next datagram.
@@ -69,7 +69,7 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 	select {
 	case datagram := <-c.in:
-		return copy(b, datagram), peerAddr(c.peer), nil
+		return copy(b, datagram), dtlsAddr{}, nil
 	case <-c.closed:
 		return 0, nil, net.ErrClosed
 	case <-deadline:
@@ -84,7 +84,15 @@ func (c *packetConn) WriteTo(b []byte, _ net.Addr) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	c.send(b)
+	c.mu.Lock()
+	muted := c.muted
+	if !muted {
+		c.sent.Watch(b)
+	}
+	c.mu.Unlock()
+	if !muted {
+		c.send(b)
+	}
 	return len(b), nil
 }
 
@@ -95,7 +103,7 @@ func (c *packetConn) Close() error {
 }
 
 // LocalAddr names the peer: the port is shared.
-func (c *packetConn) LocalAddr() net.Addr { return peerAddr(c.peer) }
+func (c *packetConn) LocalAddr() net.Addr { return dtlsAddr{} }
 
 // SetDeadline sets the read deadline; writes never block.
 func (c *packetConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
@@ -127,12 +135,3 @@ func (c *packetConn) SetReadDeadline(t time.Time) error {
 	}
 	return nil
 }
-
-// peerAddr is the net.Addr of a peer, which stays the same when it moves.
-type peerAddr engine.PeerID
-
-// Network implements net.Addr.
-func (a peerAddr) Network() string { return "peer" }
-
-// String implements net.Addr.
-func (a peerAddr) String() string { return strconv.FormatUint(uint64(a), 10) }

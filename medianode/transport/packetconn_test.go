@@ -11,28 +11,21 @@ import (
 
 func testConn() (*packetConn, *[]string) {
 	var sent []string
-	return newPacketConn(7, func(b []byte) { sent = append(sent, string(b)) }), &sent
+	return newPacketConn(func(b []byte) { sent = append(sent, string(b)) }), &sent
 }
 
 func TestPacketConn_queueIsBounded(t *testing.T) {
 	c, _ := testConn()
-	datagram := record(recordApplication, 1, 1)
+	datagram := rawRecord(recordApplication, 1, 1)
 	for i := range 2 * inboundDatagrams {
-		want := ""
-		if i >= inboundDatagrams {
-			want = "dtls_queue"
+		if got, want := c.push(datagram), i < inboundDatagrams; got != want {
+			t.Fatalf("datagram %d: taken %v, want %v", i, got, want)
 		}
-		if got := c.push(datagram); got != want {
-			t.Fatalf("datagram %d: dropped for %q, want %q", i, got, want)
-		}
-	}
-	if got := c.push([]byte{22}); got != "dtls_malformed" {
-		t.Errorf("half a header: dropped for %q, want dtls_malformed", got)
 	}
 	buf := make([]byte, 100)
 	for range inboundDatagrams {
-		if n, from, err := c.ReadFrom(buf); err != nil || n != len(datagram) || from.String() != "7" {
-			t.Fatalf("ReadFrom: %d bytes from %v, %v; want %d from 7", n, from, err, len(datagram))
+		if n, from, err := c.ReadFrom(buf); err != nil || n != len(datagram) || from != c.LocalAddr() {
+			t.Fatalf("ReadFrom: %d bytes from %v, %v; want %d from %v", n, from, err, len(datagram), c.LocalAddr())
 		}
 	}
 }
@@ -55,7 +48,7 @@ func TestPacketConn_deadlines(t *testing.T) {
 			t.Errorf("read past the deadline: %v, want a timeout", err)
 		}
 		set(time.Time{})
-		go func() { time.Sleep(time.Minute); c.push(record(recordApplication, 1, 1)) }()
+		go func() { time.Sleep(time.Minute); c.push(rawRecord(recordApplication, 1, 1)) }()
 		if err := read(); err != nil {
 			t.Errorf("read without a deadline: %v", err)
 		}
@@ -81,7 +74,7 @@ func TestPacketConn_closedNeitherReadsNorWrites(t *testing.T) {
 	if n, err := c.WriteTo([]byte("out"), nil); n != 3 || err != nil {
 		t.Errorf("WriteTo: %d, %v; want 3", n, err)
 	}
-	c.push(record(recordApplication, 1, 1))
+	c.push(rawRecord(recordApplication, 1, 1))
 	_ = c.Close()
 	_ = c.Close()
 	if _, _, err := c.ReadFrom(make([]byte, 100)); !errors.Is(err, net.ErrClosed) {
@@ -92,5 +85,13 @@ func TestPacketConn_closedNeitherReadsNorWrites(t *testing.T) {
 	}
 	if len(*sent) != 1 || (*sent)[0] != "out" {
 		t.Errorf("sent %q, want only out", *sent)
+	}
+}
+
+func TestPacketConn_mutedSendsNothing(t *testing.T) {
+	c, sent := testConn()
+	c.mute()
+	if n, err := c.WriteTo([]byte("goodbye"), nil); n != 7 || err != nil || len(*sent) != 0 {
+		t.Errorf("WriteTo: %d, %v, sent %q; want 7 and nothing sent", n, err, *sent)
 	}
 }

@@ -5,15 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/transport/record"
 	"github.com/pion/dtls/v3"
-	"github.com/pion/logging"
 )
 
 const (
@@ -22,35 +21,35 @@ const (
 	// flightInterval is the first retransmission timeout of DTLS; it doubles.
 	// Real-time peers lose a second too much with the RFC's default.
 	flightInterval = 250 * time.Millisecond
-	// maxReadErrors ends a peer whose DTLS fails this often in a row.
-	maxReadErrors = 64
 )
 
 // peer is one DTLS association and what runs on it.
 type peer struct {
-	id        engine.PeerID
-	cfg       PeerConfig
-	transport *Transport
-	conn      *packetConn
-	channels  *channels
-	ctx       context.Context // ends with the peer
-	cancel    context.CancelFunc
+	id          engine.PeerID
+	cfg         PeerConfig
+	transport   *Transport
+	worker      *worker
+	association *association
+	channels    *channels
+	ctx         context.Context // ends with the peer
+	cancel      context.CancelFunc
+
+	ufrags []string // the directory's
 
 	// The worker's mutex guards these, and cfg until the handshake has begun.
 	reachable bool           // a connectivity check has passed
 	started   bool           // the handshake has begun
 	last      netip.AddrPort // where goodbyes go once the core forgot the peer
 
-	mu    sync.Mutex // guards what follows
-	ended bool       // no goroutine may start any more
-	dtls  *dtls.Conn
+	mu    sync.Mutex     // guards what follows
+	ended bool           // no goroutine may start any more
 	wg    sync.WaitGroup // of the peer's goroutines
 }
 
-func newPeer(t *Transport, cfg PeerConfig) *peer {
-	p := &peer{id: cfg.ID, cfg: cfg, transport: t}
+func newPeer(t *Transport, w *worker, cfg PeerConfig) *peer {
+	p := &peer{id: cfg.ID, cfg: cfg, transport: t, worker: w}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
-	p.conn = newPacketConn(p.id, func(b []byte) { t.worker.send(p, b) })
+	p.association = newAssociation(p)
 	p.channels = newChannels(p)
 	return p
 }
@@ -73,75 +72,113 @@ func (p *peer) start() {
 	}
 }
 
-// run is the peer's life from its first connectivity check on.
-func (p *peer) run() {
-	conn, err := p.handshake()
-	if err == nil {
-		p.channels.established(conn)
-		err = p.read(conn)
+// update applies a later offer or an answer. It is called by the worker.
+func (p *peer) update(now time.Time, u Update) error {
+	w := p.worker
+	switch {
+	case w.peers[p.id] != p:
+		return fmt.Errorf("%w %d: not open", ErrPeer, p.id)
+	case len(u.RemoteFingerprints) > 0 && len(p.cfg.RemoteFingerprints) > 0 &&
+		!sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints):
+		return ErrFingerprintChanged
+	case u.Local != nil:
+		if err := w.directory.rename(p, u.Local.Ufrag); err != nil {
+			return err
+		}
+		if err := w.core.RestartICE(now, p.id, *u.Local, *u.Remote); err != nil {
+			return err
+		}
+	case u.Remote != nil:
+		if err := w.core.SetRemoteICE(p.id, *u.Remote); err != nil {
+			return err
+		}
 	}
-	p.transport.end(p, err)
+	if len(p.cfg.RemoteFingerprints) == 0 {
+		p.cfg.RemoteFingerprints, p.cfg.Active = slices.Clone(u.RemoteFingerprints), u.Active
+		p.start()
+	}
+	return nil
+}
+
+// run makes the association. What comes later is acted on as it arrives, and a
+// peer without data channels has no goroutine.
+func (p *peer) run() {
+	if err := p.handshake(); err != nil {
+		p.transport.end(p, err)
+	}
 }
 
 // handshake runs DTLS and lends the keys to the core.
-func (p *peer) handshake() (*dtls.Conn, error) {
+func (p *peer) handshake() error {
 	t := p.transport
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(p.ctx, t.cfg.HandshakeTimeout)
 	defer cancel()
-	conn, err := p.negotiate(ctx)
-	if err != nil {
+	if err := p.negotiate(ctx); err != nil {
 		reason, err := p.handshakeError(ctx, err)
 		t.metrics.handshakeFailures.WithLabelValues(reason).Inc()
-		return nil, err
+		return err
 	}
 	t.metrics.handshakeSeconds.Observe(time.Since(began).Seconds())
-	return conn, nil
+	return nil
 }
 
-func (p *peer) negotiate(ctx context.Context) (*dtls.Conn, error) {
+func (p *peer) negotiate(ctx context.Context) error {
 	t := p.transport
 	select {
 	case t.handshakes <- struct{}{}:
 		defer func() { <-t.handshakes }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	conn, err := p.newDTLS()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.mu.Lock()
-	p.dtls = conn
-	p.mu.Unlock()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, err
+		_ = conn.Close() // the handshake's error says it all
+		return err
 	}
-	p.conn.established.Store(true)
+	return p.establish(conn)
+}
+
+// establish takes over from the handshake.
+func (p *peer) establish(conn *dtls.Conn) error {
 	state, ok := conn.ConnectionState()
 	if !ok {
-		return nil, errors.New("no connection state")
+		return errors.New("no connection state")
 	}
+	layer, err := p.association.takeOver(conn, &state)
+	if err != nil {
+		return err
+	}
+	p.association.sealWith(layer) // from here on we can say goodbye
 	profile, ok := conn.SelectedSRTPProtectionProfile()
 	if !ok {
-		return nil, errors.New("no srtp profile in common")
+		return errors.New("no srtp profile in common")
 	}
 	keys, err := newProtection(profile, &state, p.cfg.Active)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = ErrClosed
-	t.worker.enter(func(now time.Time) {
-		if t.worker.peers[p.id] == p {
-			err = t.worker.core.Protect(now, p.id, keys, &t.worker.batch)
+	p.worker.enter(func(now time.Time) {
+		if p.worker.peers[p.id] == p {
+			err = p.worker.core.Protect(now, p.id, keys, &p.worker.batch)
 		}
 	})
-	return conn, err
+	if err != nil {
+		return err
+	}
+	p.channels.established(p.association)
+	p.association.openWith(layer)
+	return nil
 }
 
 // newDTLS makes the association in the role that the SDP gave us. No cookie
 // exchange: the address has passed an authenticated connectivity check.
 func (p *peer) newDTLS() (*dtls.Conn, error) {
+	conn := p.association.conn
 	verify := dtls.WithVerifyPeerCertificate(p.verify)
 	shared := []dtls.Option{
 		dtls.WithCertificates(p.transport.certificate),
@@ -149,6 +186,7 @@ func (p *peer) newDTLS() (*dtls.Conn, error) {
 		dtls.WithMTU(dtlsMTU),
 		dtls.WithFlightInterval(flightInterval),
 		dtls.WithLoggerFactory(quiet()),
+		dtls.WithCipherSuites(suites()...),
 		verify,
 	}
 	if p.cfg.Active {
@@ -159,7 +197,7 @@ func (p *peer) newDTLS() (*dtls.Conn, error) {
 		for _, o := range shared {
 			options = append(options, o)
 		}
-		return dtls.ClientWithOptions(p.conn, p.conn.LocalAddr(), options...)
+		return dtls.ClientWithOptions(conn, conn.LocalAddr(), options...)
 	}
 	options := []dtls.ServerOption{
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
@@ -169,7 +207,7 @@ func (p *peer) newDTLS() (*dtls.Conn, error) {
 	for _, o := range shared {
 		options = append(options, o)
 	}
-	return dtls.ServerWithOptions(p.conn, p.conn.LocalAddr(), options...)
+	return dtls.ServerWithOptions(conn, conn.LocalAddr(), options...)
 }
 
 // verify compares the certificate with what the SDP promised (RFC 8122).
@@ -199,47 +237,33 @@ func (p *peer) handshakeError(ctx context.Context, err error) (reason string, na
 	}
 }
 
-// read takes what the association delivers until it ends. It runs with and
-// without data channels, since DTLS answers repeated flights and alerts only
-// while somebody reads.
-func (p *peer) read(conn *dtls.Conn) error {
-	buf := make([]byte, readSize)
-	for failed := 0; failed < maxReadErrors; {
-		n, err := conn.Read(buf)
-		switch {
-		case err == nil:
-			failed = 0
-			p.channels.deliver(buf[:n])
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, dtls.ErrConnClosed):
-			return ErrClosedByPeer
-		default:
-			failed++
-		}
-	}
-	return fmt.Errorf("%w: %d errors in a row", ErrClosedByPeer, maxReadErrors)
-}
+// send implements owner.
+func (p *peer) send(b []byte) { p.worker.send(p, b) }
+
+// deliver implements owner.
+func (p *peer) deliver(content []byte) { p.channels.deliver(content) }
+
+// later implements owner.
+func (p *peer) later(fn func()) { p.spawn(fn) }
+
+// gone implements owner.
+func (p *peer) gone() { p.spawn(func() { p.transport.end(p, ErrClosedByPeer) }) }
 
 // shutdown says goodbye and waits for the peer's goroutines.
 func (p *peer) shutdown() {
 	p.mu.Lock()
 	p.ended = true
-	conn := p.dtls
 	p.mu.Unlock()
 	p.channels.close()
-	if conn != nil && p.conn.established.Load() {
-		// Sends close_notify. The error is about a conn that ended already.
-		_ = conn.Close()
-	}
+	p.association.close()
 	p.cancel()
-	_ = p.conn.Close()
 	p.wg.Wait()
-	if conn != nil {
-		_ = conn.Close() // after a handshake that failed or was cancelled
-	}
 }
 
-// quiet keeps pion's own logs out: they are per packet, and a peer can cause
-// them at will.
-func quiet() logging.LoggerFactory {
-	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+// suites are the cipher suites that the record layer can go on with.
+func suites() (out []dtls.CipherSuiteID) {
+	for _, suite := range record.Suites() {
+		out = append(out, dtls.CipherSuiteID(suite))
+	}
+	return out
 }

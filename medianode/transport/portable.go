@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/transport/mmsg"
@@ -16,7 +17,8 @@ type portable struct {
 	packet [1]mmsg.Packet
 }
 
-func openPortable(addr netip.AddrPort, buffer int) (socket, error) {
+// openPortable binds one socket.
+func openPortable(addr netip.AddrPort, buffer int) ([]socket, error) {
 	network := "udp4"
 	if addr.Addr().Is6() {
 		network = "udp6"
@@ -29,17 +31,26 @@ func openPortable(addr netip.AddrPort, buffer int) (socket, error) {
 	if err := errors.Join(conn.SetReadBuffer(buffer), conn.SetWriteBuffer(buffer)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &portable{conn: conn}, nil
+	return []socket{&portable{conn: conn}}, nil
 }
 
-// Receive implements socket.
-func (p *portable) Receive() ([]mmsg.Packet, error) {
+// receive waits for a datagram, which is good until the next call. It fails
+// once interrupt was called.
+func (p *portable) receive() ([]mmsg.Packet, error) {
 	n, from, err := p.conn.ReadFromUDPAddrPort(p.buffer[:])
 	if err != nil {
 		return nil, err
 	}
-	p.packet[0] = mmsg.Packet{From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Payload: p.buffer[:n]}
+	p.packet[0] = mmsg.Packet{
+		From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), Payload: p.buffer[:n],
+		Arrival: time.Now(), // about: it may have waited
+	}
 	return p.packet[:], nil
+}
+
+// interrupt ends receive for good.
+func (p *portable) interrupt() {
+	_ = p.conn.SetReadDeadline(time.Unix(1, 0)) // fails if the conn is closed, which has ended it
 }
 
 // Send implements socket.

@@ -3,12 +3,12 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"runtime"
 
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/transport/mmsg"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // readSize holds every datagram that we take and shows a longer one as such.
@@ -22,11 +22,8 @@ type Egress interface {
 }
 
 // socket is a bound UDP socket of one IP version: mmsg.Socket, or portable. One
-// goroutine receives, one sends.
+// goroutine sends.
 type socket interface {
-	// Receive waits for datagrams, which are good until the next call. It fails
-	// with net.ErrClosed after Close.
-	Receive() ([]mmsg.Packet, error)
 	Send(datagrams []engine.Datagram) mmsg.Sent
 	Addr() netip.AddrPort
 	Close() error
@@ -34,30 +31,42 @@ type socket interface {
 
 // sockets are those of one worker, at most one of each IP version.
 type sockets struct {
-	v4, v6  socket
-	metrics *metrics
+	v4, v6   socket
+	metrics  *metrics
+	oversize prometheus.Counter
 }
 
-// listen binds the addresses, with net's sockets if portable is wanted or the
-// system has no other.
-func listen(addrs []netip.AddrPort, buffer int, portable bool, m *metrics) (*sockets, error) {
-	open := openSocket
-	if portable {
-		open = openPortable
+// listen binds the addresses for so many workers, who share each port. Portable
+// sockets are those of package net; they do not share.
+func listen(addrs []netip.AddrPort, workers, buffer int, isPortable bool, m *metrics) ([]*sockets, error) {
+	var all []*sockets
+	for range workers {
+		all = append(all, &sockets{metrics: m, oversize: m.receiveDrops.WithLabelValues("oversize")})
 	}
-	s := &sockets{metrics: m}
 	for _, addr := range addrs {
-		opened, err := open(addr, buffer)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("transport: listening on %v: %w", addr, err), s.close())
-		}
-		if addr.Addr().Is4() {
-			s.v4 = opened
+		var opened []socket
+		var err error
+		if isPortable {
+			opened, err = openPortable(addr, buffer)
 		} else {
-			s.v6 = opened
+			opened, err = openSockets(addr, workers, buffer)
+		}
+		if err != nil {
+			err = fmt.Errorf("transport: listening on %v: %w", addr, err)
+			for _, s := range all {
+				err = errors.Join(err, s.close())
+			}
+			return nil, err
+		}
+		for i, c := range opened {
+			if addr.Addr().Is4() {
+				all[i].v4 = c
+			} else {
+				all[i].v6 = c
+			}
 		}
 	}
-	return s, nil
+	return all, nil
 }
 
 // all returns the sockets that there are.
@@ -80,41 +89,39 @@ func (s *sockets) addrs() []netip.AddrPort {
 	return addrs
 }
 
-// read hands the datagrams of c to handle, those that came together in one
-// call, until c is closed. Their memory is reused: handle keeps nothing. A
-// call that waits in the kernel gets a thread of its own.
-func (s *sockets) read(c socket, handle func([]mmsg.Packet)) error {
-	if _, polled := c.(*portable); !polled {
+// serve runs the worker of these sockets until it is stopped. A worker that
+// waits in the kernel has a thread of its own.
+func (s *sockets) serve(w *worker) error {
+	in, err := newPolled(s)
+	if err != nil {
+		return err
+	}
+	if in != nil {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+	} else {
+		in = newReaders(s)
 	}
-	oversize := s.metrics.receiveDrops.WithLabelValues("oversize")
-	for {
-		packets, err := c.Receive()
-		if errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("transport: reading from %v: %w", c.Addr(), err)
-		}
-		kept, bytes := packets[:0], 0
-		for _, p := range packets {
-			bytes += len(p.Payload)
-			if len(p.Payload) <= engine.MaxDatagram {
-				kept = append(kept, p)
-			}
-		}
-		s.metrics.receiveCalls.Inc()
-		s.metrics.receiveMessages.Add(float64(len(packets)))
-		s.metrics.packetsReceived.Add(float64(len(packets)))
-		s.metrics.bytesReceived.Add(float64(bytes))
-		if dropped := len(packets) - len(kept); dropped > 0 {
-			oversize.Add(float64(dropped))
-		}
-		if len(kept) > 0 {
-			handle(kept)
+	return errors.Join(w.run(in), in.Close())
+}
+
+// admit counts what came in one call and returns what is not too long.
+func (s *sockets) admit(packets []mmsg.Packet) []mmsg.Packet {
+	kept, bytes := packets[:0], 0
+	for _, p := range packets {
+		bytes += len(p.Payload)
+		if len(p.Payload) <= engine.MaxDatagram {
+			kept = append(kept, p)
 		}
 	}
+	s.metrics.receiveCalls.Inc()
+	s.metrics.receiveMessages.Add(float64(len(packets)))
+	s.metrics.packetsReceived.Add(float64(len(packets)))
+	s.metrics.bytesReceived.Add(float64(bytes))
+	if dropped := len(packets) - len(kept); dropped > 0 {
+		s.oversize.Add(float64(dropped))
+	}
+	return kept
 }
 
 // Send implements Egress.

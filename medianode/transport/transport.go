@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/engine/meter"
 )
 
 // Transport is the UDP port of a Media Node and everybody behind it.
@@ -21,15 +22,16 @@ type Transport struct {
 	logger      *slog.Logger
 	certificate tls.Certificate
 	fingerprint Fingerprint
-	engine      *engine.Core
-	sockets     *sockets
-	worker      *worker
+	sockets     []*sockets // of each worker
+	workers     []*worker
+	engines     []*engine.Core // of each worker
+	directory   *directory
 	inbox       *inbox
 	handshakes  chan struct{} // a slot per handshake in flight
+	scratch     sync.Pool     // of *[]byte, to which data channel messages are read
 	ctx         context.Context
 	cancel      context.CancelFunc
-	teardowns   sync.WaitGroup // of peers that end; Add happens in the worker
-	stopped     bool           // by the worker: Run is over
+	teardowns   sync.WaitGroup // of peers that end; Add happens in their worker
 }
 
 // New binds the port. The caller must call Run, which releases it again.
@@ -38,20 +40,11 @@ func New(cfg Config) (*Transport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := engine.New(cfg.Engine)
-	t, err := newTransport(cfg, c)
-	if err != nil {
-		return nil, err
-	}
-	t.engine = c
-	if err := registerEngine(cfg.Metrics, t.counters); err != nil {
-		return nil, errors.Join(fmt.Errorf("transport: registering metrics: %w", err), t.sockets.close())
-	}
-	return t, nil
+	return newTransport(cfg, func(c *engine.Core) core { return c })
 }
 
-// newTransport is New with any core.
-func newTransport(cfg Config, c core) (*Transport, error) {
+// newTransport is New, where the workers see each core as wrap returns it.
+func newTransport(cfg Config, wrap func(*engine.Core) core) (*Transport, error) {
 	t := &Transport{cfg: cfg, logger: cfg.Logger, handshakes: make(chan struct{}, cfg.MaxHandshakes)}
 	if cfg.Certificate != nil {
 		t.certificate = *cfg.Certificate
@@ -69,11 +62,22 @@ func newTransport(cfg Config, c core) (*Transport, error) {
 	if t.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, fmt.Errorf("transport: registering metrics: %w", err)
 	}
-	if t.sockets, err = listen(cfg.Listen, cfg.SocketBuffer, cfg.Portable, t.metrics); err != nil {
+	t.inbox = newInbox(cfg.Handler, t.metrics.eventsDropped)
+	t.directory = newDirectory(cfg.Workers, cfg.Together)
+	if t.sockets, err = listen(cfg.Listen, cfg.Workers, cfg.SocketBuffer, cfg.Portable, t.metrics); err != nil {
 		return nil, err
 	}
-	t.inbox = newInbox(cfg.Handler, t.metrics.eventsDropped)
-	t.worker = newWorker(c, t.sockets, t.onEvent)
+	for i, s := range t.sockets {
+		e := cfg.Engine
+		e.Self = engine.CoreID(i)
+		c := engine.New(e)
+		t.engines = append(t.engines, c)
+		t.workers = append(t.workers, newWorker(e.Self, wrap(c), s, t.directory, t.metrics, t.onEvent))
+	}
+	connect(t.workers)
+	if err := registerEngine(cfg.Metrics, t.Sum); err != nil {
+		return nil, errors.Join(fmt.Errorf("transport: registering metrics: %w", err), t.close())
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t, nil
 }
@@ -84,23 +88,24 @@ func (t *Transport) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	delivered := make(chan struct{})
-	var readers, timers, handler sync.WaitGroup
+	var serving, handler sync.WaitGroup
 	handler.Go(func() { t.inbox.run(delivered) })
-	timers.Go(func() { t.worker.runTimers(ctx) })
-	for _, conn := range t.sockets.all() {
-		readers.Go(func() {
-			if err := t.sockets.read(conn, t.worker.handle); err != nil {
+	for i, w := range t.workers {
+		serving.Go(func() {
+			if err := t.sockets[i].serve(w); err != nil {
 				cancel(err)
 			}
 		})
 	}
-	t.logger.Info("transport listens", slog.Any("addrs", t.Addrs()))
+	t.logger.Info("transport listens", slog.Any("addrs", t.Addrs()), slog.Int("workers", len(t.workers)))
 	<-ctx.Done()
 	t.stop()
 	t.cancel()
-	err := t.sockets.close()
-	readers.Wait()
-	timers.Wait()
+	for _, w := range t.workers {
+		w.stop()
+	}
+	serving.Wait()
+	err := t.close()
 	close(delivered)
 	handler.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
@@ -111,30 +116,64 @@ func (t *Transport) Run(ctx context.Context) error {
 
 // stop ends all peers, who still can say goodbye, and waits for them.
 func (t *Transport) stop() {
-	var all []*peer
-	t.worker.enter(func(time.Time) {
-		t.stopped = true
-		for _, p := range t.worker.peers {
-			all = append(all, p)
-		}
-	})
-	for _, p := range all {
+	for _, p := range t.directory.close() {
 		t.end(p, ErrClosed)
 	}
 	t.teardowns.Wait()
 }
 
+// close frees the port.
+func (t *Transport) close() error {
+	var errs []error
+	for _, s := range t.sockets {
+		errs = append(errs, s.close())
+	}
+	return errors.Join(errs...)
+}
+
 // Addrs returns the bound addresses, IPv4 first.
-func (t *Transport) Addrs() []netip.AddrPort { return t.sockets.addrs() }
+func (t *Transport) Addrs() []netip.AddrPort { return t.sockets[0].addrs() }
 
 // Fingerprint is the SHA-256 of the certificate in SDP's form, such as
 // "sha-256 AB:CD:...".
 func (t *Transport) Fingerprint() string { return t.fingerprint.String() }
 
-// Do runs fn alone with the core and then sends what fn put into the batch.
-// fn must not block, keep its arguments or call the Transport.
-func (t *Transport) Do(fn func(now time.Time, c *engine.Core, batch *engine.Batch)) {
-	t.worker.enter(func(now time.Time) { fn(now, t.engine, &t.worker.batch) })
+// Do runs fn alone with the core that has the peer and then sends what fn put
+// into the batch. fn must not block, keep its arguments or call the Transport.
+// It fails with ErrPeer, without running fn, if the peer is not open.
+func (t *Transport) Do(id engine.PeerID, fn func(now time.Time, c *engine.Core, batch *engine.Batch)) error {
+	p := t.directory.peer(id)
+	if p == nil {
+		return fmt.Errorf("%w %d: not open", ErrPeer, id)
+	}
+	w := p.worker
+	w.enter(func(now time.Time) { fn(now, t.engines[w.id], &w.batch) })
+	return nil
+}
+
+// Home is the core that has the peer, for as long as it is open: subscriptions
+// to its tracks name it. It fails with ErrPeer if the peer is not open.
+func (t *Transport) Home(id engine.PeerID) (engine.CoreID, error) {
+	if p := t.directory.peer(id); p != nil {
+		return p.worker.id, nil
+	}
+	return 0, fmt.Errorf("%w %d: not open", ErrPeer, id)
+}
+
+// Sum adds up one of the counters of all cores.
+func (t *Transport) Sum(counter func(engine.Counters) uint64) (sum uint64) {
+	for i, w := range t.workers {
+		w.enter(func(time.Time) { sum += counter(t.engines[i].Counters()) })
+	}
+	return sum
+}
+
+// TakeUsage hands over what the peers of all cores counted since the call
+// before, by application.
+func (t *Transport) TakeUsage(add func(application string, counted meter.Counters)) {
+	for i, w := range t.workers {
+		w.enter(func(time.Time) { t.engines[i].TakeUsage(add) })
+	}
 }
 
 // Open adds a peer, whose DTLS begins with its first authenticated
@@ -144,20 +183,19 @@ func (t *Transport) Open(cfg PeerConfig) error {
 		return errors.New("transport: RemoteFingerprints: want no empty one")
 	}
 	cfg.RemoteFingerprints = slices.Clone(cfg.RemoteFingerprints)
-	p := newPeer(t, cfg)
+	w := t.workers[t.directory.place(cfg.Room)]
+	p := newPeer(t, w, cfg)
 	var err error
-	t.worker.enter(func(now time.Time) {
-		switch {
-		case t.stopped:
-			err = fmt.Errorf("%w %d: the transport is closed", ErrPeer, cfg.ID)
-		case t.worker.peers[cfg.ID] != nil:
-			err = fmt.Errorf("%w %d: open already", ErrPeer, cfg.ID)
-		default:
-			if err = t.worker.core.AddPeer(now, cfg.PeerConfig); err == nil {
-				t.worker.peers[cfg.ID] = p
-				t.metrics.peers.Inc()
-			}
+	w.enter(func(now time.Time) {
+		if err = t.directory.add(p); err != nil {
+			return
 		}
+		if err = w.core.AddPeer(now, cfg.PeerConfig); err != nil {
+			t.directory.remove(p)
+			return
+		}
+		w.peers[cfg.ID] = p
+		t.metrics.peers.Inc()
 	})
 	if err != nil {
 		p.cancel()
@@ -174,28 +212,12 @@ func (t *Transport) Update(id engine.PeerID, u Update) error {
 	if u.Local != nil && u.Remote == nil {
 		return errors.New("transport: Update.Remote: required where Local is given")
 	}
-	var p *peer
+	p := t.directory.peer(id)
+	if p == nil {
+		return fmt.Errorf("%w %d: not open", ErrPeer, id)
+	}
 	var err error
-	t.worker.enter(func(now time.Time) {
-		p = t.worker.peers[id]
-		switch {
-		case p == nil:
-			err = fmt.Errorf("%w %d: not open", ErrPeer, id)
-			return
-		case len(u.RemoteFingerprints) > 0 && len(p.cfg.RemoteFingerprints) > 0 &&
-			!sameFingerprints(u.RemoteFingerprints, p.cfg.RemoteFingerprints):
-			err = ErrFingerprintChanged
-			return
-		case u.Local != nil:
-			err = t.worker.core.RestartICE(now, id, *u.Local, *u.Remote)
-		case u.Remote != nil:
-			err = t.worker.core.SetRemoteICE(id, *u.Remote)
-		}
-		if err == nil && len(p.cfg.RemoteFingerprints) == 0 {
-			p.cfg.RemoteFingerprints, p.cfg.Active = slices.Clone(u.RemoteFingerprints), u.Active
-			p.start()
-		}
-	})
+	p.worker.enter(func(now time.Time) { err = p.update(now, u) })
 	if err == nil && u.SCTP {
 		p.channels.enable()
 	}
@@ -205,7 +227,7 @@ func (t *Transport) Update(id engine.PeerID, u Update) error {
 // Close ends a peer: media stops at once, the goodbye and OnClosed with
 // ErrClosed follow. Closing a peer that isn't there does nothing.
 func (t *Transport) Close(id engine.PeerID) {
-	if p := t.peer(id); p != nil {
+	if p := t.directory.peer(id); p != nil {
 		t.end(p, ErrClosed)
 	}
 }
@@ -213,7 +235,7 @@ func (t *Transport) Close(id engine.PeerID) {
 // OpenChannel opens a data channel from this side, at once or when the
 // association is up. Messages may be sent right away.
 func (t *Transport) OpenChannel(id engine.PeerID, cfg ChannelConfig) error {
-	p := t.peer(id)
+	p := t.directory.peer(id)
 	if p == nil {
 		return fmt.Errorf("%w %d: not open", ErrPeer, id)
 	}
@@ -225,31 +247,26 @@ func (t *Transport) OpenChannel(id engine.PeerID, cfg ChannelConfig) error {
 // ErrPeer, ErrChannel, ErrTooLarge, or ErrSlowPeer if the channel is reliable
 // and too much waits already; a lossy channel drops its oldest message instead.
 func (t *Transport) SendData(id engine.PeerID, label string, payload []byte) error {
-	p := t.peer(id)
+	p := t.directory.peer(id)
 	if p == nil {
 		return fmt.Errorf("%w %d: not open", ErrPeer, id)
 	}
 	return p.channels.send(label, payload)
 }
 
-// peer returns an open peer or nil.
-func (t *Transport) peer(id engine.PeerID) *peer {
-	t.worker.mu.Lock()
-	defer t.worker.mu.Unlock()
-	return t.worker.peers[id]
-}
-
 // end removes the peer and tears it down in the background. The first reason
 // counts.
 func (t *Transport) end(p *peer, reason error) {
 	first := false
-	t.worker.enter(func(now time.Time) {
-		if first = t.worker.peers[p.id] == p; !first {
+	w := p.worker
+	w.enter(func(now time.Time) {
+		if first = w.peers[p.id] == p; !first {
 			return
 		}
-		p.last = t.worker.core.Address(p.id)
-		delete(t.worker.peers, p.id)
-		t.worker.core.RemovePeer(now, p.id)
+		p.last = w.core.Address(p.id)
+		delete(w.peers, p.id)
+		w.core.RemovePeer(now, p.id)
+		t.directory.remove(p)
 		t.teardowns.Add(1)
 	})
 	if !first {
@@ -263,33 +280,33 @@ func (t *Transport) end(p *peer, reason error) {
 	}()
 }
 
-// onEvent routes an event of the core. It runs inside the worker.
-func (t *Transport) onEvent(event engine.Event) {
+// onEvent routes an event of a worker's core. It runs inside the worker.
+func (t *Transport) onEvent(w *worker, event engine.Event) {
 	switch e := event.(type) {
+	case engine.AddressAdded:
+		t.directory.believe(w.id, e.Addr)
+		return
+	case engine.AddressRemoved:
+		t.directory.forget(w.id, e.Addr)
+		return
 	case engine.DTLSDatagram:
-		if p := t.worker.peers[e.Peer]; p != nil {
-			if drop := p.conn.push(e.Payload); drop != "" {
+		if p := w.peers[e.Peer]; p != nil {
+			if drop := p.association.push(e.Payload); drop != "" {
 				t.metrics.receiveDrops.WithLabelValues(drop).Inc()
 			}
 		}
 		return
 	case engine.PeerReachable:
-		if p := t.worker.peers[e.Peer]; p != nil {
+		if p := w.peers[e.Peer]; p != nil {
 			p.reachable = true
 			p.start()
 		}
 	case engine.PeerState:
-		if p := t.worker.peers[e.Peer]; p != nil && e.State == engine.StateFailed {
+		if p := w.peers[e.Peer]; p != nil && e.State == engine.StateFailed {
 			p.spawn(func() { t.end(p, ErrConsent) })
 		}
 	}
 	t.inbox.event(event)
-}
-
-// counters reads the core's counters.
-func (t *Transport) counters() (c engine.Counters) {
-	t.Do(func(_ time.Time, core *engine.Core, _ *engine.Batch) { c = core.Counters() })
-	return c
 }
 
 func sameFingerprints(a, b []Fingerprint) bool {

@@ -11,10 +11,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-func TestUpdate_addsDataChannelsLater(t *testing.T) { overSockets(t, testUpdate_addsDataChannelsLater) }
+func TestUpdate_addsDataChannelsLater(t *testing.T) { overSetups(t, testUpdate_addsDataChannelsLater) }
 
-func testUpdate_addsDataChannelsLater(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testUpdate_addsDataChannelsLater(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	client := n.join(t, 1, clientConfig{
 		prepare: dataOnly(t), peer: func(p *PeerConfig) { p.SCTP = false },
 	})
@@ -30,10 +30,10 @@ func testUpdate_addsDataChannelsLater(t *testing.T, portable bool) {
 	n.expectOpen(t, client)
 }
 
-func TestUpdate_refuses(t *testing.T) { overSockets(t, testUpdate_refuses) }
+func TestUpdate_refuses(t *testing.T) { overSetups(t, testUpdate_refuses) }
 
-func testUpdate_refuses(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testUpdate_refuses(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	offered := mustFingerprint(t, attribute(client.LocalDescription().SDP, "fingerprint"))
 	other := fingerprintOf([]byte("another certificate"))
@@ -66,12 +66,12 @@ func testUpdate_refuses(t *testing.T, portable bool) {
 // A node that offers opens the peer first and learns from the answer who the
 // client must be, maybe after its first checks and DTLS datagrams.
 func TestUpdate_answerBringsTheFingerprint(t *testing.T) {
-	overSockets(t, testUpdate_answerBringsTheFingerprint)
+	overSetups(t, testUpdate_answerBringsTheFingerprint)
 }
 
-func testUpdate_answerBringsTheFingerprint(t *testing.T, portable bool) {
+func testUpdate_answerBringsTheFingerprint(t *testing.T, on setup) {
 	for _, active := range []bool{false, true} {
-		n := startNode(t, portable, nil)
+		n := startNode(t, on, nil)
 		var answer Update
 		client := n.join(t, 1, clientConfig{prepare: dataOnly(t), peer: func(p *PeerConfig) {
 			remote := p.Remote
@@ -79,7 +79,7 @@ func testUpdate_answerBringsTheFingerprint(t *testing.T, portable bool) {
 			p.RemoteFingerprints, p.Remote, p.Active = nil, engine.ICE{}, active
 		}})
 		awaitEvent(t, n, anyEvent[engine.PeerReachable])
-		if n.core.keysOf(1) != nil {
+		if n.keysOf(1) != nil {
 			t.Error("keys before the fingerprint was known")
 		}
 		if err := n.Update(1, answer); err != nil {
@@ -95,10 +95,10 @@ func testUpdate_answerBringsTheFingerprint(t *testing.T, portable bool) {
 }
 
 // ICE restarts keep DTLS: the same client goes on under new credentials.
-func TestUpdate_restartsICE(t *testing.T) { overSockets(t, testUpdate_restartsICE) }
+func TestUpdate_restartsICE(t *testing.T) { overSetups(t, testUpdate_restartsICE) }
 
-func testUpdate_restartsICE(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testUpdate_restartsICE(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
 	n.expectOpen(t, client)
@@ -124,10 +124,10 @@ func testUpdate_restartsICE(t *testing.T, portable bool) {
 	n.expectOpen(t, client)
 }
 
-func TestOpen_refuses(t *testing.T) { overSockets(t, testOpen_refuses) }
+func TestOpen_refuses(t *testing.T) { overSetups(t, testOpen_refuses) }
 
-func testOpen_refuses(t *testing.T, portable bool) {
-	n := startNode(t, portable, nil)
+func testOpen_refuses(t *testing.T, on setup) {
+	n := startNode(t, on, nil)
 	ok := PeerConfig{
 		PeerConfig:         engine.PeerConfig{ID: 1, Local: engine.ICE{Ufrag: "one", Pwd: "password"}},
 		RemoteFingerprints: []Fingerprint{fingerprintOf(nil)},
@@ -165,10 +165,10 @@ func testOpen_refuses(t *testing.T, portable bool) {
 	}
 }
 
-func TestConsent_lossClosesThePeer(t *testing.T) { overSockets(t, testConsent_lossClosesThePeer) }
+func TestConsent_lossClosesThePeer(t *testing.T) { overSetups(t, testConsent_lossClosesThePeer) }
 
-func testConsent_lossClosesThePeer(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
+func testConsent_lossClosesThePeer(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
 	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
 		s.SetICETimeouts(time.Minute, time.Minute, time.Hour) // checks stop once connected
 	}})
@@ -177,10 +177,10 @@ func testConsent_lossClosesThePeer(t *testing.T, portable bool) {
 	client.awaitState(t, webrtc.PeerConnectionStateClosed)
 }
 
-func TestAddrs_areBoundAndDistinct(t *testing.T) { overSockets(t, testAddrs_areBoundAndDistinct) }
+func TestAddrs_areBoundAndDistinct(t *testing.T) { overSetups(t, testAddrs_areBoundAndDistinct) }
 
-func testAddrs_areBoundAndDistinct(t *testing.T, portable bool) {
-	n := startNode(t, portable, func(cfg *Config) {
+func testAddrs_areBoundAndDistinct(t *testing.T, on setup) {
+	n := startNode(t, on, func(cfg *Config) {
 		cfg.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:0"), loopback4}
 	})
 	addrs := n.Addrs()

@@ -1,25 +1,28 @@
 package transport
 
 import (
-	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 )
 
-// core is what a worker needs of an engine.Core: its packets, its peers and
-// what flows to a peer from outside of it.
+// core is what a worker needs of an engine.Core: its packets, its peers, what
+// flows to a peer from outside of it, and what it has to say to other cores.
 type core interface {
 	packets
 	peers
 	flows
+	parcels
 }
 
 type packets interface {
 	HandleDatagram(now time.Time, from netip.AddrPort, b []byte, batch *engine.Batch)
+	ObserveLag(now time.Time, lag time.Duration)
 	HandleTimeout(now time.Time, batch *engine.Batch)
 	NextTimeout() time.Time
 	Poll() (engine.Event, bool)
@@ -38,56 +41,166 @@ type flows interface {
 	CountData(id engine.PeerID, bytes int)
 }
 
-// minTimer bounds how often the timer goroutine wakes, whatever the core wants.
-const minTimer = 500 * time.Microsecond
-
-// worker owns a core and the peers in it.
-type worker struct {
-	egress Egress
-	// onEvent takes the core's events. It is called with mu held: it must not
-	// block and must not enter the worker.
-	onEvent func(engine.Event)
-	wake    chan struct{} // the timer goroutine must look at armed again
-
-	mu     sync.Mutex // guards what follows
-	core   core
-	batch  engine.Batch
-	single [1]engine.Datagram // scratch of send
-	peers  map[engine.PeerID]*peer
-	armed  time.Time // when the timer goroutine will wake; zero for never
+type parcels interface {
+	Knows(from netip.AddrPort) bool
+	Outbound(to engine.CoreID) *engine.Parcel
+	TakeOutbound(to engine.CoreID, empty *engine.Parcel) *engine.Parcel
+	HandleParcel(now time.Time, from engine.CoreID, p *engine.Parcel, batch *engine.Batch)
 }
 
-func newWorker(c core, egress Egress, onEvent func(engine.Event)) *worker {
+const (
+	// minTimer bounds how often a worker wakes for its core's timers, whatever
+	// the core wants.
+	minTimer = 100 * time.Microsecond
+	// retry is how soon a worker tries again to hand over what it must not drop.
+	retry = time.Millisecond
+)
+
+// worker owns a core and the peers in it. One thread takes the datagrams, the
+// timers and what other workers hand over; commands of other goroutines come in
+// between by the mutex.
+type worker struct {
+	id        engine.CoreID
+	egress    Egress
+	directory *directory
+	metrics   *metrics
+	// onEvent takes the core's events. It is called with mu held: it must not
+	// block and must not enter a worker.
+	onEvent func(*worker, engine.Event)
+	links   []link // to each worker; that to itself is not used
+	ingress ingress
+
+	asleep   atomic.Bool // the thread waits, or is about to, and wants to be woken
+	stopping atomic.Bool
+
+	mu      sync.Mutex // guards what follows
+	core    core
+	batch   engine.Batch
+	single  [1]engine.Datagram // scratch of send
+	peers   map[engine.PeerID]*peer
+	armed   time.Time // when the thread wakes by itself; zero for never
+	ready   time.Time // since when the thread has nothing at hand; zero while it has
+	pressed bool      // a link was full and what must not be lost waits here
+	offers  *limit.Limiter
+}
+
+func newWorker(id engine.CoreID, c core, egress Egress, d *directory, m *metrics, onEvent func(*worker, engine.Event)) *worker {
 	w := &worker{
-		egress:  egress,
-		onEvent: onEvent,
-		wake:    make(chan struct{}, 1),
-		core:    c,
-		peers:   map[engine.PeerID]*peer{},
+		id:        id,
+		egress:    egress,
+		directory: d,
+		metrics:   m,
+		onEvent:   onEvent,
+		core:      c,
+		peers:     map[engine.PeerID]*peer{},
+		offers:    limit.New(limit.Config{Rate: offerRate, Burst: 2 * offerRate, GlobalRate: 20 * offerRate, GlobalBurst: 20 * offerRate}),
 	}
 	w.batch.Send = func(datagrams []engine.Datagram) { w.egress.Send(datagrams) }
 	return w
+}
+
+// run serves until stop is called or the ingress fails. Its goroutine should be
+// locked to a thread.
+func (w *worker) run(in ingress) error {
+	w.ingress = in
+	take := func(packets []mmsg.Packet) {
+		w.asleep.Store(false)
+		w.handle(packets)
+	}
+	for {
+		timeout, ended := w.rest()
+		if ended {
+			return nil
+		}
+		if err := in.Wait(timeout, take); err != nil {
+			w.asleep.Store(false)
+			return err
+		}
+	}
+}
+
+// stop makes run return.
+func (w *worker) stop() {
+	w.stopping.Store(true)
+	w.wake()
+}
+
+// wake makes the thread look around if it sleeps.
+func (w *worker) wake() {
+	if w.asleep.CompareAndSwap(true, false) {
+		w.ingress.Wake()
+	}
+}
+
+// rest does what is due and returns for how long the thread may sleep, below
+// zero for until it is woken. From here on others wake it.
+func (w *worker) rest() (timeout time.Duration, ended bool) {
+	w.asleep.Store(false)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.turn(now)
+	w.ready = time.Now()
+	next := w.core.NextTimeout()
+	if soon := now.Add(retry); w.pressed && (next.IsZero() || soon.Before(next)) {
+		next = soon
+	}
+	w.armed = next
+	w.asleep.Store(true)
+	switch { // whoever came before asleep was set has not woken us
+	case w.stopping.Load():
+		w.asleep.Store(false)
+		return 0, true
+	case w.waiting():
+		w.asleep.Store(false)
+		return 0, false
+	case next.IsZero():
+		return -1, false
+	default:
+		return max(next.Sub(now), minTimer), false
+	}
 }
 
 // enter runs fn with the core's discipline and then flushes.
 func (w *worker) enter(fn func(now time.Time)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.batch.Arrival = time.Time{}
 	fn(time.Now())
 	w.flush()
 }
 
 // handle takes the datagrams that waited together and then flushes what they
-// caused, so that the packets of a frame leave together where they came so. It
-// allocates nothing and keeps nothing.
+// caused. It allocates nothing and keeps nothing.
 func (w *worker) handle(packets []mmsg.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
+	w.observeLag(now, packets[0].Arrival)
 	for i := range packets {
-		w.core.HandleDatagram(now, packets[i].From, packets[i].Payload, &w.batch)
+		w.receive(now, &packets[i])
 	}
+	w.turn(now)
+}
+
+// observeLag tells the core how long the oldest datagram waited for the worker to
+// be ready: until it went to wait for more, or until now if it did not.
+func (w *worker) observeLag(now, arrival time.Time) {
+	ready := w.ready
+	if w.ready = (time.Time{}); ready.IsZero() {
+		ready = now
+	}
+	if !arrival.IsZero() {
+		w.core.ObserveLag(now, ready.Sub(arrival))
+	}
+}
+
+// turn takes what other workers have handed over, runs the core's timers if
+// they are due, and flushes.
+func (w *worker) turn(now time.Time) {
+	w.unload(now)
 	if next := w.core.NextTimeout(); !next.IsZero() && !next.After(now) {
+		w.batch.Arrival = time.Time{}
 		w.core.HandleTimeout(now, &w.batch)
 	}
 	w.flush()
@@ -118,59 +231,34 @@ func (w *worker) countData(p *peer, bytes int) {
 	}
 }
 
-// flush sends the batch, drains the events and looks at the timer.
+// flush sends the batch, drains the events, hands over what is for other cores
+// and wakes the thread if it would sleep too long.
 func (w *worker) flush() {
 	w.sendBatch()
 	for event, ok := w.core.Poll(); ok; event, ok = w.core.Poll() {
-		w.onEvent(event)
+		w.onEvent(w, event)
+	}
+	w.ship()
+	if !w.asleep.Load() {
+		return // it will look for itself
 	}
 	next := w.core.NextTimeout()
-	if !next.IsZero() && (w.armed.IsZero() || next.Before(w.armed)) {
-		w.armed = next
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+	if w.pressed || !next.IsZero() && (w.armed.IsZero() || next.Before(w.armed)) {
+		w.wake()
 	}
 }
 
-// sendBatch sends the batch and empties it.
+// sendBatch sends the batch, notes for how long its packets were here and
+// empties it.
 func (w *worker) sendBatch() {
-	if w.batch.Len() == 0 {
-		return
+	if w.batch.Len() > 0 {
+		w.egress.Send(w.batch.Datagrams())
 	}
-	w.egress.Send(w.batch.Datagrams())
+	if arrivals := w.batch.Forwarded(); len(arrivals) > 0 {
+		now := time.Now()
+		for _, arrival := range arrivals {
+			w.metrics.forwardDelay.Observe(max(now.Sub(arrival), 0).Seconds())
+		}
+	}
 	w.batch.Reset()
-}
-
-// runTimers gives the core its timeouts until ctx ends.
-func (w *worker) runTimers(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.wake:
-		case <-timer.C:
-			w.timeout()
-		}
-		w.mu.Lock()
-		armed := w.armed
-		w.mu.Unlock()
-		if armed.IsZero() {
-			timer.Stop()
-		} else {
-			timer.Reset(max(time.Until(armed), minTimer))
-		}
-	}
-}
-
-func (w *worker) timeout() {
-	w.enter(func(now time.Time) {
-		w.armed = time.Time{}
-		if next := w.core.NextTimeout(); !next.IsZero() && !now.Before(next) {
-			w.core.HandleTimeout(now, &w.batch)
-		}
-	})
 }

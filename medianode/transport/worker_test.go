@@ -3,12 +3,12 @@ package transport
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +25,10 @@ type script struct {
 	next  time.Time
 	every time.Duration
 	fired []time.Time
+	lags  []time.Duration
 }
+
+func (s *script) ObserveLag(_ time.Time, lag time.Duration) { s.lags = append(s.lags, lag) }
 
 func (s *script) HandleDatagram(now time.Time, _ netip.AddrPort, _ []byte, _ *engine.Batch) {
 	if s.every > 0 {
@@ -47,6 +50,38 @@ func (s *script) Poll() (engine.Event, bool) {
 	return nil, false
 }
 
+// alone is the only worker of a core.
+func alone(t *testing.T, c core, egress Egress) *worker {
+	t.Helper()
+	m, err := newMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorker(0, c, egress, newDirectory(1, 16), m, func(*worker, engine.Event) {})
+	connect([]*worker{w})
+	return w
+}
+
+// running runs a worker whose ingress has no sockets; the function ends it.
+func running(t *testing.T, w *worker) (stop func()) {
+	t.Helper()
+	in := newReaders(&sockets{})
+	ended := make(chan error)
+	go func() { ended <- w.run(in) }()
+	return func() {
+		w.stop()
+		if err := errors.Join(<-ended, in.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (s *script) Knows(netip.AddrPort) bool                                 { return false }
+func (s *script) Outbound(engine.CoreID) *engine.Parcel                     { return nil }
+func (s *script) TakeOutbound(engine.CoreID, *engine.Parcel) *engine.Parcel { return nil }
+func (s *script) HandleParcel(time.Time, engine.CoreID, *engine.Parcel, *engine.Batch) {
+}
+
 type sink struct{}
 
 func (sink) Send([]engine.Datagram) {}
@@ -54,10 +89,9 @@ func (sink) Send([]engine.Datagram) {}
 func TestWorker_timersFollowTheCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &script{every: 10 * time.Millisecond}
-		w := newWorker(core, sink{}, func(engine.Event) {})
-		ctx, cancel := context.WithCancel(t.Context())
-		var timers sync.WaitGroup
-		timers.Go(func() { w.runTimers(ctx) })
+		w := alone(t, core, sink{})
+		stop := running(t, w)
+		defer stop()
 		time.Sleep(time.Minute) // nothing is due
 		began := time.Now()
 		w.handle(one(netip.AddrPort{}, nil))
@@ -83,8 +117,6 @@ func TestWorker_timersFollowTheCore(t *testing.T) {
 				t.Errorf("HandleTimeout ran %d times in the first second, want 1", len(core.fired))
 			}
 		})
-		cancel()
-		timers.Wait()
 	})
 }
 
@@ -92,12 +124,11 @@ func TestWorker_timersFollowTheCore(t *testing.T) {
 func TestWorker_greedyTimerIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &greedy{}
-		w := newWorker(core, sink{}, func(engine.Event) {})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		w.handle(one(netip.AddrPort{}, nil))
-		w.runTimers(ctx)
-		if limit := 1 + int(time.Second/minTimer); core.calls > limit || core.calls == 0 {
+		w := alone(t, core, sink{})
+		stop := running(t, w)
+		time.Sleep(time.Second)
+		stop()
+		if limit := 2 + int(time.Second/minTimer); core.calls > limit || core.calls == 0 {
 			t.Errorf("HandleTimeout ran %d times in a second, want 1 to %d", core.calls, limit)
 		}
 	})
@@ -112,20 +143,17 @@ func (g *greedy) NextTimeout() time.Time                     { return time.Now()
 func (g *greedy) HandleTimeout(_ time.Time, _ *engine.Batch) { g.calls++ }
 
 // The shell's part of a media packet's way allocates nothing.
-func TestWorker_allocatesNothing(t *testing.T) { overSockets(t, testWorker_allocatesNothing) }
+func TestWorker_allocatesNothing(t *testing.T) { overSetups(t, testWorker_allocatesNothing) }
 
-func testWorker_allocatesNothing(t *testing.T, portable bool) {
+func testWorker_allocatesNothing(t *testing.T, on setup) {
 	registry := prometheus.NewRegistry()
 	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, portable, m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := listenAlone(t, on, m, loopback4)
 	defer s.close()
-	w := newWorker(&script{}, s, func(engine.Event) {})
+	w := alone(t, &script{}, s)
 	packet := make([]byte, 1200)
 	to := []engine.Datagram{{To: s.addrs()[0], Payload: packet}, {To: s.addrs()[0], Payload: packet}}
 	received := one(to[0].To, packet)
@@ -150,11 +178,11 @@ func (f *flushes) Send(datagrams []engine.Datagram) { *f = append(*f, slices.Clo
 
 // What came in together leaves together, each subscriber's packets in a row.
 func TestWorker_flushesOncePerDrain(t *testing.T) {
-	f := newForwarding(t, profiles[0], 3, false)
-	f.worker.handle(f.seal(t, 1)) // the first brings feedback with it
+	f := newForwarding(t, profiles[0], 3, oneWorker)
+	f.workers[0].handle(f.seal(t, 1)) // the first brings feedback with it
 	var got flushes
-	f.worker.egress = &got
-	f.worker.handle(f.seal(t, 4))
+	f.workers[0].egress = &got
+	f.workers[0].handle(f.seal(t, 4))
 	if len(got) != 1 || len(got[0]) != 12 {
 		t.Fatalf("flushes %v, want one of 12 datagrams", got)
 	}
@@ -171,11 +199,11 @@ func TestWorker_flushesOncePerDrain(t *testing.T) {
 
 func TestWorker_flushesALongDrainInParts(t *testing.T) {
 	const packets, subscribers, limit = mmsg.MaxReceive, 40, 256
-	f := newForwarding(t, profiles[0], subscribers, false)
-	f.worker.handle(f.seal(t, 1))
+	f := newForwarding(t, profiles[0], subscribers, oneWorker)
+	f.workers[0].handle(f.seal(t, 1))
 	var got flushes
-	f.worker.egress = &got
-	f.worker.handle(f.seal(t, packets))
+	f.workers[0].egress = &got
+	f.workers[0].handle(f.seal(t, packets))
 	sum := 0
 	for _, datagrams := range got {
 		if sum += len(datagrams); len(datagrams) > limit+packets {
@@ -189,18 +217,15 @@ func TestWorker_flushesALongDrainInParts(t *testing.T) {
 
 // Packets of one stream are one message of the system's sockets, and those that
 // wait come in one call. The portable ones move one at a time.
-func TestSockets_countMessages(t *testing.T) { overSockets(t, testSockets_countMessages) }
+func TestSockets_countMessages(t *testing.T) { overSetups(t, testSockets_countMessages) }
 
-func testSockets_countMessages(t *testing.T, portable bool) {
+func testSockets_countMessages(t *testing.T, on setup) {
 	registry := prometheus.NewRegistry()
 	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listen([]netip.AddrPort{loopback4, netip.MustParseAddrPort("[::1]:0")}, 1<<20, portable, m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := listenAlone(t, on, m, loopback4, netip.MustParseAddrPort("[::1]:0"))
 	var batch []engine.Datagram
 	for _, to := range s.addrs() {
 		for range 4 {
@@ -208,34 +233,19 @@ func testSockets_countMessages(t *testing.T, portable bool) {
 		}
 	}
 	s.Send(batch)
-	got, ended := make(chan int, len(batch)), make(chan error)
-	for _, c := range s.all() {
-		go func() {
-			ended <- s.read(c, func(packets []mmsg.Packet) {
-				for _, p := range packets {
-					got <- len(p.Payload)
-				}
-			})
-		}()
-	}
+	got := make(chan int, len(batch))
+	end := take(t, s, got)
 	for range batch {
 		if size := receive(t, got, "a datagram"); size != 1000 {
 			t.Errorf("took %d bytes, want 1000", size)
 		}
 	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
-	for range s.all() {
-		if err := receive(t, ended, "read to end"); err != nil {
-			t.Errorf("read after close: %v, want nil", err)
-		}
-	}
+	end()
 	few := 2.0
-	if portable || runtime.GOOS != "linux" {
+	if on.portable || runtime.GOOS != "linux" {
 		few = 8
 	}
-	if calls := gathered(t, registry, "receive_calls_total"); portable && calls != 8 || calls > 8 {
+	if calls := gathered(t, registry, "receive_calls_total"); on.portable && calls != 8 || calls > 8 {
 		t.Errorf("receive_calls_total: %v, want 8, or fewer of the system's sockets", calls)
 	}
 	for name, want := range map[string]float64{
@@ -249,27 +259,17 @@ func testSockets_countMessages(t *testing.T, portable bool) {
 	}
 }
 
-func TestSockets_countWhatTheyDrop(t *testing.T) { overSockets(t, testSockets_countWhatTheyDrop) }
+func TestSockets_countWhatTheyDrop(t *testing.T) { overSetups(t, testSockets_countWhatTheyDrop) }
 
-func testSockets_countWhatTheyDrop(t *testing.T, portable bool) {
+func testSockets_countWhatTheyDrop(t *testing.T, on setup) {
 	registry := prometheus.NewRegistry()
 	m, err := newMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listen([]netip.AddrPort{loopback4}, 1<<20, portable, m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := listenAlone(t, on, m, loopback4)
 	got := make(chan int, 4)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- s.read(s.v4, func(packets []mmsg.Packet) {
-			for _, p := range packets {
-				got <- len(p.Payload)
-			}
-		})
-	}()
+	end := take(t, s, got)
 	s.Send([]engine.Datagram{
 		{To: s.addrs()[0], Payload: make([]byte, engine.MaxDatagram+1)},
 		{To: s.addrs()[0], Payload: make([]byte, readSize+1)},
@@ -285,11 +285,44 @@ func testSockets_countWhatTheyDrop(t *testing.T, portable bool) {
 	if failed := gathered(t, registry, "send_errors_total"); failed != 1 {
 		t.Errorf("send errors: %v, want 1", failed)
 	}
-	if err := s.close(); err != nil {
+	end()
+}
+
+// listenAlone binds the sockets of a single worker.
+func listenAlone(t *testing.T, on setup, m *metrics, addrs ...netip.AddrPort) *sockets {
+	t.Helper()
+	s, err := listen(addrs, 1, 1<<20, on.portable, m)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, ended, "read to end"); err != nil {
-		t.Errorf("read after close: %v, want nil", err)
+	return s[0]
+}
+
+// lengths is a core that reports the datagrams that it is given.
+type lengths struct {
+	script
+	got chan<- int
+}
+
+func (l *lengths) HandleDatagram(_ time.Time, _ netip.AddrPort, b []byte, _ *engine.Batch) {
+	l.got <- len(b)
+}
+
+// take reports the length of each datagram that arrives until end is called,
+// which closes the sockets.
+func take(t *testing.T, s *sockets, got chan<- int) (end func()) {
+	t.Helper()
+	w := alone(t, &lengths{got: got}, s)
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve(w) }()
+	return func() {
+		w.stop()
+		if err := receive(t, ended, "the worker to end"); err != nil {
+			t.Error(err)
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -349,4 +382,19 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) (sum flo
 		}
 	}
 	return sum
+}
+
+// A datagram waits for a worker that is busy, not for one that rests.
+func TestWorker_tellsHowLongItKeptDatagramsWaiting(t *testing.T) {
+	s := &script{}
+	w := alone(t, s, sink{})
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	came := time.Now().Add(-50 * time.Millisecond)
+	w.handle([]mmsg.Packet{{From: from, Payload: make([]byte, 20), Arrival: came}})
+	w.rest()
+	w.handle([]mmsg.Packet{{From: from, Payload: make([]byte, 20), Arrival: time.Now()}})
+	w.handle([]mmsg.Packet{{From: from, Payload: make([]byte, 20), Arrival: came}})
+	if len(s.lags) != 3 || s.lags[0] < 50*time.Millisecond || s.lags[1] > 0 || s.lags[2] < 50*time.Millisecond {
+		t.Errorf("got %v, want 50 ms or more, none, and 50 ms or more", s.lags)
+	}
 }

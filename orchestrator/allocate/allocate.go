@@ -35,6 +35,7 @@ type Candidate struct {
 
 	AgeOfRecord time.Duration // since the node last signed its record, at Snapshot.At
 	Reachable   bool          // its control stream is up
+	Refuses     string        // why it takes no new session, in its own words; empty if it does
 
 	Score            *float64  // V of the QoS tests, 0 to 1; nil is not measured
 	History          *float64  // 0 to 1; nil is none

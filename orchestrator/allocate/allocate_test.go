@@ -46,6 +46,7 @@ func drawCandidate(t *rapid.T) allocate.Candidate {
 		Sessions:     rapid.IntRange(0, 11).Draw(t, "sessions"),
 		AgeOfRecord:  rapid.SampledFrom([]time.Duration{-time.Second, 0, time.Minute, time.Hour}).Draw(t, "age"),
 		Reachable:    rapid.IntRange(0, 5).Draw(t, "reachable") > 0,
+		Refuses:      rapid.SampledFrom([]string{"", "", "", "node is full"}).Draw(t, "refuses"),
 		Owner:        rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "owner"),
 		PriceWeight:  rapid.SampledFrom([]float64{0, 0.5, 3}).Draw(t, "price"),
 	}
@@ -137,7 +138,7 @@ func TestDecide_neverChoosesWhatARuleForbids(t *testing.T) {
 			case len(r.Features) > len(c.Features):
 			case c.MaxSessions == 10 && c.Sessions >= 10:
 			case c.CapacityMbps > 0 && c.LoadMbps+r.NeedMbps > 0.9*c.CapacityMbps:
-			case c.LoadFraction == 1:
+			case c.LoadFraction == 1, c.Refuses != "":
 			case c.Score != nil && math.IsNaN(*c.Score):
 			default:
 				return true

@@ -26,7 +26,7 @@ const (
 	OldVersion  Cause = "old version" // its software is too old
 	WrongRegion Cause = "wrong region"
 	NoFeature   Cause = "no feature" // it lacks what the client needs
-	Full        Cause = "full"       // no bandwidth, session or load is left
+	Full        Cause = "full"       // no bandwidth, session or load is left, or it says so
 	Outscored   Cause = "outscored"  // another was better
 )
 
@@ -76,6 +76,8 @@ func (q *question) drop(c *Candidate) (Cause, string) {
 
 func (q *question) full(c *Candidate) (Cause, string) {
 	switch {
+	case c.Refuses != "":
+		return Full, fmt.Sprintf("it says: %.200s", c.Refuses)
 	case c.MaxSessions > 0 && c.Sessions >= c.MaxSessions:
 		return Full, fmt.Sprintf("%d of %d sessions", c.Sessions, c.MaxSessions)
 	case c.CapacityMbps > 0 && c.LoadMbps+q.NeedMbps > c.CapacityMbps*q.MaxLoad:

@@ -102,6 +102,8 @@ func setCandidate(t *testing.T, c *allocate.Candidate, name, value string) {
 	case "sessions":
 		used, total := of()
 		c.Sessions, c.MaxSessions = int(used), int(total)
+	case "refuses":
+		c.Refuses = strings.ReplaceAll(value, "_", " ")
 	case "load":
 		c.LoadFraction = number(t, value)
 	case "age":

@@ -28,14 +28,17 @@ func nameOf(c room.NodeCommand) string {
 
 // failure is the result of a command that could not be carried out; nil for
 // commands without one.
-func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason string, invalid bool) room.Command {
+func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason string, code connect.Code) room.Command {
 	switch c := c.(type) {
 	case room.OpenSession:
 		return room.SessionOpened{Node: node, Session: s, Err: reason}
 	case room.InspectSession:
 		return room.Inspected{Session: s}
 	case room.SendOffer:
-		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: invalid}
+		unusable := code == connect.CodeFailedPrecondition
+		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: unusable || code == connect.CodeInvalidArgument, Unusable: unusable}
+	case room.SetSources:
+		return room.SourcesSet{Session: s, Seats: c.Seats, Err: reason}
 	case room.SubscribeTracks:
 		failed := room.Subscribed{Session: s, Err: reason}
 		for _, sub := range c.Subscriptions {
@@ -56,6 +59,8 @@ func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (
 		return l.offer(ctx, s, c)
 	case room.SubscribeTracks:
 		return l.subscribe(ctx, s, c)
+	case room.SetSources:
+		return l.setSources(ctx, s, c)
 	case room.CloseSession:
 		_, err := l.client.CloseSession(ctx, connect.NewRequest(&medianodev1.CloseSessionRequest{Session: session}))
 		return nil, err
@@ -111,6 +116,9 @@ func (l *link) offer(ctx context.Context, s drtc.SessionID, c room.SendOffer) (r
 		}
 		request.Publications = append(request.Publications, publication)
 	}
+	for _, seat := range c.Seats {
+		request.Seats = append(request.Seats, &medianodev1.Seat{Seat: string(seat.ID), Kind: kindTo(seat.Kind), Stream: seat.Stream})
+	}
 	r, err := l.client.Offer(ctx, connect.NewRequest(request))
 	if err != nil {
 		return nil, err
@@ -144,6 +152,18 @@ func (l *link) subscribe(ctx context.Context, s drtc.SessionID, c room.Subscribe
 	result.MissingAudio, result.MissingVideo = r.Msg.GetMissingAudio(), r.Msg.GetMissingVideo()
 	result.Negotiate, result.Refused = r.Msg.GetNegotiationNeeded(), reasonsByTrack(r.Msg.GetRefused())
 	return result, nil
+}
+
+func (l *link) setSources(ctx context.Context, s drtc.SessionID, c room.SetSources) (room.Command, error) {
+	request := &medianodev1.SetSourcesRequest{Session: string(s)}
+	for _, source := range c.Seats {
+		request.Sources = append(request.Sources, &medianodev1.Source{Seat: string(source.Seat), Track: string(source.Track)})
+	}
+	r, err := l.client.SetSources(ctx, connect.NewRequest(request))
+	if err != nil {
+		return nil, err
+	}
+	return room.SourcesSet{Session: s, Seats: c.Seats, Refused: reasonsByTrack(r.Msg.GetRefused())}, nil
 }
 
 // translate turns a node's event into what the rooms understand.

@@ -66,7 +66,7 @@ func (l *link) work(q *lane, j job) {
 // carryOut makes the call and returns its result, if the command has one.
 func (l *link) carryOut(j job) room.Command {
 	name := nameOf(j.command)
-	repeatable := failure(l.target.ID, j.session, j.command, "", false) == nil
+	repeatable := failure(l.target.ID, j.session, j.command, "", 0) == nil
 	for try := 1; ; try++ {
 		began := time.Now()
 		result, err := l.attempt(j)
@@ -79,7 +79,7 @@ func (l *link) carryOut(j job) room.Command {
 		}
 		l.pool.config.Log.Debug("command to a media node failed", slog.String("node", l.target.ID.String()),
 			slog.String("session", string(j.session)), slog.String("command", name), slog.Any("error", err))
-		return failure(l.target.ID, j.session, j.command, reasonOf(err), connect.CodeOf(err) == connect.CodeInvalidArgument)
+		return failure(l.target.ID, j.session, j.command, reasonOf(err), connect.CodeOf(err))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -178,6 +179,7 @@ func (l *link) heartbeat(h *medianodev1.Heartbeat) {
 	l.mu.Lock()
 	l.status.Sessions, l.status.MaxSessions = int(h.GetSessions()), int(h.GetMaxSessions())
 	l.status.EgressBps, l.status.Draining = h.GetEgressBps(), h.GetDraining()
+	l.status.Refuses, l.status.ShedRatio = shortened(h.GetRefuses()), fraction(h.GetShedRatio())
 	l.mu.Unlock()
 	const early = 2 * time.Minute
 	left := time.Duration(h.GetLeaseLeftMs()) * time.Millisecond
@@ -185,6 +187,15 @@ func (l *link) heartbeat(h *medianodev1.Heartbeat) {
 		l.renewedAt = time.Now()
 		l.pool.group.Go(l.renew)
 	}
+}
+
+// shortened bounds a text that a node chose; it goes into logs and to clients.
+func shortened(text string) string {
+	const most = 200
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "")
+	}
+	return text
 }
 
 func (l *link) renew() {

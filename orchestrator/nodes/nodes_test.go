@@ -100,6 +100,17 @@ func (n *node) Offer(_ context.Context, r *connect.Request[medianodev1.OfferRequ
 	return connect.NewResponse(answer), nil
 }
 
+func (n *node) SetSources(_ context.Context, r *connect.Request[medianodev1.SetSourcesRequest]) (*connect.Response[medianodev1.SetSourcesResponse], error) {
+	refused := map[string]string{}
+	for _, s := range r.Msg.Sources {
+		n.note("show " + s.Track + " in " + s.Seat)
+		if s.Track == "TR_bad" {
+			refused[s.Seat] = "codec"
+		}
+	}
+	return connect.NewResponse(&medianodev1.SetSourcesResponse{Refused: refused}), nil
+}
+
 func (n *node) MuteTrack(_ context.Context, r *connect.Request[medianodev1.MuteTrackRequest]) (*connect.Response[medianodev1.MuteTrackResponse], error) {
 	n.note("mute " + r.Msg.Track)
 	n.mu.Lock()
@@ -141,7 +152,7 @@ func (n *node) Events(ctx context.Context, r *connect.Request[medianodev1.Events
 		n.mu.Unlock()
 		if !silent {
 			if err := out.Send(&medianodev1.EventsResponse{Instance: instance, Sequence: uint64(len(script)), Event: &medianodev1.EventsResponse_Heartbeat{
-				Heartbeat: &medianodev1.Heartbeat{Sessions: 3, MaxSessions: 9, EgressBps: 5, LeaseLeftMs: lease},
+				Heartbeat: &medianodev1.Heartbeat{Sessions: 3, MaxSessions: 9, EgressBps: 5, LeaseLeftMs: lease, Refuses: strings.Repeat("ä", 200), ShedRatio: 1.5},
 			}}); err != nil {
 				return err
 			}
@@ -267,7 +278,7 @@ func TestPool_questionAboutASessionWaitsForItsNode(t *testing.T) {
 func TestPool_answersForNodesThatAreNotThere(t *testing.T) {
 	w := newWorld(t, nil)
 	nobody := &node{id: drtc.NodeID{9}}
-	for _, c := range []room.NodeCommand{room.OpenSession{}, room.InspectSession{}, room.SendOffer{}, room.SubscribeTracks{Subscriptions: []room.Subscription{{Track: "TR_1"}}}} {
+	for _, c := range []room.NodeCommand{room.OpenSession{}, room.InspectSession{}, room.SendOffer{}, room.SubscribeTracks{Subscriptions: []room.Subscription{{Track: "TR_1"}}}, room.SetSources{Seats: []room.Showing{{Seat: "video-0"}}}} {
 		switch r := (<-w.ask(nobody, "SE_1", c)).(type) {
 		case room.SessionOpened:
 			if r.Err == "" {
@@ -280,6 +291,10 @@ func TestPool_answersForNodesThatAreNotThere(t *testing.T) {
 		case room.Offered:
 			if r.Err == "" {
 				t.Error("an offer was answered by nobody")
+			}
+		case room.SourcesSet:
+			if r.Err == "" || len(r.Seats) != 1 {
+				t.Errorf("got %+v, want the failure with its seat", r)
 			}
 		case room.Subscribed:
 			if r.Err == "" || len(r.Tracks) != 1 {
@@ -362,6 +377,32 @@ func TestPool_translatesOffers(t *testing.T) {
 	}
 }
 
+func TestPool_translatesSeats(t *testing.T) {
+	n := newNode(t)
+	var asked *medianodev1.OfferRequest
+	n.offer = func(r *medianodev1.OfferRequest) (*medianodev1.OfferResponse, error) {
+		asked = r
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("no codec"))
+	}
+	w := newWorld(t, nil)
+	w.keep(n)
+	offered := (<-w.ask(n, "SE_1", room.SendOffer{SDP: "o", Seats: []room.Seat{{ID: "video-0", Kind: room.Video, Stream: "main"}}})).(room.Offered)
+	if !offered.Invalid || !offered.Unusable || offered.Err != "no codec" {
+		t.Errorf("an offer without a codec gave %+v, want that it is unusable", offered)
+	}
+	if s := asked.Seats[0]; s.Seat != "video-0" || s.Kind != medianodev1.Kind_KIND_VIDEO || s.Stream != "main" {
+		t.Errorf("node was told of the seat %v", s)
+	}
+	seats := []room.Showing{{Seat: "video-0", Track: "TR_1"}, {Seat: "video-1", Track: "TR_bad"}, {Seat: "audio-0"}}
+	got := <-w.ask(n, "SE_1", room.SetSources{Seats: seats})
+	if want := (room.SourcesSet{Session: "SE_1", Seats: seats, Refused: map[drtc.TrackID]string{"video-1": "codec"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got, want := n.called()[1:], []string{"show TR_1 in video-0", "show TR_bad in video-1", "show  in audio-0"}; !slices.Equal(got, want) {
+		t.Errorf("node was told %q, want %q", got, want)
+	}
+}
+
 func TestPool_translatesEvents(t *testing.T) {
 	n := newNode(t)
 	n.script = []*medianodev1.EventsResponse{
@@ -426,7 +467,8 @@ func TestLink_goesOnAfterACutStream(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if s := w.pool.Status(n.id); !s.Up || s.Sessions != 3 || s.MaxSessions != 9 || s.EgressBps != 5 {
+	if s := w.pool.Status(n.id); !s.Up || s.Sessions != 3 || s.MaxSessions != 9 || s.EgressBps != 5 ||
+		s.Refuses != strings.Repeat("ä", 100) || s.ShedRatio != 1 {
 		t.Errorf("status is %+v, want up and the heartbeat's figures", s)
 	}
 }

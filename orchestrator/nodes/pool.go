@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/orchestrator/room"
@@ -40,6 +42,12 @@ type Status struct {
 	MaxSessions int // 0 is unlimited
 	EgressBps   uint64
 	Draining    bool
+	// Refuses is the node's own reason why it takes no new session, at most 200
+	// bytes; empty when it takes one.
+	Refuses string
+	// ShedRatio is the share of the video that the node leaves out since it
+	// can't keep up, 0 to 1.
+	ShedRatio float64
 }
 
 // Config of a Pool. Key, Now, Rand, Emit and Log are required.
@@ -191,7 +199,9 @@ func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand
 		p.group.Go(func() { p.sendWhenKnown(node, job{session: session, command: c, done: finish}) })
 		return
 	}
-	p.group.Go(func() { finish(failure(node, session, c, "the media node is not connected or overloaded", false)) })
+	p.group.Go(func() {
+		finish(failure(node, session, c, "the media node is not connected or overloaded", connect.CodeUnavailable))
+	})
 }
 
 // knownWithin is how long a question about a session waits for its node. After
@@ -210,7 +220,7 @@ func (p *Pool) sendWhenKnown(node drtc.NodeID, j job) {
 		select {
 		case <-look.C:
 		case <-deadline:
-			j.done(failure(node, j.session, j.command, "the media node is not known", false))
+			j.done(failure(node, j.session, j.command, "the media node is not known", connect.CodeUnavailable))
 			return
 		case <-p.ctx.Done():
 			return

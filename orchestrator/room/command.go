@@ -29,6 +29,14 @@ type (
 		RoomMetadata  string      // for a room that has none yet
 		Offer         *Offer      // the first offer, if it came with the request
 		Tracks        []AddTrack  // tracks announced with the request
+		Watch         *Watch      // makes it a spectator
+	}
+	// Watch says what a spectator sees. A spectator is not a participant: nobody
+	// hears of it, it hears of nobody, and any number may have one identity. It
+	// makes one offer, and what its sections show changes without another.
+	Watch struct {
+		Identity     drtc.Identity // whose tracks; empty for the active speaker's
+		Audio, Video int           // sections of its offer
 	}
 	// Resume asks to take up a session with a new connection.
 	Resume struct {
@@ -137,6 +145,7 @@ type (
 		Restarted    bool
 		Err          string
 		Invalid      bool // the SDP itself was refused
+		Unusable     bool // and is right, but has no codec that the node knows
 	}
 	// Subscribed is the result of SubscribeTracks.
 	Subscribed struct {
@@ -152,6 +161,13 @@ type (
 	Unsubscribed struct {
 		Session   drtc.SessionID
 		Negotiate bool
+	}
+	// SourcesSet is the result of SetSources.
+	SourcesSet struct {
+		Session drtc.SessionID
+		Seats   []Showing
+		Refused map[drtc.TrackID]string // by seat
+		Err     string
 	}
 	// Inspected is the result of InspectSession.
 	Inspected struct {
@@ -258,6 +274,7 @@ func (SessionOpened) command()      {}
 func (Offered) command()            {}
 func (Subscribed) command()         {}
 func (Unsubscribed) command()       {}
+func (SourcesSet) command()         {}
 func (Inspected) command()          {}
 func (SessionChanged) command()     {}
 func (TrackLive) command()          {}

@@ -63,6 +63,7 @@ type (
 		ID           uint32
 		SDP          string
 		Publications []Publication
+		Seats        []Seat
 	}
 	// SendCandidates hands over the client's candidates.
 	SendCandidates struct{ Candidates []string }
@@ -70,6 +71,8 @@ type (
 	SubscribeTracks struct{ Subscriptions []Subscription }
 	// UnsubscribeTracks is answered by Unsubscribed.
 	UnsubscribeTracks struct{ Tracks []drtc.TrackID }
+	// SetSources is answered by SourcesSet.
+	SetSources struct{ Seats []Showing }
 	// ChangeSettings says what the viewer wants of tracks.
 	ChangeSettings struct {
 		Tracks   []drtc.TrackID
@@ -92,6 +95,19 @@ type Publication struct {
 	MIME   string // as which the client wants to publish it; empty for no wish
 }
 
+// Seat is a section of a spectator. Its source changes without a negotiation.
+type Seat struct {
+	ID     drtc.TrackID // not a track's
+	Kind   Kind
+	Stream string
+}
+
+// Showing is what a seat shows.
+type Showing struct {
+	Seat  drtc.TrackID
+	Track drtc.TrackID // empty for nothing
+}
+
 // Subscription asks for one track.
 type Subscription struct {
 	Track    drtc.TrackID
@@ -106,6 +122,7 @@ func (SendOffer) nodeCommand()         {}
 func (SendCandidates) nodeCommand()    {}
 func (SubscribeTracks) nodeCommand()   {}
 func (UnsubscribeTracks) nodeCommand() {}
+func (SetSources) nodeCommand()        {}
 func (ChangeSettings) nodeCommand()    {}
 func (MuteTrack) nodeCommand()         {}
 
@@ -187,10 +204,13 @@ type (
 		Text    string
 		Of      Command // the request, when it carries no number
 	}
-	// Goodbye tells the client to go and what to do then.
+	// Goodbye tells the client to go and what to do then. Text, if any, is the
+	// cause in words; Unusable is that of Offered.
 	Goodbye struct {
-		Reason Reason
-		Action Action
+		Reason   Reason
+		Action   Action
+		Text     string
+		Unusable bool
 	}
 )
 

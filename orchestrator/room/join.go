@@ -17,7 +17,7 @@ func (r *Room) join(c Join) {
 	for _, m := range r.members() {
 		// Its own full reconnect: the old connection is gone, so its session can
 		// make room at once. One that is still waiting is simply superseded.
-		if m.Identity == c.Identity && (m.phase != present || m.conn == 0) {
+		if m.Identity == c.Identity && m.watch == nil && c.Watch == nil && (m.phase != present || m.conn == 0) {
 			if m.phase != present {
 				r.out = append(r.out, Refuse{Conn: m.conn, Reason: "the same identity joined again"})
 			} else {
@@ -26,7 +26,12 @@ func (r *Room) join(c Join) {
 			r.remove(m, DuplicateIdentity)
 		}
 	}
-	if len(r.state.Members) >= r.config.MaxParticipants {
+	watching := r.spectators()
+	if c.Watch != nil && watching >= r.config.MaxSpectators {
+		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room has as many spectators as it takes"})
+		return
+	}
+	if c.Watch == nil && len(r.state.Members)-watching >= r.config.MaxParticipants {
 		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room is full"})
 		return
 	}
@@ -39,6 +44,9 @@ func (r *Room) join(c Join) {
 		Client: c.Client, AutoSubscribe: c.AutoSubscribe, Application: c.Application,
 		Subscriptions: map[drtc.TrackID]*subscription{},
 		conn:          c.Conn, place: c.Place, first: c.Tracks,
+	}
+	if c.Watch != nil {
+		m.watch, m.Permission = newSpectator(*c.Watch), Permission{Subscribe: true, Hidden: true}
 	}
 	m.negotiation.next = c.Offer
 	r.state.Members = append(r.state.Members, m)
@@ -116,8 +124,13 @@ func (r *Room) opened(m *member, c SessionOpened) {
 
 // enter makes m visible. Nobody has heard of it before.
 func (r *Room) enter(m *member) {
+	if m.watch != nil {
+		m.phase, m.State, m.JoinedAt = present, Joined, r.now
+		r.firstOffer(m)
+		return
+	}
 	for _, old := range r.members() {
-		if old != m && old.Identity == m.Identity {
+		if old != m && old.Identity == m.Identity && old.watch == nil {
 			r.dismiss(old, DuplicateIdentity, Disconnect)
 		}
 	}
@@ -147,6 +160,11 @@ func (r *Room) enter(m *member) {
 	m.first = nil
 	r.reconcile(m)
 	r.calmDown(m)
+	r.firstOffer(m)
+}
+
+// firstOffer hands on the offer that came with the Join.
+func (r *Room) firstOffer(m *member) {
 	if o := m.negotiation.next; o != nil {
 		m.negotiation.next = nil
 		r.offer(m, *o)
@@ -160,8 +178,14 @@ func (r *Room) refreshToken(m *member) {
 
 // dismiss tells m to go, and lets it go.
 func (r *Room) dismiss(m *member, reason Reason, action Action) {
-	r.toClient(m, Goodbye{Reason: reason, Action: action})
-	if action == Reconnect {
+	r.dismissFor(m, Goodbye{Reason: reason, Action: action})
+}
+
+// dismissFor is dismiss with a cause in words.
+func (r *Room) dismissFor(m *member, g Goodbye) {
+	r.toClient(m, g)
+	reason, action := g.Reason, g.Action
+	if action == Reconnect && m.watch == nil {
 		r.expect(m.Identity)
 	}
 	if m.conn != 0 {
@@ -173,7 +197,7 @@ func (r *Room) dismiss(m *member, reason Reason, action Action) {
 // remove ends m's stay. Afterwards nothing refers to it.
 func (r *Room) remove(m *member, reason Reason) {
 	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })
-	r.changed = true
+	r.changed = r.changed || m.watch == nil
 	if m.phase != waiting {
 		r.toNode(m, CloseSession{})
 	}
@@ -181,11 +205,15 @@ func (r *Room) remove(m *member, reason Reason) {
 		r.turnAway(m.resuming)
 	}
 	delete(r.speakers, m.ID)
+	r.unfocus(m.ID)
 	for _, v := range r.state.Members {
 		for _, t := range m.Tracks {
 			delete(v.Subscriptions, t.ID)
 		}
 		v.Grants = slices.DeleteFunc(v.Grants, func(g Grant) bool { return g.Participant == m.ID })
+	}
+	if len(m.Tracks) > 0 {
+		r.castAll()
 	}
 	if m.phase != present || m.Permission.Hidden {
 		return
@@ -215,7 +243,9 @@ func (r *Room) nodeLost(c NodeLost) {
 	}
 	for _, m := range lost {
 		if m.phase == present {
-			r.expect(m.Identity)
+			if m.watch == nil {
+				r.expect(m.Identity)
+			}
 			r.remove(m, Migration)
 			continue
 		}
@@ -265,7 +295,7 @@ func (r *Room) dropped(c Dropped) {
 			m.graceUntil = r.now.Add(r.config.Grace)
 		}
 	case m.conn != c.Conn:
-	case m.phase != present:
+	case m.phase != present || m.watch != nil:
 		r.remove(m, SignalClosed)
 	default:
 		m.conn = 0

@@ -44,6 +44,7 @@ type member struct {
 	resuming Conn // asked to resume, the node's word is awaited
 	place    *drtc.Place
 	first    []AddTrack // announced with the Join
+	watch    *spectator // nil for a participant
 	departed []Participant
 
 	negotiation negotiation

@@ -34,7 +34,7 @@ func (r *Room) offer(m *member, c Offer) {
 
 func (r *Room) sendOffer(m *member, c Offer) {
 	m.negotiation.inFlight = &c
-	send := SendOffer{ID: c.ID, SDP: c.SDP}
+	send := SendOffer{ID: c.ID, SDP: c.SDP, Seats: m.watch.offered()}
 	for _, t := range m.Tracks {
 		if !t.Matched {
 			v := t.view()
@@ -68,10 +68,10 @@ func (r *Room) offered(m *member, c Offered) {
 			r.announceMuted(m, c.Published)
 		}
 	case c.Invalid:
-		r.dismiss(m, JoinFailure, Disconnect)
+		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err, Unusable: c.Unusable})
 		return
 	case c.Err != "" && n.next == nil && n.retried:
-		r.dismiss(m, StateMismatch, Reconnect)
+		r.dismissFor(m, Goodbye{Reason: StateMismatch, Action: Reconnect, Text: c.Err})
 		return
 	case c.Err != "" && n.next == nil:
 		n.retried = true
@@ -100,6 +100,10 @@ func (r *Room) answer(m *member, c Offered) {
 		r.sendCandidates(m, c.SDP)
 	}
 	r.announceMuted(m, c.Published)
+	if m.watch != nil {
+		r.cast(m)
+		return
+	}
 	r.refusedTracks(m, c.Refused)
 }
 

@@ -17,12 +17,15 @@ type watcher struct {
 	t        *rapid.T
 	s        *scenario
 	hidden   map[string]bool // by id
+	watching map[string]bool // by id
 	versions map[Conn]map[drtc.ParticipantID]uint32
 	known    map[Conn]map[drtc.TrackID]bool // told to this connection
 	greeted  map[Conn]bool
 	closed   map[Conn]bool
 	on       map[drtc.SessionID]map[drtc.TrackID]bool // what nodes forward
 	offers   map[drtc.SessionID]bool                  // an offer is with the node
+	seats    map[string]drtc.TrackID                  // what nodes show, by session and seat
+	kinds    map[string]int                           // what spectators may hear
 	gone     []string
 }
 
@@ -53,6 +56,10 @@ func (w *watcher) message(e ToClient) {
 		w.greeted[e.Conn] = true
 	case Goodbye:
 		w.greeted[e.Conn] = true
+	case Answer:
+		if w.watching[id] {
+			w.greeted[e.Conn] = true
+		}
 	case Update:
 		w.people(e.Conn, m.Participants)
 	case Speakers:
@@ -61,6 +68,9 @@ func (w *watcher) message(e ToClient) {
 				w.t.Fatalf("%s hears the hidden %s", id, other)
 			}
 		}
+	}
+	if w.watching[id] && w.kinds[fmt.Sprintf("%T", e.Message)] == 0 {
+		w.t.Fatalf("the spectator %s is sent a %T", id, e.Message)
 	}
 	if !w.greeted[e.Conn] {
 		w.t.Fatalf("first message for %s is %T", id, e.Message)
@@ -111,6 +121,10 @@ func (w *watcher) nodeCommand(e ToNode) {
 				w.t.Fatalf("%s is subscribed to %s, of which it has not heard", e.Session, sub.Track)
 			}
 		}
+	case SetSources:
+		for _, sh := range c.Seats {
+			w.seats[string(e.Session)+string(sh.Seat)] = sh.Track
+		}
 	case UnsubscribeTracks:
 		for _, t := range c.Tracks {
 			delete(w.on[e.Session], t)
@@ -129,6 +143,24 @@ func (w *watcher) state() {
 				continue // the node has ended it by itself
 			case !v.Permission.Subscribe, !publisher.allows(v, t), publisher.Permission.Hidden:
 				w.t.Fatalf("%s is subscribed to %s against its permission", v.ID, id)
+			}
+		}
+	}
+	for _, v := range r.state.Members {
+		if v.watch == nil {
+			continue
+		}
+		for _, st := range v.watch.seats {
+			id := w.seats[string(v.Session)+string(st.ID)]
+			publisher, t := r.track(id)
+			if t == nil {
+				continue // the node has ended it by itself
+			}
+			if !publisher.allows(v, t) || publisher.Permission.Hidden || publisher.watch != nil || t.Kind != st.Kind {
+				w.t.Fatalf("seat %s of %s shows %s, which it may not", st.ID, v.ID, id)
+			}
+			if v.watch.Identity != "" && publisher.Identity != v.watch.Identity {
+				w.t.Fatalf("%s watches %s and sees %s", v.ID, v.watch.Identity, publisher.Identity)
 			}
 		}
 	}
@@ -151,10 +183,11 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newScenario()
 		w := &watcher{
-			t: t, s: s, hidden: map[string]bool{},
+			t: t, s: s, hidden: map[string]bool{}, watching: map[string]bool{},
 			versions: map[Conn]map[drtc.ParticipantID]uint32{}, known: map[Conn]map[drtc.TrackID]bool{},
 			greeted: map[Conn]bool{}, closed: map[Conn]bool{},
 			on: map[drtc.SessionID]map[drtc.TrackID]bool{}, offers: map[drtc.SessionID]bool{},
+			seats: map[string]drtc.TrackID{}, kinds: map[string]int{"room.Answer": 1, "room.Goodbye": 1},
 		}
 		names := []string{"ann", "bob", "cid"}
 		var ids []string // of everybody who ever joined
@@ -187,7 +220,7 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 				"join", "join", "assign", "open", "open", "openfail", "track", "live", "live", "ended", "mute", "unmute",
 				"subscribe", "unsubscribe", "permit", "permitall", "metadata", "connected", "down", "offer", "answer",
 				"subscribed", "drop", "resume", "inspected", "inspected", "leave", "lost", "after", "speak", "settings", "closed",
-				"open", "live", "track", "subscribe", "permit", "assign",
+				"sources", "speak", "open", "live", "track", "subscribe", "permit", "assign",
 			}).Draw(t, "verb")
 			if verb == "join" {
 				serial++
@@ -201,6 +234,10 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 					}
 				}
 				w.hidden[id] = slices.Contains(args, "hidden")
+				if rapid.IntRange(0, 3).Draw(t, "watch") == 0 {
+					w.hidden[id], w.watching[id] = true, true
+					args = append(args, "offer", "a=1", "v=2", "watch="+rapid.SampledFrom(append(names, "*")).Draw(t, "watched"))
+				}
 				do(name, "join", args...)
 				continue
 			}
@@ -251,6 +288,16 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 				}
 			case "live", "ended", "mute", "unmute":
 				do(who, verb, cid[:2]+who)
+			case "sources":
+				m := s.room.bySession(se(who))
+				if m == nil || m.watch == nil {
+					continue
+				}
+				args := []string{string(m.watch.seats[0].ID) + ":" + cid}
+				if rapid.Bool().Draw(t, "refused") {
+					args = append(args, "refuse="+string(m.watch.seats[0].ID))
+				}
+				do(who, verb, args...)
 			case "subscribed":
 				do(who, verb, "negotiate", "a=1")
 			case "assign", "lost":
@@ -288,6 +335,7 @@ func TestConfig_namesTheField(t *testing.T) {
 		"TokenRefresh":    func(c *Config) { c.TokenRefresh = 0 },
 		"MaxParticipants": func(c *Config) { c.MaxParticipants = 0 },
 		"MaxTracks":       func(c *Config) { c.MaxTracks = 0 },
+		"MaxSpectators":   func(c *Config) { c.MaxSpectators = -1 },
 	} {
 		c := DefaultConfig()
 		change(&c)

@@ -120,6 +120,7 @@ func (r *Room) trackEnded(m *member, c TrackEnded) {
 	for _, v := range r.state.Members {
 		delete(v.Subscriptions, t.ID)
 	}
+	r.castAll()
 	r.changed = true
 	if t.Announced {
 		r.announce(m)

@@ -107,6 +107,7 @@ func (r *Room) speakerLevels(c SpeakerLevels) {
 	slices.SortFunc(silent, func(a, b Speaker) int { return cmp.Compare(a.Participant, b.Participant) })
 	news = append(news, silent...)
 	r.speakers = now
+	r.refocus()
 	if len(news) == 0 {
 		return
 	}

@@ -17,8 +17,9 @@ type Config struct {
 	ReportInterval time.Duration
 	// TokenRefresh is the time between new tokens.
 	TokenRefresh time.Duration
-	// MaxParticipants and MaxTracks (of one participant) bound the room.
-	MaxParticipants, MaxTracks int
+	// MaxParticipants and MaxTracks (of one participant) bound the room, and
+	// MaxSpectators those who only watch.
+	MaxParticipants, MaxTracks, MaxSpectators int
 }
 
 // DefaultConfig returns the values used in production.
@@ -30,6 +31,7 @@ func DefaultConfig() Config {
 		TokenRefresh:    4 * time.Minute,
 		MaxParticipants: 200,
 		MaxTracks:       32,
+		MaxSpectators:   1000,
 	}
 }
 
@@ -48,6 +50,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxParticipants < 1 {
 		return fmt.Errorf("room: config: MaxParticipants: want at least 1, got %d", c.MaxParticipants)
+	}
+	if c.MaxSpectators < 0 {
+		return fmt.Errorf("room: config: MaxSpectators: want at least 0, got %d", c.MaxSpectators)
 	}
 	if c.MaxTracks < 1 {
 		return fmt.Errorf("room: config: MaxTracks: want at least 1, got %d", c.MaxTracks)
@@ -70,7 +75,10 @@ type Room struct {
 	reportAt   time.Time
 	emptyAt    time.Time
 	speakers   map[drtc.ParticipantID]Speaker
-	said       counts // last sent in a RoomChanged
+	said       counts               // last sent in a RoomChanged
+	focus      []drtc.ParticipantID // who was the active speaker, the present one first
+	rival      drtc.ParticipantID   // who is louder, and when it takes the place
+	rivalAt    time.Time
 }
 
 // state is what outlives the process.
@@ -192,6 +200,8 @@ func (r *Room) report(c Command) {
 				r.needSections(m, 0, 0)
 			}
 		})
+	case SourcesSet:
+		r.of(c.Session, func(m *member) { r.sourcesSet(m, c) })
 	case Inspected:
 		r.of(c.Session, func(m *member) { r.inspected(m, c) })
 	case SessionChanged:
@@ -220,6 +230,7 @@ func (r *Room) NextTimeout() time.Time {
 		}
 	}
 	sooner(r.reportAt)
+	sooner(r.rivalAt)
 	for _, m := range r.state.Members {
 		sooner(m.graceUntil)
 		sooner(m.refreshAt)
@@ -249,6 +260,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 			m.retryAt = time.Time{}
 			r.reconcile(m)
 		}
+	}
+	if due(r.rivalAt) {
+		r.refocus()
 	}
 	if due(r.reportAt) {
 		r.reportQualities()
@@ -292,7 +306,7 @@ type Session struct {
 // Find returns the session of the participant with this identity.
 func (r *Room) Find(id drtc.Identity) (Session, bool) {
 	for _, m := range r.state.Members {
-		if m.Identity == id && m.phase == present {
+		if m.Identity == id && m.phase == present && m.watch == nil {
 			return Session{Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures}, true
 		}
 	}
@@ -311,7 +325,16 @@ func (r *Room) Sessions() []Session {
 	return all
 }
 
+// toClient sends m a message. A spectator hears of nothing but its answers and
+// its end.
 func (r *Room) toClient(m *member, msg Message) {
+	if m.watch != nil {
+		switch msg.(type) {
+		case Answer, Goodbye:
+		default:
+			return
+		}
+	}
 	if m.conn != 0 && m.phase == present {
 		r.out = append(r.out, ToClient{Conn: m.conn, Message: msg})
 	}

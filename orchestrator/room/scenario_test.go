@@ -17,6 +17,7 @@ import (
 // The scenario files: every line is a command, what follows ---- are its effects.
 //
 //	join ann [hidden] [nopub] [nosub] [manual] [meta] [cam] [offer] [firefox]
+//	join ann watch=bob|* [a=N] [v=N] [offer] | sources ann SEAT:CID,… [refuse=SEAT] [err]
 //	assign 1 | unassigned WHY | open ann [err=WHY]
 //	offer ann ID | answer ann ID [send=CID,…] [mids=MID:CID,…] [a=N] [v=N] [err] [invalid] [restart]
 //	track ann CID [muted] | live ann CID [svc] | ended ann CID | mute ann CID | unmute ann CID
@@ -29,7 +30,8 @@ import (
 //	drop ann | resume ann | inspected ann [lost] [seq=N] | leave ann
 //	lost 1 | synced 1 ann … | after 5s | save
 //
-// A track's CID stands for its id too. Names that begin with v are videos.
+// A track's CID stands for its id too. Names that begin with v are videos, those
+// with vs are of a shared screen.
 type scenario struct {
 	room  *Room
 	now   time.Time
@@ -206,6 +208,9 @@ func (s *scenario) command(verb, who string, w words) Command {
 			s.conns[id], s.names[j.Conn] = j.Conn, id
 			delete(s.conns, who)
 		}
+		if watch := w.keys["watch"]; watch != "" {
+			j.Watch = &Watch{Audio: int(w.num("a")), Video: int(w.num("v")), Identity: drtc.Identity(strings.TrimPrefix(watch, "*"))}
+		}
 		if w.has("cam") {
 			j.Permission.Sources = []Source{Camera}
 		}
@@ -225,6 +230,9 @@ func (s *scenario) command(verb, who string, w words) Command {
 		if strings.HasPrefix(cid, "v") {
 			t.Kind, t.Source = Video, Camera
 			t.Layers = []Layer{{Quality: 0, RID: "q"}, {Quality: 1, RID: "h"}, {Quality: 2, RID: "f"}}
+			if strings.HasPrefix(cid, "vs") {
+				t.Source = ScreenShare
+			}
 		}
 		return AddTrack{Participant: pa(who), Track: t}
 	case "live":
@@ -285,6 +293,23 @@ func (s *scenario) event(verb, who, cid string, w words) Command {
 		}
 		if e := w.keys["err"]; e != "" {
 			c.Err, c.Tracks = "no answer", trs(e)
+		}
+		return c
+	case "sources":
+		c := SourcesSet{Session: se(who), Refused: map[drtc.TrackID]string{}}
+		for x := range strings.SplitSeq(cid, ",") {
+			id, track, _ := strings.Cut(x, ":")
+			sh := Showing{Seat: drtc.TrackID(id)}
+			if track != "" {
+				sh.Track = tr(track)
+			}
+			c.Seats = append(c.Seats, sh)
+		}
+		if r := w.keys["refuse"]; r != "" {
+			c.Refused[drtc.TrackID(r)] = "codec"
+		}
+		if w.has("err") {
+			c.Err = "no answer"
 		}
 		return c
 	case "unsubscribed":
@@ -444,6 +469,15 @@ func nodeCommand(c NodeCommand) string {
 			if p.Muted {
 				out += "(muted)"
 			}
+		}
+		for _, seat := range c.Seats {
+			out += fmt.Sprintf(" %s in %s", seat.ID, seat.Stream)
+		}
+		return out
+	case SetSources:
+		out := "sources"
+		for _, sh := range c.Seats {
+			out += fmt.Sprintf(" %s:%s", sh.Seat, sh.Track)
 		}
 		return out
 	case SubscribeTracks:

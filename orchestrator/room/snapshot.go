@@ -21,7 +21,7 @@ func (r *Room) Snapshot() ([]byte, error) {
 	saved := r.state
 	saved.Members = nil
 	for _, m := range r.state.Members {
-		if m.phase == present {
+		if m.phase == present && m.watch == nil {
 			saved.Members = append(saved.Members, m)
 		}
 	}

@@ -96,6 +96,10 @@ func (publisher *member) allows(v *member, t *publication) bool {
 // reconcile makes what v's node forwards to it agree with what v wants and may
 // see: of the given tracks, or of all in the room.
 func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
+	if v.watch != nil {
+		r.cast(v)
+		return
+	}
 	if v.phase != present || !v.Permission.Subscribe {
 		return
 	}

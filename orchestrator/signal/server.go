@@ -190,14 +190,23 @@ func CORS(w http.ResponseWriter) {
 
 // Refuse answers a request with the status and the cause that err holds.
 func Refuse(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	var r *refusal
-	if errors.As(err, &r) {
-		status = r.status
-	}
+	status := Status(err)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.Error(w, err.Error(), status)
 }
+
+// Status is the HTTP status of a refusal by this package.
+func Status(err error) int {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.status
+	}
+	return http.StatusInternalServerError
+}
+
+// Allow reports whether the address of a request may make one more attempt. It
+// is one of those that Config.ConnectRate bounds.
+func (s *Server) Allow(r *http.Request) bool { return s.limit.allow(r, s.config.Now()) }
 
 // word is the cause of a refusal for metrics.
 func word(status int) string {

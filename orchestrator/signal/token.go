@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+
+	"github.com/drtc-network/drtc/orchestrator/room"
 )
 
 // Key is one API key. Its secret signs the tokens of one application's clients.
@@ -134,6 +137,16 @@ func (r *refusal) Error() string { return r.cause }
 
 func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// Admin reports whether the token may act for others in its room.
+func (c Caller) Admin() bool { return c.grants.Video.RoomAdmin }
+
+// Join begins a Join with what the token says of its holder.
+func (c Caller) Join() room.Join {
+	j := joinFrom(c, nil)
+	j.Client.Kind = int32(livekit.ParticipantInfo_INGRESS)
+	return j
 }
 
 // Authenticate reads the token of a request and says who sent it. The error

@@ -83,6 +83,9 @@ func (t *Throttle) Satisfied(time.Time) { t.wanted, t.sent, t.urgent = false, fa
 // Wanted reports whether somebody still waits for a key frame.
 func (t *Throttle) Wanted() bool { return t.wanted }
 
+// Urgent reports whether one of those who wait sees nothing yet.
+func (t *Throttle) Urgent() bool { return t.urgent }
+
 // NextTimeout returns when Due will say yes, zero if nothing is wanted.
 func (t *Throttle) NextTimeout() time.Time {
 	switch {

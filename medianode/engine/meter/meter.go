@@ -4,12 +4,19 @@
 //
 // Contract: padding, retransmissions, probes, RTCP, STUN, DTLS, SRTP tags, UDP
 // and IP do not count; of what was sent, that is paid which the receiver
-// reported to have, and no byte twice.
+// reported to have, and no byte twice. Without loss that is, to the byte,
+// bytesReceived + headerBytesReceived of a browser's inbound-rtp statistics
+// without its retransmissions and padding.
 //
 // A reception report names the highest sequence number received and how many
 // packets before it are missing, not which. The share that arrived is applied
 // to the bytes sent up to that number, so that a Stream is exact without loss
-// and right on average with it.
+// and right on average with it: it is off by no more than what the lost packets
+// differ in size from the others. Packets lost before the first that arrives are
+// in no report; they count as arrived.
+//
+// A Meter is one session, a Ledger all applications of a node: what sessions
+// counted is moved into it by Take.
 //
 // Sent and Acknowledged do not allocate. Not safe for concurrent use.
 package meter
@@ -43,6 +50,7 @@ const (
 type Meter struct {
 	to                 Receiver
 	sent, acknowledged uint64
+	taken              Counters
 }
 
 // New returns a Meter for a session with this kind of receiver.
@@ -64,4 +72,15 @@ func (m *Meter) Snapshot() Counters {
 		return Counters{RelaySent: m.sent, Relay: m.acknowledged}
 	}
 	return Counters{ClientSent: m.sent, Client: m.acknowledged}
+}
+
+// Take returns what was counted since the call before: every byte is in one of
+// the results.
+func (m *Meter) Take() Counters {
+	now, before := m.Snapshot(), m.taken
+	m.taken = now
+	return Counters{
+		ClientSent: now.ClientSent - before.ClientSent, RelaySent: now.RelaySent - before.RelaySent,
+		Client: now.Client - before.Client, Relay: now.Relay - before.Relay,
+	}
 }

@@ -83,12 +83,12 @@ type Stream struct {
 	// frame is the least step of the timestamp at a switch.
 	frame uint32
 
-	intervals [maxIntervals]interval
-	count     int
+	intervals []interval // at most maxIntervals
 	// first and highest are source numbers since the last switch.
 	first, highest uint64
 	stamps         uint32 // timestamp offset
-	tl0, keys      uint8  // offsets of TL0PICIDX and KEYIDX
+	squeeze        squeeze
+	tl0, keys      uint8 // offsets of TL0PICIDX and KEYIDX
 
 	started, sentAny bool
 	last             uint64 // highest extended number sent or left as a hole
@@ -126,7 +126,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	if s.sentAny {
 		stamp = s.continued(now, src, from, to)
 	}
-	s.stamps = src.Timestamp - stamp
+	s.stamps, s.squeeze = src.Timestamp-stamp, squeeze{}
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
@@ -135,7 +135,7 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 		s.tl0 = p.TL0PicIdx - (s.lastPicture.TL0PicIdx + 1)
 		s.keys = p.KeyIdx - (s.lastPicture.KeyIdx + 1)
 	}
-	s.intervals[0], s.count = first, 1
+	s.intervals = append(s.intervals[:0], first)
 	s.started, s.dropping = true, false
 }
 
@@ -165,7 +165,7 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 	}
 	out := Sent{
 		Extended:  src.Sequence - via.offset,
-		Timestamp: src.Timestamp - s.stamps,
+		Timestamp: s.stamp(src.Timestamp),
 		Marker:    src.Marker,
 	}
 	if !s.take(out.Extended) {
@@ -193,23 +193,22 @@ func (s *Stream) Drop(src Source) bool {
 	if !s.started || src.Sequence <= s.highest {
 		return false
 	}
-	last := s.intervals[s.count-1]
+	last := &s.intervals[len(s.intervals)-1]
 	next := interval{from: src.Sequence + 1, offset: last.offset + 1, pictures: last.pictures}
 	if src.VP8.HasPictureID() && (!s.dropping || src.VP8.ID != s.dropped) {
 		next.pictures++
 		s.dropping, s.dropped = true, src.VP8.ID
 	}
 	s.highest = src.Sequence
-	if last.from == src.Sequence && s.count > 1 {
-		s.intervals[s.count-1] = next
+	if last.from == src.Sequence && len(s.intervals) > 1 {
+		*last = next
 		return true
 	}
-	if s.count == maxIntervals {
-		s.count = copy(s.intervals[:], s.intervals[maxIntervals/2:])
+	if len(s.intervals) == maxIntervals {
+		s.intervals = append(s.intervals[:0], s.intervals[maxIntervals/2:]...)
 		s.first = s.intervals[0].from
 	}
-	s.intervals[s.count] = next
-	s.count++
+	s.intervals = append(s.intervals, next)
 	return true
 }
 
@@ -227,12 +226,12 @@ func (s *Stream) Following() uint16 { return uint16(s.last + 1) }
 
 // find returns the interval of a source number, nil if the number was left out.
 func (s *Stream) find(seq uint64) *interval {
-	for i := s.count - 1; i >= 0; i-- {
+	for i := len(s.intervals) - 1; i >= 0; i-- {
 		via := &s.intervals[i]
 		if seq < via.from {
 			continue
 		}
-		if i+1 < s.count {
+		if i+1 < len(s.intervals) {
 			after := &s.intervals[i+1]
 			if seq-via.offset >= after.from-after.offset {
 				return nil
@@ -289,3 +288,7 @@ func (s *Stream) picture(src *Source, via *interval) codec.Picture {
 	}
 	return p
 }
+
+// Highest returns the highest number of the source since the last switch, 0
+// before the first.
+func (s *Stream) Highest() uint64 { return s.highest }

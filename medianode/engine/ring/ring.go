@@ -10,8 +10,8 @@
 //
 // Payloads lie in one arena that is written round and round. Slots and arena
 // begin small and double only when a packet younger than the age would have to
-// give way, up to the limits: memory follows the bit rate. After that nothing
-// allocates. Not safe for concurrent use.
+// give way, up to the limits: memory follows the bit rate, and a layer that never
+// sends costs none. After that nothing allocates. Not safe for concurrent use.
 package ring
 
 import "time"
@@ -32,6 +32,8 @@ const (
 	firstBytes   = 16 << 10
 	// blocks is into how many parts the arena is cut to know how old they are.
 	blocks = 16
+	// slotSize is the size of a slot, bytes.
+	slotSize = 40
 )
 
 func (c Config) withDefaults() Config {
@@ -97,25 +99,23 @@ type Ring struct {
 	keySeq   uint64
 	keyStamp uint32
 	hasKey   bool
+
+	roomy int // calls of Trim that found the ring too large
 }
 
 // New returns an empty ring.
 func New(cfg Config) *Ring {
-	cfg = cfg.withDefaults()
-	return &Ring{
-		cfg:   cfg,
-		slots: make([]slot, min(firstPackets, cfg.Packets)),
-		arena: make([]byte, min(firstBytes, cfg.Bytes)),
-		lap:   1,
-	}
+	return &Ring{cfg: cfg.withDefaults(), lap: 1}
 }
 
 // Put copies a packet in under its extended sequence number. Packets may come
 // out of order. A packet that is there already, is older than all that the ring
 // holds, or is larger than the whole ring is ignored.
 func (r *Ring) Put(now time.Time, seq uint64, p Packet) {
-	if r.epoch.IsZero() {
+	if r.slots == nil {
 		r.epoch = now
+		r.slots = make([]slot, min(firstPackets, r.cfg.Packets))
+		r.arena = make([]byte, min(firstBytes, r.cfg.Bytes))
 	}
 	at := now.Sub(r.epoch)
 	size := len(p.Descriptor) + len(p.Payload)
@@ -142,6 +142,9 @@ func (r *Ring) Put(now time.Time, seq uint64, p Packet) {
 
 // Get returns the packet with this extended sequence number.
 func (r *Ring) Get(now time.Time, seq uint64) (Packet, bool) {
+	if r.slots == nil {
+		return Packet{}, false
+	}
 	s := &r.slots[seq&uint64(len(r.slots)-1)]
 	if s.seq != seq || !r.holds(s, now.Sub(r.epoch)) {
 		return Packet{}, false

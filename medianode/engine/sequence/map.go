@@ -34,9 +34,16 @@ type Entry struct {
 	last uint32
 }
 
-// Map remembers the last packets sent to one subscriber.
+// firstWindow is what a Map has memory for at first, packets.
+const firstWindow = 64
+
+// Map remembers the last packets sent to one subscriber. It has memory for what
+// was sent, not for the whole window from the start: most subscriptions of a
+// large room are never used.
 type Map struct {
-	entries []Entry
+	entries []Entry // a power of two that covers reach, at most window
+	window  int
+	reach   int // numbers from the oldest that was pushed to the highest, at most window
 	epoch   time.Time
 	highest uint16
 	started bool
@@ -49,7 +56,7 @@ func NewMap(window int) *Map {
 	for size < window && size < MaxWindow {
 		size <<= 1
 	}
-	return &Map{entries: make([]Entry, size)}
+	return &Map{window: size}
 }
 
 // Push remembers what was sent as sent. Numbers may come out of order and may
@@ -58,15 +65,40 @@ func (m *Map) Push(sent uint16, e Entry) {
 	if !m.started {
 		m.started, m.highest = true, sent
 	}
-	switch ahead := int16(sent - m.highest); {
-	case ahead > 0:
-		m.forget(int(ahead))
-		m.highest = sent
-	case int(-ahead) >= len(m.entries) || ahead == -1<<15:
+	ahead := int(int16(sent - m.highest))
+	if -ahead >= m.window {
 		return
+	}
+	m.grow(ahead)
+	if ahead > 0 {
+		m.forget(ahead)
+		m.highest = sent
 	}
 	e.sent, e.valid, e.Retransmits, e.last = sent, true, 0, 0
 	m.entries[m.slot(sent)] = e
+}
+
+// grow makes room for a number so far ahead of the highest, or behind it.
+func (m *Map) grow(ahead int) {
+	if ahead > 0 {
+		m.reach = min(m.reach+ahead, m.window)
+	} else {
+		m.reach = max(m.reach, 1-ahead)
+	}
+	if m.reach <= len(m.entries) {
+		return
+	}
+	size := min(firstWindow, m.window)
+	for size < m.reach {
+		size = min(4*size, m.window)
+	}
+	old := m.entries
+	m.entries = make([]Entry, size)
+	for _, e := range old {
+		if e.valid {
+			m.entries[m.slot(e.sent)] = e
+		}
+	}
 }
 
 // forget clears the slots of the next n numbers, which held older ones.
@@ -110,6 +142,9 @@ func (m *Map) Retransmit(now time.Time, sent uint16, interval time.Duration, lim
 }
 
 func (m *Map) find(sent uint16) *Entry {
+	if len(m.entries) == 0 {
+		return nil
+	}
 	e := &m.entries[m.slot(sent)]
 	if !e.valid || e.sent != sent {
 		return nil

@@ -132,6 +132,27 @@ func TestMap_retransmitOncePerRoundTripAndLimited(t *testing.T) {
 	}
 }
 
+func TestMap_growsWithUse(t *testing.T) {
+	m := NewMap(1024)
+	if _, ok := m.Lookup(7); ok {
+		t.Error("an empty map remembers a packet")
+	}
+	for sent, want := range map[uint16]int{0: 0, 1: 64, 64: 64, 65: 256, 256: 256, 257: 1024, 3000: 1024} {
+		m := NewMap(1024)
+		for seq := range sent {
+			m.Push(65500+seq, Entry{Source: uint64(seq)})
+		}
+		if got := len(m.entries); got != want {
+			t.Errorf("memory for %d packets after %d, want %d", got, sent, want)
+		}
+		for seq := sent - min(sent, 1024); seq < sent; seq++ {
+			if e, ok := m.Lookup(65500 + seq); !ok || e.Source != uint64(seq) {
+				t.Fatalf("packet %d of %d: %+v, %v", seq, sent, e, ok)
+			}
+		}
+	}
+}
+
 // Against a model that never forgets.
 func TestMap_likeAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

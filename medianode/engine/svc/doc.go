@@ -17,5 +17,6 @@
 // at once where the lower target is part of the higher. What cannot be
 // understood is selected.
 //
-// Nothing here allocates. Not safe for concurrent use.
+// A Reader may be copied, for packets that go to one subscriber later than to
+// the others. Nothing else here allocates. Not safe for concurrent use.
 package svc

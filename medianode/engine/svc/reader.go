@@ -13,7 +13,8 @@ type Frame struct {
 	// Structure says which decode targets there are; nil if the packet could not
 	// be understood.
 	Structure *dependency.Structure
-	// Generation changes with the structure.
+	// Generation names the structure: Readers that read the same packets agree on
+	// it, wherever they began.
 	Generation uint32
 	// Number counts the frames of the stream in the order of decoding. Numbers
 	// may leave holes. 0 if it is not known.
@@ -38,9 +39,8 @@ const silence = 60
 // Reader understands the packets of one RTP stream. The zero value is ready.
 type Reader struct {
 	structure  dependency.Structure
-	generation uint32
+	generation uint32 // number of the frame that the structure came with
 	described  bool   // the stream has dependency descriptors
-	began      uint32 // number of the frame that the structure came with
 	numbers    number // of frames, or of VP9 pictures
 	active     uint32 // as the sender says
 
@@ -52,6 +52,10 @@ type Reader struct {
 	vp9 vp9State
 }
 
+// Rewound returns a Reader for packets that come again from a key frame on. It
+// numbers frames as r does.
+func (r *Reader) Rewound() *Reader { return &Reader{numbers: r.numbers} }
+
 // Descriptor reads a packet with a dependency descriptor.
 func (r *Reader) Descriptor(timestamp uint32, descriptor []byte) Frame {
 	r.described = true
@@ -59,7 +63,7 @@ func (r *Reader) Descriptor(timestamp uint32, descriptor []byte) Frame {
 	if dependency.Whole(descriptor) {
 		f.Number = r.numbers.unwrap(dependency.Number(descriptor), 16)
 	}
-	if dependency.Begins(descriptor) && f.Number < r.began {
+	if dependency.Begins(descriptor) && f.Number < r.generation {
 		f.Structure, f.Generation = &r.structure, r.generation
 		return f // late, and of no use after the key frame that came since
 	}
@@ -68,8 +72,7 @@ func (r *Reader) Descriptor(timestamp uint32, descriptor []byte) Frame {
 		return f
 	}
 	if d.Begins {
-		r.generation++
-		r.began = f.Number
+		r.generation = f.Number
 	}
 	if d.HasActive {
 		r.active = d.Active
@@ -108,20 +111,23 @@ func (r *Reader) notice(timestamp uint32, spatial uint8, begins bool) {
 }
 
 // number unwraps a running number.
-type number struct {
-	highest uint32
-	started bool
-}
+type number struct{ highest uint32 }
 
-// unwrap returns the number behind its low bits. The first is far from 0, so
-// that there is room for those before it.
+// firstNumber is far from 0, so that there is room for those before it.
+const firstNumber = 1 << 17
+
+// unwrap returns the number behind its low bits: near to firstNumber at first,
+// whichever comes first.
 func (n *number) unwrap(low uint16, bits int) uint32 {
-	if !n.started {
-		n.started, n.highest = true, 1<<16|uint32(low)
-		return n.highest
+	first := n.highest == 0
+	if first {
+		n.highest = firstNumber
 	}
 	ahead := (uint32(low) - n.highest) & (1<<bits - 1)
-	if ahead < 1<<(bits-1) {
+	if first && ahead >= 1<<(bits-1) {
+		n.highest -= 1 << bits
+	}
+	if first || ahead < 1<<(bits-1) {
 		n.highest += ahead
 		return n.highest
 	}

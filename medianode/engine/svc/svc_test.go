@@ -312,6 +312,41 @@ func TestNumber_unwrap(t *testing.T) {
 	})
 }
 
+// What comes again from the last key picture on is read as it was at first, with
+// the same numbers, though the one who reads it again knew nothing of it.
+func TestReader_rewoundReadsTheSame(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		how := rapid.SampledFrom(forms).Draw(rt, "form")
+		stream := svctest.New(svctest.Mode{
+			Spatial: rapid.IntRange(1, 3).Draw(rt, "spatial"), Temporal: rapid.IntRange(1, 3).Draw(rt, "temporal"), Key: rapid.Bool().Draw(rt, "key"),
+		})
+		r := &Reader{}
+		var group []packet // since the last key picture
+		var read []Frame
+		for i := range rapid.IntRange(1, 50).Draw(rt, "pictures") {
+			key := i == 0 || rapid.IntRange(0, 9).Draw(rt, "key picture") == 0
+			if key {
+				group, read = group[:0], read[:0]
+				stream.Skip(rapid.IntRange(0, 30000).Draw(rt, "frames"), rapid.IntRange(0, 15000).Draw(rt, "pictures between"))
+			}
+			for _, f := range stream.Next(key, stream.Spatial) {
+				p := packet{Frame: f, first: true, last: true, active: f.Mode.Spatial}
+				group, read = append(group, p), append(read, p.read(rt, r, how))
+			}
+		}
+		again := r.Rewound()
+		for i := range group {
+			got, want := group[i].read(rt, again, how), read[i]
+			if got.Structure == nil || got.Structure.SpatialLayers != want.Structure.SpatialLayers {
+				rt.Fatalf("frame %d of %d: structure %+v, want %+v", i, len(group), got.Structure, want.Structure)
+			}
+			if got.Structure = want.Structure; got != want {
+				rt.Fatalf("frame %d of %d: got %+v, want %+v", i, len(group), got, want)
+			}
+		}
+	})
+}
+
 // TestSelector_anyHistory lets a network lose, repeat and reorder the packets of
 // any stream while a viewer changes its mind, and checks the contract.
 func TestSelector_anyHistory(t *testing.T) {

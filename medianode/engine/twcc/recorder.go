@@ -1,10 +1,13 @@
-// Package twcc writes transport-wide congestion control feedback: when each
-// packet of a publisher arrived (draft-holmer-rmcat-transport-wide-cc-
-// extensions-01; whitepaper section 4.3).
+// Package twcc is transport-wide congestion control feedback in both directions
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01; whitepaper section 4.3):
+// a Recorder tells a publisher when each of its packets arrived; a History
+// remembers when each packet to a subscriber left, and matches it with what the
+// subscriber tells.
 //
-// Contract: every packet recorded is reported once as received, at its arrival
-// time rounded to 250 us; every number between two reported ones that was not
-// recorded by then is reported as missing.
+// Contract of a Recorder: every packet recorded is reported once as received, at
+// its arrival time rounded to 250 us; every number between two reported ones
+// that was not recorded by then is reported as missing. Of a History: a packet
+// is acknowledged once at most, with the time at which it left.
 //
 //	 0                   1                   2                   3
 //	 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -17,8 +20,8 @@
 //	|          packet chunk         |         packet chunk ...      |
 //	|         recv delta            |  recv delta ...      | padding|
 //
-// Nothing allocates after New except the buffer of Feedback's caller. Not safe
-// for concurrent use.
+// A Recorder allocates nothing after New except the buffer of Feedback's caller,
+// a History only while the packet rate grows. Not safe for concurrent use.
 package twcc
 
 import (

@@ -65,16 +65,15 @@ func BenchmarkSend(b *testing.B) {
 	for _, group := range []int{1, 4, 8} {
 		b.Run(fmt.Sprint("groups=", group), func(b *testing.B) {
 			s := listen(b, addr)
+			p := newPoller(b, s)
 			var reader sync.WaitGroup
-			reader.Go(func() { _, _ = s.Receive() })
+			reader.Go(func() { _, _ = p.Wait(-1) })
 			measure(b, batch(group), func(datagrams []engine.Datagram) {
 				if sent := s.Send(datagrams); sent.Segments != len(datagrams) {
 					b.Fatalf("%+v", sent)
 				}
 			})
-			if err := s.Close(); err != nil {
-				b.Fatal(err)
-			}
+			p.Wake()
 			reader.Wait()
 		})
 	}

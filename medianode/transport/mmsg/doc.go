@@ -7,19 +7,26 @@
 //
 // The socket is out of sight of Go's network poller on purpose. The poller asks
 // to hear when a socket becomes writable, so every datagram that the kernel
-// frees wakes a thread: 40 % of the cost of sending. Receive blocks in the
-// kernel instead, and so does the thread that calls it.
+// frees wakes a thread: 40 % of the cost of sending. A Poller of this package
+// asks about arrivals alone, and wakes for a time or a call too, so that one
+// thread does all of a worker's work.
+//
+// Several sockets can share a port; the kernel then gives each flow, by its
+// addresses, to one of them.
 //
 // Consecutive datagrams of one stream to one destination leave as one message
 // that the kernel, or the network card, cuts into segments of equal size. Where
 // a route cannot do that (a device without checksum offload answers EIO), the
 // same datagrams are sent one by one and its destination is not asked again.
 //
-// One goroutine receives and one sends at a time. Close may be called from
-// anywhere and ends both.
+// One goroutine receives and one sends at a time, neither waits. Close may be
+// called from anywhere.
 package mmsg
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // MaxReceive is how many datagrams one call of Receive returns at most.
 const MaxReceive = 64
@@ -29,6 +36,9 @@ const MaxReceive = 64
 type Packet struct {
 	From    netip.AddrPort
 	Payload []byte
+	// Arrival is when the kernel took it from the network, by the wall clock;
+	// zero if that is not known.
+	Arrival time.Time
 }
 
 // Sent is what became of the datagrams of one call of Send. Every datagram is

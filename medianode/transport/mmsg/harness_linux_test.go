@@ -24,16 +24,53 @@ var loopbacks = map[string]netip.AddrPort{
 
 func listen(t testing.TB, addr netip.AddrPort) *Socket {
 	t.Helper()
-	s, err := Listen(addr, Buffers{Kernel: 4 << 20, Datagram: 2048})
+	return listenTogether(t, addr, 1)[0]
+}
+
+func listenTogether(t testing.TB, addr netip.AddrPort, count int) []*Socket {
+	t.Helper()
+	group, err := Listen(addr, count, Buffers{Kernel: 4 << 20, Datagram: 2048})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		for _, s := range group {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return group
+}
+
+func newPoller(t testing.TB, sockets ...*Socket) *Poller {
+	t.Helper()
+	p, err := NewPoller(sockets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
+	return p
+}
+
+// await waits for datagrams on a socket.
+func await(t testing.TB, p *Poller, s *Socket) []Packet {
+	t.Helper()
+	if _, err := p.Wait(patience); err != nil {
+		t.Fatal(err)
+	}
+	packets, err := s.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packets) == 0 {
+		t.Fatalf("waited %v for a datagram", patience)
+	}
+	return packets
 }
 
 // far is a foreign socket: net's.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -85,6 +86,28 @@ func (c *segmentation) attach(h *unix.Msghdr, size int) {
 	h.SetControllen(unix.CmsgSpace(2))
 }
 
+// stamp is a control message in which the kernel says when a datagram arrived.
+type stamp struct {
+	header unix.Cmsghdr
+	at     unix.Timespec
+}
+
+// attach makes the kernel fill c at the next receive into h.
+func (c *stamp) attach(h *unix.Msghdr) {
+	h.Control = (*byte)(unsafe.Pointer(c))
+	h.SetControllen(int(unsafe.Sizeof(*c)))
+}
+
+// time is the arrival of the datagram that came with h, zero if the kernel did
+// not say.
+func (c *stamp) time(h *unix.Msghdr) time.Time {
+	if int(h.Controllen) < unix.CmsgLen(int(unsafe.Sizeof(c.at))) ||
+		c.header.Level != unix.SOL_SOCKET || c.header.Type != unix.SCM_TIMESTAMPNS {
+		return time.Time{}
+	}
+	return time.Unix(c.at.Unix())
+}
+
 // point makes h lead to the address and to the buffers.
 func point(h *unix.Msghdr, n *name, size uint32, buffers []unix.Iovec) {
 	h.Name, h.Namelen = (*byte)(unsafe.Pointer(n)), size
@@ -92,11 +115,10 @@ func point(h *unix.Msghdr, n *name, size uint32, buffers []unix.Iovec) {
 	h.SetIovlen(len(buffers))
 }
 
-// recvmmsg waits for a message and takes what else is there. It returns how
-// many it took.
+// recvmmsg takes the messages that are there and returns how many.
 func recvmmsg(fd int, messages []message) (int, unix.Errno) {
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])),
-		uintptr(len(messages)), unix.MSG_WAITFORONE, 0, 0)
+		uintptr(len(messages)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -19,6 +19,8 @@ const (
 	// maxPlain is how many destinations are remembered as not to be segmented
 	// for. Past it any of them is asked again.
 	maxPlain = 4096
+	// maxWaits is how often one system call's datagrams wait for a send buffer.
+	maxWaits = 2
 )
 
 // sender is the memory that the kernel reads datagrams from.
@@ -97,8 +99,8 @@ func (q *queue) reset() {
 	q.used, q.buffered = 0, 0
 }
 
-// Send sends datagrams without waiting: what finds the send buffer full is
-// dropped. Datagrams of a destination of the other IP version fail, as all do
+// Send sends datagrams. What finds the send buffer full is dropped: video at
+// once, anything else after some milliseconds. Datagrams of a destination of the other IP version fail, as all do
 // after Close.
 func (s *Socket) Send(datagrams []engine.Datagram) (sent Sent) {
 	s.open.RLock()
@@ -151,8 +153,10 @@ func (s *sender) run(datagrams []engine.Datagram) int {
 	return n
 }
 
-// flush sends what q holds and empties it.
+// flush sends what q holds and empties it. Where the send buffer is full, video
+// is dropped, and anything else waits a moment for what was sent to leave.
 func (s *Socket) flush(q *queue, sent *Sent) {
+	waits := 0
 	for next := 0; next < q.used; {
 		n, errno := s.sender.sendmmsg(s.fd, q.messages[next:q.used])
 		for _, run := range q.runs[next : next+n] {
@@ -170,6 +174,10 @@ func (s *Socket) flush(q *queue, sent *Sent) {
 		run := q.runs[next]
 		next++
 		switch {
+		case (errno == unix.EAGAIN || errno == unix.ENOBUFS) && !run[0].Video && waits < maxWaits:
+			waits++
+			s.awaitRoom()
+			next-- // again
 		case errno == unix.EAGAIN || errno == unix.ENOBUFS:
 			sent.Dropped += len(run)
 		case len(run) > 1 && (errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE):
@@ -179,6 +187,12 @@ func (s *Socket) flush(q *queue, sent *Sent) {
 		}
 	}
 	q.reset()
+}
+
+// awaitRoom waits until the send buffer has room, a millisecond at most.
+func (s *Socket) awaitRoom() {
+	fds := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	unix.Poll(fds[:], 1) //nolint:errcheck // the send after it says how it is
 }
 
 // sendPlain sends the datagrams of a segmented message that the kernel refused.

@@ -184,7 +184,7 @@ func TestSend_remembersFewRefusals(t *testing.T) {
 }
 
 // An interrupted call is repeated, a short one continued, and a full buffer
-// costs the message that found it full.
+// costs the message of video that found it full.
 func TestSend_goesOn(t *testing.T) {
 	s := listen(t, loopbacks["IPv4"])
 	f := newFar(t, loopbacks["IPv4"])
@@ -205,6 +205,9 @@ func TestSend_goesOn(t *testing.T) {
 		return sendmmsg(fd, messages[:next.take])
 	}
 	batch := burst(f.addr, 0, 10, 10)
+	for i := range batch {
+		batch[i].Video = true
+	}
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -232,5 +235,36 @@ func TestSend_goesOn(t *testing.T) {
 			}
 			expect(t, []far{f}, arrive)
 		})
+	}
+}
+
+// With a full send buffer video gives way, and audio gets through.
+func TestSend_dropsVideoBeforeAudio(t *testing.T) {
+	addr := loopbacks["IPv4"]
+	for refusals, audio := range map[int]int{1: 3, 2: 3, 1000: 0} {
+		s := listen(t, addr)
+		to := newFar(t, addr)
+		var batch []engine.Datagram
+		for i := range 6 {
+			batch = append(batch, engine.Datagram{To: to.addr, Stream: uint32(1 + i), Payload: payload(100, i), Video: i%2 == 0})
+		}
+		video := map[*byte]bool{}
+		for _, d := range batch {
+			video[&d.Payload[0]] = d.Video
+		}
+		tried := 0 // with audio
+		s.sender.sendmmsg = func(fd int, messages []message) (int, unix.Errno) {
+			if video[messages[0].header.Iov.Base] {
+				return 0, unix.EAGAIN
+			}
+			if tried++; tried <= refusals {
+				return 0, unix.EAGAIN
+			}
+			return sendmmsg(fd, messages[:1])
+		}
+		got := s.Send(batch)
+		if got.Segments != audio || got.Dropped != len(batch)-audio {
+			t.Errorf("audio refused %d times: got %+v, want %d audio datagrams sent and the others dropped", refusals, got, audio)
+		}
 	}
 }

@@ -33,9 +33,33 @@ type Buffers struct {
 	Datagram int
 }
 
-// Listen binds addr, which is not an IPv4 address in IPv6 form. Port 0 picks a
-// free one. An IPv6 socket takes IPv6 alone.
-func Listen(addr netip.AddrPort, b Buffers) (*Socket, error) {
+// Listen binds addr, which is not an IPv4 address in IPv6 form, with so many
+// sockets that share it. Port 0 picks a free one. An IPv6 socket takes IPv6
+// alone.
+func Listen(addr netip.AddrPort, count int, b Buffers) ([]*Socket, error) {
+	var group []*Socket
+	for i := range count {
+		s, err := open(addr, i > 0, b)
+		if err == nil && i == 0 && count > 1 {
+			// Only now, so that a port that another process shares is taken.
+			if err = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+				err = errors.Join(fmt.Errorf("mmsg: sharing %v: %w", addr, os.NewSyscallError("setsockopt", err)), s.Close())
+			}
+		}
+		if err != nil {
+			for _, other := range group {
+				err = errors.Join(err, other.Close())
+			}
+			return nil, err
+		}
+		group = append(group, s)
+		addr = s.addr
+	}
+	return group, nil
+}
+
+// open binds one socket, which can join those that share the address.
+func open(addr netip.AddrPort, join bool, b Buffers) (*Socket, error) {
 	family := unix.AF_INET
 	if addr.Addr().Is6() {
 		family = unix.AF_INET6
@@ -45,7 +69,7 @@ func Listen(addr netip.AddrPort, b Buffers) (*Socket, error) {
 		return nil, fmt.Errorf("mmsg: opening a socket: %w", os.NewSyscallError("socket", err))
 	}
 	s := &Socket{fd: fd}
-	if err := s.bind(family, addr, b.Kernel); err != nil {
+	if err := s.bind(family, addr, join, b.Kernel); err != nil {
 		return nil, errors.Join(fmt.Errorf("mmsg: binding %v: %w", addr, err), unix.Close(fd))
 	}
 	s.inbound.init(b.Datagram)
@@ -55,7 +79,7 @@ func Listen(addr netip.AddrPort, b Buffers) (*Socket, error) {
 	return s, nil
 }
 
-func (s *Socket) bind(family int, addr netip.AddrPort, buffer int) error {
+func (s *Socket) bind(family int, addr netip.AddrPort, join bool, buffer int) error {
 	var name unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port()), Addr: v4(addr.Addr())}
 	if family == unix.AF_INET6 {
 		zone, err := zoneOf(addr.Addr())
@@ -67,8 +91,12 @@ func (s *Socket) bind(family int, addr netip.AddrPort, buffer int) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	for _, option := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, option, buffer); err != nil {
+	options := map[int]int{unix.SO_RCVBUF: buffer, unix.SO_SNDBUF: buffer, unix.SO_TIMESTAMPNS: 1}
+	if join {
+		options[unix.SO_REUSEPORT] = 1
+	}
+	for option, value := range options {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, option, value); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
@@ -114,15 +142,11 @@ func v4(a netip.Addr) (b [4]byte) {
 // Addr returns the bound address.
 func (s *Socket) Addr() netip.AddrPort { return s.addr }
 
-// Close ends a Receive that waits and frees the socket when no call uses it any
-// more. Closing again does nothing.
+// Close frees the socket when no call uses it any more. Closing again does
+// nothing.
 func (s *Socket) Close() error {
 	if !s.closed.CompareAndSwap(false, true) {
 		return nil
-	}
-	// The kernel says that the socket is not connected, and wakes readers.
-	if err := unix.Shutdown(s.fd, unix.SHUT_RD); err != nil && !errors.Is(err, unix.ENOTCONN) {
-		return fmt.Errorf("mmsg: waking readers of %v: %w", s.addr, os.NewSyscallError("shutdown", err))
 	}
 	s.open.Lock()
 	defer s.open.Unlock()

@@ -18,6 +18,7 @@ func TestReceive_takesWhatWaits(t *testing.T) {
 	for version, addr := range loopbacks {
 		t.Run(version, func(t *testing.T) {
 			s := listen(t, addr)
+			p := newPoller(t, s)
 			a, b := newFar(t, addr), newFar(t, addr)
 			lengths := []int{1200, 1, 0, 2048, 2049, 1500}
 			for i := range 100 {
@@ -28,11 +29,7 @@ func TestReceive_takesWhatWaits(t *testing.T) {
 			}
 			calls, i := 0, 0
 			for ; i < 100; calls++ {
-				packets, err := s.Receive()
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, p := range packets {
+				for _, p := range await(t, p, s) {
 					want := payload(lengths[i%len(lengths)], i)
 					if from := []far{a, b}[i%2].addr; p.From != from {
 						t.Fatalf("datagram %d from %v, want %v", i, p.From, from)
@@ -66,42 +63,6 @@ func TestName_keepsTheZone(t *testing.T) {
 	}
 }
 
-func TestClose_endsReceive(t *testing.T) {
-	for version, addr := range loopbacks {
-		t.Run(version, func(t *testing.T) {
-			for range 50 {
-				s := listen(t, addr)
-				f := newFar(t, addr)
-				heard, ended := make(chan struct{}), make(chan error)
-				go func() {
-					runtime.LockOSThread()
-					_, err := s.Receive()
-					close(heard)
-					for err == nil {
-						_, err = s.Receive()
-					}
-					ended <- err
-				}()
-				if _, err := f.WriteToUDPAddrPort([]byte{1}, s.Addr()); err != nil {
-					t.Fatal(err)
-				}
-				<-heard
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
-				select {
-				case err := <-ended:
-					if !errors.Is(err, net.ErrClosed) {
-						t.Errorf("Receive: %v, want %v", err, net.ErrClosed)
-					}
-				case <-time.After(patience):
-					t.Fatal("Receive still waits after Close")
-				}
-			}
-		})
-	}
-}
-
 func TestClose_isFinal(t *testing.T) {
 	s := listen(t, loopbacks["IPv4"])
 	for range 2 {
@@ -115,26 +76,107 @@ func TestClose_isFinal(t *testing.T) {
 	if got := s.Send(burst(s.Addr(), 1, 3, 10)); got != (Sent{Failed: 3}) {
 		t.Errorf("Send: %+v, want 3 failed", got)
 	}
-	again, err := Listen(s.Addr(), Buffers{Kernel: 1 << 16, Datagram: 100})
-	if err != nil {
-		t.Fatalf("the port is not free: %v", err)
+	listen(t, s.Addr()) // the port is free
+}
+
+// Two nodes of one machine must not share a port by accident, so nobody joins
+// sockets that share one among themselves.
+func TestListen_portIsTaken(t *testing.T) {
+	for _, taken := range []int{1, 2} {
+		addr := listenTogether(t, loopbacks["IPv4"], taken)[0].Addr()
+		for _, count := range []int{1, 2} {
+			if _, err := Listen(addr, count, Buffers{Kernel: 1 << 16, Datagram: 100}); !errors.Is(err, unix.EADDRINUSE) {
+				t.Errorf("%d sockets on a port that %d have: %v, want %v", count, taken, err, unix.EADDRINUSE)
+			}
+		}
 	}
-	if _, err := Listen(s.Addr(), Buffers{Kernel: 1 << 16, Datagram: 100}); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("Listen on a taken port: %v, want %v", err, unix.EADDRINUSE)
+}
+
+// Every flow stays with one of the sockets, and each socket has some.
+func TestListen_socketsShareThePort(t *testing.T) {
+	for version, addr := range loopbacks {
+		t.Run(version, func(t *testing.T) {
+			const flows, sockets, rounds = 64, 3, 4
+			group := listenTogether(t, addr, sockets)
+			var fars []far
+			for range flows {
+				fars = append(fars, newFar(t, addr))
+			}
+			for range rounds {
+				for _, f := range fars {
+					if _, err := f.WriteToUDPAddrPort([]byte{1}, group[0].Addr()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			home := map[netip.AddrPort]*Socket{}
+			count := 0
+			for _, s := range group {
+				packets, err := s.Receive()
+				for ; len(packets) > 0 && err == nil; packets, err = s.Receive() {
+					for _, p := range packets {
+						if other := home[p.From]; other != nil && other != s {
+							t.Fatalf("datagrams of %v came to two sockets", p.From)
+						}
+						home[p.From] = s
+						count++
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			each := map[*Socket]int{}
+			for _, s := range home {
+				each[s]++
+			}
+			if count != flows*rounds || len(each) != sockets {
+				t.Errorf("%d datagrams on %d sockets, want %d on %d", count, len(each), flows*rounds, sockets)
+			}
+		})
 	}
-	if err := again.Close(); err != nil {
-		t.Error(err)
+}
+
+// The kernel says when it took a datagram, whenever that is read.
+func TestReceive_saysWhenDatagramsArrived(t *testing.T) {
+	for version, addr := range loopbacks {
+		t.Run(version, func(t *testing.T) {
+			s, f := listen(t, addr), newFar(t, addr)
+			var sent []time.Time
+			for range 3 {
+				sent = append(sent, time.Now())
+				if _, err := f.WriteToUDPAddrPort([]byte{1}, s.Addr()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			end := time.Now()
+			packets, err := s.Receive()
+			if err != nil || len(packets) != len(sent) {
+				t.Fatalf("%d packets, %v, want %d", len(packets), err, len(sent))
+			}
+			// Go's wall clock is the kernel's, read at another moment.
+			const slack = 50 * time.Microsecond
+			for i, p := range packets {
+				if p.Arrival.Before(sent[i].Round(0).Add(-slack)) || p.Arrival.After(end.Round(0).Add(slack)) {
+					t.Errorf("datagram %d of %v arrived at %v, want it before %v", i, sent[i], p.Arrival, end)
+				}
+			}
+		})
 	}
 }
 
 // Sending, receiving, collecting garbage and closing at once.
 func TestSocket_underLoad(t *testing.T) {
 	a, b := listen(t, loopbacks["IPv4"]), listen(t, loopbacks["IPv4"])
+	p := newPoller(t, b)
 	var wg sync.WaitGroup
 	full := make(chan struct{})
 	wg.Go(func() {
-		taken := 0
-		for {
+		runtime.LockOSThread()
+		for taken := 0; ; {
+			if _, err := p.Wait(-1); err != nil {
+				t.Error(err)
+			}
 			packets, err := b.Receive()
 			if err != nil {
 				if taken < 1000 {
@@ -172,6 +214,7 @@ func TestSocket_underLoad(t *testing.T) {
 	if err := errors.Join(b.Close(), a.Close()); err != nil {
 		t.Error(err)
 	}
+	p.Wake()
 	wg.Wait()
 }
 
@@ -189,6 +232,7 @@ func TestSocket_allocatesNothing(t *testing.T) {
 	for version, addr := range loopbacks {
 		t.Run(version, func(t *testing.T) {
 			s := listen(t, addr)
+			p := newPoller(t, s)
 			var batch []engine.Datagram
 			for i := range 10 {
 				batch = append(batch, burst(s.Addr(), uint32(i%3), 5, 1200)...)
@@ -196,12 +240,9 @@ func TestSocket_allocatesNothing(t *testing.T) {
 			if allocs := testing.AllocsPerRun(100, func() {
 				s.Send(batch)
 				for got := 0; got < len(batch); {
-					packets, err := s.Receive()
-					if err != nil {
-						t.Fatal(err)
-					}
-					got += len(packets)
+					got += len(await(t, p, s))
 				}
+				p.Wake()
 			}); allocs != 0 {
 				t.Errorf("%v allocations to send and receive %d datagrams, want 0", allocs, len(batch))
 			}

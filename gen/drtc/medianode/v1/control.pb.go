@@ -233,7 +233,7 @@ func (x SessionState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionState_State.Descriptor instead.
 func (SessionState_State) EnumDescriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{38, 0}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42, 0}
 }
 
 type Permissions struct {
@@ -877,7 +877,10 @@ type OfferRequest struct {
 	Target  Target                 `protobuf:"varint,2,opt,name=target,proto3,enum=drtc.medianode.v1.Target" json:"target,omitempty"`
 	Sdp     string                 `protobuf:"bytes,3,opt,name=sdp,proto3" json:"sdp,omitempty"`
 	// Tracks announced and not yet matched to a section.
-	Publications  []*Publication `protobuf:"bytes,4,rep,name=publications,proto3" json:"publications,omitempty"`
+	Publications []*Publication `protobuf:"bytes,4,rep,name=publications,proto3" json:"publications,omitempty"`
+	// Seats that the client's sections are to carry, in this order. Those that
+	// the session has already are passed over.
+	Seats         []*Seat `protobuf:"bytes,5,rep,name=seats,proto3" json:"seats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -940,6 +943,80 @@ func (x *OfferRequest) GetPublications() []*Publication {
 	return nil
 }
 
+func (x *OfferRequest) GetSeats() []*Seat {
+	if x != nil {
+		return x.Seats
+	}
+	return nil
+}
+
+// Seat is a section that the client negotiates once and whose source may change
+// any number of times after: sequence numbers, timestamps and picture ids go
+// on. It is for clients that can't be asked for another offer. A seat without a
+// source is described as sending, and sends nothing.
+type Seat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the seat in this session, 1 to 64 bytes; the track id of the answer.
+	// It must not be the sid of a track.
+	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
+	Kind Kind   `protobuf:"varint,2,opt,name=kind,proto3,enum=drtc.medianode.v1.Kind" json:"kind,omitempty"`
+	// Media stream id under which the client shall see it.
+	Stream        string `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seat) Reset() {
+	*x = Seat{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seat) ProtoMessage() {}
+
+func (x *Seat) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seat.ProtoReflect.Descriptor instead.
+func (*Seat) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Seat) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *Seat) GetKind() Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Kind_KIND_UNSPECIFIED
+}
+
+func (x *Seat) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
 type OfferResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Sdp   string                 `protobuf:"bytes,1,opt,name=sdp,proto3" json:"sdp,omitempty"`
@@ -951,7 +1028,7 @@ type OfferResponse struct {
 	// client for this many more sections makes them appear.
 	MissingAudio uint32 `protobuf:"varint,4,opt,name=missing_audio,json=missingAudio,proto3" json:"missing_audio,omitempty"`
 	MissingVideo uint32 `protobuf:"varint,5,opt,name=missing_video,json=missingVideo,proto3" json:"missing_video,omitempty"`
-	// Subscribed tracks that this client can't receive, with the reason.
+	// Subscribed tracks and seats that this client can't receive, with the reason.
 	Refused map[string]string `protobuf:"bytes,6,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// True when this offer restarted ICE.
 	Restarted     bool `protobuf:"varint,7,opt,name=restarted,proto3" json:"restarted,omitempty"`
@@ -961,7 +1038,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1050,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1063,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OfferResponse) GetSdp() string {
@@ -1053,7 +1130,7 @@ type PublishedSection struct {
 
 func (x *PublishedSection) Reset() {
 	*x = PublishedSection{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1142,7 @@ func (x *PublishedSection) String() string {
 func (*PublishedSection) ProtoMessage() {}
 
 func (x *PublishedSection) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1155,7 @@ func (x *PublishedSection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedSection.ProtoReflect.Descriptor instead.
 func (*PublishedSection) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PublishedSection) GetMid() string {
@@ -1126,7 +1203,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1215,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1228,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AnswerRequest) GetSession() string {
@@ -1176,7 +1253,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1265,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1278,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 type AddCandidatesRequest struct {
@@ -1216,7 +1293,7 @@ type AddCandidatesRequest struct {
 
 func (x *AddCandidatesRequest) Reset() {
 	*x = AddCandidatesRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1305,7 @@ func (x *AddCandidatesRequest) String() string {
 func (*AddCandidatesRequest) ProtoMessage() {}
 
 func (x *AddCandidatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1318,7 @@ func (x *AddCandidatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddCandidatesRequest.ProtoReflect.Descriptor instead.
 func (*AddCandidatesRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AddCandidatesRequest) GetSession() string {
@@ -1273,7 +1350,7 @@ type AddCandidatesResponse struct {
 
 func (x *AddCandidatesResponse) Reset() {
 	*x = AddCandidatesResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1362,7 @@ func (x *AddCandidatesResponse) String() string {
 func (*AddCandidatesResponse) ProtoMessage() {}
 
 func (x *AddCandidatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1375,7 @@ func (x *AddCandidatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddCandidatesResponse.ProtoReflect.Descriptor instead.
 func (*AddCandidatesResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 type Subscription struct {
@@ -1313,7 +1390,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1402,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1415,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Subscription) GetTrack() string {
@@ -1372,7 +1449,7 @@ type SubscribeRequest struct {
 
 func (x *SubscribeRequest) Reset() {
 	*x = SubscribeRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1461,7 @@ func (x *SubscribeRequest) String() string {
 func (*SubscribeRequest) ProtoMessage() {}
 
 func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1474,7 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SubscribeRequest) GetSession() string {
@@ -1429,7 +1506,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1518,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1531,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SubscribeResponse) GetMissingAudio() uint32 {
@@ -1495,7 +1572,7 @@ type UnsubscribeRequest struct {
 
 func (x *UnsubscribeRequest) Reset() {
 	*x = UnsubscribeRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1584,7 @@ func (x *UnsubscribeRequest) String() string {
 func (*UnsubscribeRequest) ProtoMessage() {}
 
 func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1597,7 @@ func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeRequest.ProtoReflect.Descriptor instead.
 func (*UnsubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UnsubscribeRequest) GetSession() string {
@@ -1546,7 +1623,7 @@ type UnsubscribeResponse struct {
 
 func (x *UnsubscribeResponse) Reset() {
 	*x = UnsubscribeResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1635,7 @@ func (x *UnsubscribeResponse) String() string {
 func (*UnsubscribeResponse) ProtoMessage() {}
 
 func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1648,7 @@ func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeResponse.ProtoReflect.Descriptor instead.
 func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UnsubscribeResponse) GetNegotiationNeeded() bool {
@@ -1579,6 +1656,160 @@ func (x *UnsubscribeResponse) GetNegotiationNeeded() bool {
 		return x.NegotiationNeeded
 	}
 	return false
+}
+
+// Source is what a seat shows.
+type Source struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Seat  string                 `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
+	// Track sid; empty for nothing.
+	Track         string `protobuf:"bytes,2,opt,name=track,proto3" json:"track,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Source) Reset() {
+	*x = Source{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Source) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Source) ProtoMessage() {}
+
+func (x *Source) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Source.ProtoReflect.Descriptor instead.
+func (*Source) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Source) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *Source) GetTrack() string {
+	if x != nil {
+		return x.Track
+	}
+	return ""
+}
+
+type SetSourcesRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Seats that are not listed keep their source. A video seat goes on with the
+	// old source until the new one's next key frame, for which the node asks.
+	Sources       []*Source `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSourcesRequest) Reset() {
+	*x = SetSourcesRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSourcesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSourcesRequest) ProtoMessage() {}
+
+func (x *SetSourcesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSourcesRequest.ProtoReflect.Descriptor instead.
+func (*SetSourcesRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetSourcesRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SetSourcesRequest) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+type SetSourcesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Seats that keep the source they had, with the reason: the track is not in
+	// this room on this node, or its codec is not one that the client negotiated.
+	Refused       map[string]string `protobuf:"bytes,1,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSourcesResponse) Reset() {
+	*x = SetSourcesResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSourcesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSourcesResponse) ProtoMessage() {}
+
+func (x *SetSourcesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSourcesResponse.ProtoReflect.Descriptor instead.
+func (*SetSourcesResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SetSourcesResponse) GetRefused() map[string]string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
 }
 
 // TrackSettings is what a viewer wants of a track.
@@ -1600,7 +1831,7 @@ type TrackSettings struct {
 
 func (x *TrackSettings) Reset() {
 	*x = TrackSettings{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1843,7 @@ func (x *TrackSettings) String() string {
 func (*TrackSettings) ProtoMessage() {}
 
 func (x *TrackSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1856,7 @@ func (x *TrackSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackSettings.ProtoReflect.Descriptor instead.
 func (*TrackSettings) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TrackSettings) GetDisabled() bool {
@@ -1681,7 +1912,7 @@ type SetTrackSettingsRequest struct {
 
 func (x *SetTrackSettingsRequest) Reset() {
 	*x = SetTrackSettingsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1924,7 @@ func (x *SetTrackSettingsRequest) String() string {
 func (*SetTrackSettingsRequest) ProtoMessage() {}
 
 func (x *SetTrackSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1937,7 @@ func (x *SetTrackSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrackSettingsRequest.ProtoReflect.Descriptor instead.
 func (*SetTrackSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetTrackSettingsRequest) GetSession() string {
@@ -1738,7 +1969,7 @@ type SetTrackSettingsResponse struct {
 
 func (x *SetTrackSettingsResponse) Reset() {
 	*x = SetTrackSettingsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1981,7 @@ func (x *SetTrackSettingsResponse) String() string {
 func (*SetTrackSettingsResponse) ProtoMessage() {}
 
 func (x *SetTrackSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +1994,7 @@ func (x *SetTrackSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrackSettingsResponse.ProtoReflect.Descriptor instead.
 func (*SetTrackSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 type SetPublisherLayersRequest struct {
@@ -1778,7 +2009,7 @@ type SetPublisherLayersRequest struct {
 
 func (x *SetPublisherLayersRequest) Reset() {
 	*x = SetPublisherLayersRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2021,7 @@ func (x *SetPublisherLayersRequest) String() string {
 func (*SetPublisherLayersRequest) ProtoMessage() {}
 
 func (x *SetPublisherLayersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2034,7 @@ func (x *SetPublisherLayersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPublisherLayersRequest.ProtoReflect.Descriptor instead.
 func (*SetPublisherLayersRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetPublisherLayersRequest) GetSession() string {
@@ -1835,7 +2066,7 @@ type SetPublisherLayersResponse struct {
 
 func (x *SetPublisherLayersResponse) Reset() {
 	*x = SetPublisherLayersResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +2078,7 @@ func (x *SetPublisherLayersResponse) String() string {
 func (*SetPublisherLayersResponse) ProtoMessage() {}
 
 func (x *SetPublisherLayersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +2091,7 @@ func (x *SetPublisherLayersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPublisherLayersResponse.ProtoReflect.Descriptor instead.
 func (*SetPublisherLayersResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 type MuteTrackRequest struct {
@@ -1874,7 +2105,7 @@ type MuteTrackRequest struct {
 
 func (x *MuteTrackRequest) Reset() {
 	*x = MuteTrackRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2117,7 @@ func (x *MuteTrackRequest) String() string {
 func (*MuteTrackRequest) ProtoMessage() {}
 
 func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2130,7 @@ func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteTrackRequest.ProtoReflect.Descriptor instead.
 func (*MuteTrackRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *MuteTrackRequest) GetSession() string {
@@ -1931,7 +2162,7 @@ type MuteTrackResponse struct {
 
 func (x *MuteTrackResponse) Reset() {
 	*x = MuteTrackResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2174,7 @@ func (x *MuteTrackResponse) String() string {
 func (*MuteTrackResponse) ProtoMessage() {}
 
 func (x *MuteTrackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2187,7 @@ func (x *MuteTrackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteTrackResponse.ProtoReflect.Descriptor instead.
 func (*MuteTrackResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 type UnpublishRequest struct {
@@ -1969,7 +2200,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2212,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2225,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UnpublishRequest) GetSession() string {
@@ -2019,7 +2250,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2262,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2275,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 type SendDataRequest struct {
@@ -2061,7 +2292,7 @@ type SendDataRequest struct {
 
 func (x *SendDataRequest) Reset() {
 	*x = SendDataRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2304,7 @@ func (x *SendDataRequest) String() string {
 func (*SendDataRequest) ProtoMessage() {}
 
 func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2317,7 @@ func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataRequest.ProtoReflect.Descriptor instead.
 func (*SendDataRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SendDataRequest) GetRoom() string {
@@ -2125,7 +2356,7 @@ type SendDataResponse struct {
 
 func (x *SendDataResponse) Reset() {
 	*x = SendDataResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2368,7 @@ func (x *SendDataResponse) String() string {
 func (*SendDataResponse) ProtoMessage() {}
 
 func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2381,7 @@ func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataResponse.ProtoReflect.Descriptor instead.
 func (*SendDataResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 type EventsRequest struct {
@@ -2166,7 +2397,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2409,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2422,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *EventsRequest) GetAfter() uint64 {
@@ -2234,7 +2465,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2477,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2490,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EventsResponse) GetSequence() uint64 {
@@ -2462,14 +2693,19 @@ type Heartbeat struct {
 	// The node takes no new sessions.
 	Draining bool `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
 	// Where in the stream's lease we are.
-	LeaseLeftMs   uint32 `protobuf:"varint,5,opt,name=lease_left_ms,json=leaseLeftMs,proto3" json:"lease_left_ms,omitempty"`
+	LeaseLeftMs uint32 `protobuf:"varint,5,opt,name=lease_left_ms,json=leaseLeftMs,proto3" json:"lease_left_ms,omitempty"`
+	// Why CreateSession would fail with RESOURCE_EXHAUSTED now; empty when it
+	// would not.
+	Refuses string `protobuf:"bytes,6,opt,name=refuses,proto3" json:"refuses,omitempty"`
+	// Share of the video that the node leaves out since it can't keep up, 0 to 1.
+	ShedRatio     float32 `protobuf:"fixed32,7,opt,name=shed_ratio,json=shedRatio,proto3" json:"shed_ratio,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2481,7 +2717,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2494,7 +2730,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Heartbeat) GetSessions() uint32 {
@@ -2532,6 +2768,20 @@ func (x *Heartbeat) GetLeaseLeftMs() uint32 {
 	return 0
 }
 
+func (x *Heartbeat) GetRefuses() string {
+	if x != nil {
+		return x.Refuses
+	}
+	return ""
+}
+
+func (x *Heartbeat) GetShedRatio() float32 {
+	if x != nil {
+		return x.ShedRatio
+	}
+	return 0
+}
+
 // Resync says that events were missed: ask for what you need to know.
 type Resync struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2543,7 +2793,7 @@ type Resync struct {
 
 func (x *Resync) Reset() {
 	*x = Resync{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2805,7 @@ func (x *Resync) String() string {
 func (*Resync) ProtoMessage() {}
 
 func (x *Resync) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2818,7 @@ func (x *Resync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resync.ProtoReflect.Descriptor instead.
 func (*Resync) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Resync) GetSessions() []string {
@@ -2590,7 +2840,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2852,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2865,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SessionState) GetSession() string {
@@ -2661,7 +2911,7 @@ type TrackLive struct {
 
 func (x *TrackLive) Reset() {
 	*x = TrackLive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2923,7 @@ func (x *TrackLive) String() string {
 func (*TrackLive) ProtoMessage() {}
 
 func (x *TrackLive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2936,7 @@ func (x *TrackLive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackLive.ProtoReflect.Descriptor instead.
 func (*TrackLive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TrackLive) GetSession() string {
@@ -2735,7 +2985,7 @@ type LiveLayer struct {
 
 func (x *LiveLayer) Reset() {
 	*x = LiveLayer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2997,7 @@ func (x *LiveLayer) String() string {
 func (*LiveLayer) ProtoMessage() {}
 
 func (x *LiveLayer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +3010,7 @@ func (x *LiveLayer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveLayer.ProtoReflect.Descriptor instead.
 func (*LiveLayer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LiveLayer) GetRid() string {
@@ -2795,7 +3045,7 @@ type TrackEnded struct {
 
 func (x *TrackEnded) Reset() {
 	*x = TrackEnded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +3057,7 @@ func (x *TrackEnded) String() string {
 func (*TrackEnded) ProtoMessage() {}
 
 func (x *TrackEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +3070,7 @@ func (x *TrackEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackEnded.ProtoReflect.Descriptor instead.
 func (*TrackEnded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TrackEnded) GetSession() string {
@@ -2856,7 +3106,7 @@ type NegotiationNeeded struct {
 
 func (x *NegotiationNeeded) Reset() {
 	*x = NegotiationNeeded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2868,7 +3118,7 @@ func (x *NegotiationNeeded) String() string {
 func (*NegotiationNeeded) ProtoMessage() {}
 
 func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2881,7 +3131,7 @@ func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NegotiationNeeded.ProtoReflect.Descriptor instead.
 func (*NegotiationNeeded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NegotiationNeeded) GetSession() string {
@@ -2916,7 +3166,7 @@ type SubscriberOffer struct {
 
 func (x *SubscriberOffer) Reset() {
 	*x = SubscriberOffer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3178,7 @@ func (x *SubscriberOffer) String() string {
 func (*SubscriberOffer) ProtoMessage() {}
 
 func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3191,7 @@ func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriberOffer.ProtoReflect.Descriptor instead.
 func (*SubscriberOffer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SubscriberOffer) GetSession() string {
@@ -2978,7 +3228,7 @@ type LayerDemand struct {
 
 func (x *LayerDemand) Reset() {
 	*x = LayerDemand{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3240,7 @@ func (x *LayerDemand) String() string {
 func (*LayerDemand) ProtoMessage() {}
 
 func (x *LayerDemand) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3253,7 @@ func (x *LayerDemand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayerDemand.ProtoReflect.Descriptor instead.
 func (*LayerDemand) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LayerDemand) GetSession() string {
@@ -3038,7 +3288,7 @@ type SpeakerLevels struct {
 
 func (x *SpeakerLevels) Reset() {
 	*x = SpeakerLevels{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3050,7 +3300,7 @@ func (x *SpeakerLevels) String() string {
 func (*SpeakerLevels) ProtoMessage() {}
 
 func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3063,7 +3313,7 @@ func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevels.ProtoReflect.Descriptor instead.
 func (*SpeakerLevels) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SpeakerLevels) GetRoom() string {
@@ -3092,7 +3342,7 @@ type SpeakerLevel struct {
 
 func (x *SpeakerLevel) Reset() {
 	*x = SpeakerLevel{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3104,7 +3354,7 @@ func (x *SpeakerLevel) String() string {
 func (*SpeakerLevel) ProtoMessage() {}
 
 func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3117,7 +3367,7 @@ func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevel.ProtoReflect.Descriptor instead.
 func (*SpeakerLevel) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SpeakerLevel) GetSession() string {
@@ -3152,7 +3402,7 @@ type SubscriptionActive struct {
 
 func (x *SubscriptionActive) Reset() {
 	*x = SubscriptionActive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3414,7 @@ func (x *SubscriptionActive) String() string {
 func (*SubscriptionActive) ProtoMessage() {}
 
 func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3427,7 @@ func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionActive.ProtoReflect.Descriptor instead.
 func (*SubscriptionActive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SubscriptionActive) GetSession() string {
@@ -3204,7 +3454,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3216,7 +3466,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3229,7 +3479,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SessionReport) GetSession() string {
@@ -3253,19 +3503,26 @@ type SessionFigures struct {
 	// Fractions 0 to 1 over the last report interval.
 	UplinkLoss   float32 `protobuf:"fixed32,2,opt,name=uplink_loss,json=uplinkLoss,proto3" json:"uplink_loss,omitempty"`
 	DownlinkLoss float32 `protobuf:"fixed32,3,opt,name=downlink_loss,json=downlinkLoss,proto3" json:"downlink_loss,omitempty"`
-	// Client bytes since the session began (design decision 12).
+	// Header and payload bytes of media taken from the session since it began.
 	ReceivedBytes uint64 `protobuf:"varint,4,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
-	SentBytes     uint64 `protobuf:"varint,5,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
-	Connected     bool   `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
+	// Client and relay bytes sent to it, acknowledged or not.
+	SentBytes uint64 `protobuf:"varint,5,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	Connected bool   `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
 	// Address changes survived since the session began.
 	AddressChanges uint32 `protobuf:"varint,7,opt,name=address_changes,json=addressChanges,proto3" json:"address_changes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Client bytes of the session so far: RTP header and payload bytes of media
+	// packets sent for the first time that its receiver reports acknowledge, and
+	// user bytes of data channels.
+	ClientBytes uint64 `protobuf:"varint,8,opt,name=client_bytes,json=clientBytes,proto3" json:"client_bytes,omitempty"`
+	// The same sent to another Media Node.
+	RelayBytes    uint64 `protobuf:"varint,9,opt,name=relay_bytes,json=relayBytes,proto3" json:"relay_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionFigures) Reset() {
 	*x = SessionFigures{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3277,7 +3534,7 @@ func (x *SessionFigures) String() string {
 func (*SessionFigures) ProtoMessage() {}
 
 func (x *SessionFigures) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3290,7 +3547,7 @@ func (x *SessionFigures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionFigures.ProtoReflect.Descriptor instead.
 func (*SessionFigures) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SessionFigures) GetRoundTripUs() uint32 {
@@ -3342,6 +3599,20 @@ func (x *SessionFigures) GetAddressChanges() uint32 {
 	return 0
 }
 
+func (x *SessionFigures) GetClientBytes() uint64 {
+	if x != nil {
+		return x.ClientBytes
+	}
+	return 0
+}
+
+func (x *SessionFigures) GetRelayBytes() uint64 {
+	if x != nil {
+		return x.RelayBytes
+	}
+	return 0
+}
+
 type RenewEventsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3350,7 +3621,7 @@ type RenewEventsRequest struct {
 
 func (x *RenewEventsRequest) Reset() {
 	*x = RenewEventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3633,7 @@ func (x *RenewEventsRequest) String() string {
 func (*RenewEventsRequest) ProtoMessage() {}
 
 func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3646,7 @@ func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsRequest.ProtoReflect.Descriptor instead.
 func (*RenewEventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 type RenewEventsResponse struct {
@@ -3387,7 +3658,7 @@ type RenewEventsResponse struct {
 
 func (x *RenewEventsResponse) Reset() {
 	*x = RenewEventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +3670,7 @@ func (x *RenewEventsResponse) String() string {
 func (*RenewEventsResponse) ProtoMessage() {}
 
 func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +3683,7 @@ func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsResponse.ProtoReflect.Descriptor instead.
 func (*RenewEventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RenewEventsResponse) GetLeaseLeftMs() uint32 {
@@ -3465,12 +3736,17 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x03rid\x18\x01 \x01(\tR\x03rid\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\rR\x06height\x12\x18\n" +
-	"\abitrate\x18\x04 \x01(\rR\abitrate\"\xb1\x01\n" +
+	"\abitrate\x18\x04 \x01(\rR\abitrate\"\xe0\x01\n" +
 	"\fOfferRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x121\n" +
 	"\x06target\x18\x02 \x01(\x0e2\x19.drtc.medianode.v1.TargetR\x06target\x12\x10\n" +
 	"\x03sdp\x18\x03 \x01(\tR\x03sdp\x12B\n" +
-	"\fpublications\x18\x04 \x03(\v2\x1e.drtc.medianode.v1.PublicationR\fpublications\"\xe4\x03\n" +
+	"\fpublications\x18\x04 \x03(\v2\x1e.drtc.medianode.v1.PublicationR\fpublications\x12-\n" +
+	"\x05seats\x18\x05 \x03(\v2\x17.drtc.medianode.v1.SeatR\x05seats\"_\n" +
+	"\x04Seat\x12\x12\n" +
+	"\x04seat\x18\x01 \x01(\tR\x04seat\x12+\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x17.drtc.medianode.v1.KindR\x04kind\x12\x16\n" +
+	"\x06stream\x18\x03 \x01(\tR\x06stream\"\xe4\x03\n" +
 	"\rOfferResponse\x12\x10\n" +
 	"\x03sdp\x18\x01 \x01(\tR\x03sdp\x12R\n" +
 	"\fmid_to_track\x18\x02 \x03(\v20.drtc.medianode.v1.OfferResponse.MidToTrackEntryR\n" +
@@ -3522,7 +3798,18 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06tracks\x18\x02 \x03(\tR\x06tracks\"D\n" +
 	"\x13UnsubscribeResponse\x12-\n" +
-	"\x12negotiation_needed\x18\x01 \x01(\bR\x11negotiationNeeded\"\xa4\x01\n" +
+	"\x12negotiation_needed\x18\x01 \x01(\bR\x11negotiationNeeded\"2\n" +
+	"\x06Source\x12\x12\n" +
+	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x14\n" +
+	"\x05track\x18\x02 \x01(\tR\x05track\"b\n" +
+	"\x11SetSourcesRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x123\n" +
+	"\asources\x18\x02 \x03(\v2\x19.drtc.medianode.v1.SourceR\asources\"\x9e\x01\n" +
+	"\x12SetSourcesResponse\x12L\n" +
+	"\arefused\x18\x01 \x03(\v22.drtc.medianode.v1.SetSourcesResponse.RefusedEntryR\arefused\x1a:\n" +
+	"\fRefusedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x01\n" +
 	"\rTrackSettings\x12\x1a\n" +
 	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
@@ -3575,14 +3862,17 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x0espeaker_levels\x18\v \x01(\v2 .drtc.medianode.v1.SpeakerLevelsH\x00R\rspeakerLevels\x12I\n" +
 	"\x0esession_report\x18\f \x01(\v2 .drtc.medianode.v1.SessionReportH\x00R\rsessionReport\x12X\n" +
 	"\x13subscription_active\x18\r \x01(\v2%.drtc.medianode.v1.SubscriptionActiveH\x00R\x12subscriptionActiveB\a\n" +
-	"\x05event\"\xa9\x01\n" +
+	"\x05event\"\xe2\x01\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12!\n" +
 	"\fmax_sessions\x18\x02 \x01(\rR\vmaxSessions\x12\x1d\n" +
 	"\n" +
 	"egress_bps\x18\x03 \x01(\x04R\tegressBps\x12\x1a\n" +
 	"\bdraining\x18\x04 \x01(\bR\bdraining\x12\"\n" +
-	"\rlease_left_ms\x18\x05 \x01(\rR\vleaseLeftMs\"$\n" +
+	"\rlease_left_ms\x18\x05 \x01(\rR\vleaseLeftMs\x12\x18\n" +
+	"\arefuses\x18\x06 \x01(\tR\arefuses\x12\x1d\n" +
+	"\n" +
+	"shed_ratio\x18\a \x01(\x02R\tshedRatio\"$\n" +
 	"\x06Resync\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\"\x8f\x02\n" +
 	"\fSessionState\x12\x18\n" +
@@ -3639,7 +3929,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x05track\x18\x02 \x01(\tR\x05track\"f\n" +
 	"\rSessionReport\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12;\n" +
-	"\afigures\x18\x02 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\"\x87\x02\n" +
+	"\afigures\x18\x02 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\"\xcb\x02\n" +
 	"\x0eSessionFigures\x12\"\n" +
 	"\rround_trip_us\x18\x01 \x01(\rR\vroundTripUs\x12\x1f\n" +
 	"\vuplink_loss\x18\x02 \x01(\x02R\n" +
@@ -3649,7 +3939,10 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"sent_bytes\x18\x05 \x01(\x04R\tsentBytes\x12\x1c\n" +
 	"\tconnected\x18\x06 \x01(\bR\tconnected\x12'\n" +
-	"\x0faddress_changes\x18\a \x01(\rR\x0eaddressChanges\"\x14\n" +
+	"\x0faddress_changes\x18\a \x01(\rR\x0eaddressChanges\x12!\n" +
+	"\fclient_bytes\x18\b \x01(\x04R\vclientBytes\x12\x1f\n" +
+	"\vrelay_bytes\x18\t \x01(\x04R\n" +
+	"relayBytes\"\x14\n" +
 	"\x12RenewEventsRequest\"9\n" +
 	"\x13RenewEventsResponse\x12\"\n" +
 	"\rlease_left_ms\x18\x01 \x01(\rR\vleaseLeftMs*<\n" +
@@ -3666,7 +3959,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"KIND_AUDIO\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_VIDEO\x10\x022\xdd\v\n" +
+	"KIND_VIDEO\x10\x022\xb8\f\n" +
 	"\x0eControlService\x12b\n" +
 	"\rCreateSession\x12'.drtc.medianode.v1.CreateSessionRequest\x1a(.drtc.medianode.v1.CreateSessionResponse\x12_\n" +
 	"\fCloseSession\x12&.drtc.medianode.v1.CloseSessionRequest\x1a'.drtc.medianode.v1.CloseSessionResponse\x12b\n" +
@@ -3677,7 +3970,9 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x06Answer\x12 .drtc.medianode.v1.AnswerRequest\x1a!.drtc.medianode.v1.AnswerResponse\x12b\n" +
 	"\rAddCandidates\x12'.drtc.medianode.v1.AddCandidatesRequest\x1a(.drtc.medianode.v1.AddCandidatesResponse\x12V\n" +
 	"\tSubscribe\x12#.drtc.medianode.v1.SubscribeRequest\x1a$.drtc.medianode.v1.SubscribeResponse\x12\\\n" +
-	"\vUnsubscribe\x12%.drtc.medianode.v1.UnsubscribeRequest\x1a&.drtc.medianode.v1.UnsubscribeResponse\x12k\n" +
+	"\vUnsubscribe\x12%.drtc.medianode.v1.UnsubscribeRequest\x1a&.drtc.medianode.v1.UnsubscribeResponse\x12Y\n" +
+	"\n" +
+	"SetSources\x12$.drtc.medianode.v1.SetSourcesRequest\x1a%.drtc.medianode.v1.SetSourcesResponse\x12k\n" +
 	"\x10SetTrackSettings\x12*.drtc.medianode.v1.SetTrackSettingsRequest\x1a+.drtc.medianode.v1.SetTrackSettingsResponse\x12q\n" +
 	"\x12SetPublisherLayers\x12,.drtc.medianode.v1.SetPublisherLayersRequest\x1a-.drtc.medianode.v1.SetPublisherLayersResponse\x12V\n" +
 	"\tMuteTrack\x12#.drtc.medianode.v1.MuteTrackRequest\x1a$.drtc.medianode.v1.MuteTrackResponse\x12V\n" +
@@ -3699,7 +3994,7 @@ func file_drtc_medianode_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_drtc_medianode_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(Mode)(0),                          // 0: drtc.medianode.v1.Mode
 	(Target)(0),                        // 1: drtc.medianode.v1.Target
@@ -3717,123 +4012,134 @@ var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(*Publication)(nil),                // 13: drtc.medianode.v1.Publication
 	(*Layer)(nil),                      // 14: drtc.medianode.v1.Layer
 	(*OfferRequest)(nil),               // 15: drtc.medianode.v1.OfferRequest
-	(*OfferResponse)(nil),              // 16: drtc.medianode.v1.OfferResponse
-	(*PublishedSection)(nil),           // 17: drtc.medianode.v1.PublishedSection
-	(*AnswerRequest)(nil),              // 18: drtc.medianode.v1.AnswerRequest
-	(*AnswerResponse)(nil),             // 19: drtc.medianode.v1.AnswerResponse
-	(*AddCandidatesRequest)(nil),       // 20: drtc.medianode.v1.AddCandidatesRequest
-	(*AddCandidatesResponse)(nil),      // 21: drtc.medianode.v1.AddCandidatesResponse
-	(*Subscription)(nil),               // 22: drtc.medianode.v1.Subscription
-	(*SubscribeRequest)(nil),           // 23: drtc.medianode.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),          // 24: drtc.medianode.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),         // 25: drtc.medianode.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),        // 26: drtc.medianode.v1.UnsubscribeResponse
-	(*TrackSettings)(nil),              // 27: drtc.medianode.v1.TrackSettings
-	(*SetTrackSettingsRequest)(nil),    // 28: drtc.medianode.v1.SetTrackSettingsRequest
-	(*SetTrackSettingsResponse)(nil),   // 29: drtc.medianode.v1.SetTrackSettingsResponse
-	(*SetPublisherLayersRequest)(nil),  // 30: drtc.medianode.v1.SetPublisherLayersRequest
-	(*SetPublisherLayersResponse)(nil), // 31: drtc.medianode.v1.SetPublisherLayersResponse
-	(*MuteTrackRequest)(nil),           // 32: drtc.medianode.v1.MuteTrackRequest
-	(*MuteTrackResponse)(nil),          // 33: drtc.medianode.v1.MuteTrackResponse
-	(*UnpublishRequest)(nil),           // 34: drtc.medianode.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 35: drtc.medianode.v1.UnpublishResponse
-	(*SendDataRequest)(nil),            // 36: drtc.medianode.v1.SendDataRequest
-	(*SendDataResponse)(nil),           // 37: drtc.medianode.v1.SendDataResponse
-	(*EventsRequest)(nil),              // 38: drtc.medianode.v1.EventsRequest
-	(*EventsResponse)(nil),             // 39: drtc.medianode.v1.EventsResponse
-	(*Heartbeat)(nil),                  // 40: drtc.medianode.v1.Heartbeat
-	(*Resync)(nil),                     // 41: drtc.medianode.v1.Resync
-	(*SessionState)(nil),               // 42: drtc.medianode.v1.SessionState
-	(*TrackLive)(nil),                  // 43: drtc.medianode.v1.TrackLive
-	(*LiveLayer)(nil),                  // 44: drtc.medianode.v1.LiveLayer
-	(*TrackEnded)(nil),                 // 45: drtc.medianode.v1.TrackEnded
-	(*NegotiationNeeded)(nil),          // 46: drtc.medianode.v1.NegotiationNeeded
-	(*SubscriberOffer)(nil),            // 47: drtc.medianode.v1.SubscriberOffer
-	(*LayerDemand)(nil),                // 48: drtc.medianode.v1.LayerDemand
-	(*SpeakerLevels)(nil),              // 49: drtc.medianode.v1.SpeakerLevels
-	(*SpeakerLevel)(nil),               // 50: drtc.medianode.v1.SpeakerLevel
-	(*SubscriptionActive)(nil),         // 51: drtc.medianode.v1.SubscriptionActive
-	(*SessionReport)(nil),              // 52: drtc.medianode.v1.SessionReport
-	(*SessionFigures)(nil),             // 53: drtc.medianode.v1.SessionFigures
-	(*RenewEventsRequest)(nil),         // 54: drtc.medianode.v1.RenewEventsRequest
-	(*RenewEventsResponse)(nil),        // 55: drtc.medianode.v1.RenewEventsResponse
-	nil,                                // 56: drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	nil,                                // 57: drtc.medianode.v1.OfferResponse.RefusedEntry
-	nil,                                // 58: drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	nil,                                // 59: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	(*Seat)(nil),                       // 16: drtc.medianode.v1.Seat
+	(*OfferResponse)(nil),              // 17: drtc.medianode.v1.OfferResponse
+	(*PublishedSection)(nil),           // 18: drtc.medianode.v1.PublishedSection
+	(*AnswerRequest)(nil),              // 19: drtc.medianode.v1.AnswerRequest
+	(*AnswerResponse)(nil),             // 20: drtc.medianode.v1.AnswerResponse
+	(*AddCandidatesRequest)(nil),       // 21: drtc.medianode.v1.AddCandidatesRequest
+	(*AddCandidatesResponse)(nil),      // 22: drtc.medianode.v1.AddCandidatesResponse
+	(*Subscription)(nil),               // 23: drtc.medianode.v1.Subscription
+	(*SubscribeRequest)(nil),           // 24: drtc.medianode.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),          // 25: drtc.medianode.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),         // 26: drtc.medianode.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),        // 27: drtc.medianode.v1.UnsubscribeResponse
+	(*Source)(nil),                     // 28: drtc.medianode.v1.Source
+	(*SetSourcesRequest)(nil),          // 29: drtc.medianode.v1.SetSourcesRequest
+	(*SetSourcesResponse)(nil),         // 30: drtc.medianode.v1.SetSourcesResponse
+	(*TrackSettings)(nil),              // 31: drtc.medianode.v1.TrackSettings
+	(*SetTrackSettingsRequest)(nil),    // 32: drtc.medianode.v1.SetTrackSettingsRequest
+	(*SetTrackSettingsResponse)(nil),   // 33: drtc.medianode.v1.SetTrackSettingsResponse
+	(*SetPublisherLayersRequest)(nil),  // 34: drtc.medianode.v1.SetPublisherLayersRequest
+	(*SetPublisherLayersResponse)(nil), // 35: drtc.medianode.v1.SetPublisherLayersResponse
+	(*MuteTrackRequest)(nil),           // 36: drtc.medianode.v1.MuteTrackRequest
+	(*MuteTrackResponse)(nil),          // 37: drtc.medianode.v1.MuteTrackResponse
+	(*UnpublishRequest)(nil),           // 38: drtc.medianode.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 39: drtc.medianode.v1.UnpublishResponse
+	(*SendDataRequest)(nil),            // 40: drtc.medianode.v1.SendDataRequest
+	(*SendDataResponse)(nil),           // 41: drtc.medianode.v1.SendDataResponse
+	(*EventsRequest)(nil),              // 42: drtc.medianode.v1.EventsRequest
+	(*EventsResponse)(nil),             // 43: drtc.medianode.v1.EventsResponse
+	(*Heartbeat)(nil),                  // 44: drtc.medianode.v1.Heartbeat
+	(*Resync)(nil),                     // 45: drtc.medianode.v1.Resync
+	(*SessionState)(nil),               // 46: drtc.medianode.v1.SessionState
+	(*TrackLive)(nil),                  // 47: drtc.medianode.v1.TrackLive
+	(*LiveLayer)(nil),                  // 48: drtc.medianode.v1.LiveLayer
+	(*TrackEnded)(nil),                 // 49: drtc.medianode.v1.TrackEnded
+	(*NegotiationNeeded)(nil),          // 50: drtc.medianode.v1.NegotiationNeeded
+	(*SubscriberOffer)(nil),            // 51: drtc.medianode.v1.SubscriberOffer
+	(*LayerDemand)(nil),                // 52: drtc.medianode.v1.LayerDemand
+	(*SpeakerLevels)(nil),              // 53: drtc.medianode.v1.SpeakerLevels
+	(*SpeakerLevel)(nil),               // 54: drtc.medianode.v1.SpeakerLevel
+	(*SubscriptionActive)(nil),         // 55: drtc.medianode.v1.SubscriptionActive
+	(*SessionReport)(nil),              // 56: drtc.medianode.v1.SessionReport
+	(*SessionFigures)(nil),             // 57: drtc.medianode.v1.SessionFigures
+	(*RenewEventsRequest)(nil),         // 58: drtc.medianode.v1.RenewEventsRequest
+	(*RenewEventsResponse)(nil),        // 59: drtc.medianode.v1.RenewEventsResponse
+	nil,                                // 60: drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	nil,                                // 61: drtc.medianode.v1.OfferResponse.RefusedEntry
+	nil,                                // 62: drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	nil,                                // 63: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	nil,                                // 64: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
 }
 var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	0,  // 0: drtc.medianode.v1.CreateSessionRequest.mode:type_name -> drtc.medianode.v1.Mode
 	4,  // 1: drtc.medianode.v1.CreateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
 	4,  // 2: drtc.medianode.v1.UpdateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
-	53, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
+	57, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
 	2,  // 4: drtc.medianode.v1.Publication.kind:type_name -> drtc.medianode.v1.Kind
 	14, // 5: drtc.medianode.v1.Publication.layers:type_name -> drtc.medianode.v1.Layer
 	1,  // 6: drtc.medianode.v1.OfferRequest.target:type_name -> drtc.medianode.v1.Target
 	13, // 7: drtc.medianode.v1.OfferRequest.publications:type_name -> drtc.medianode.v1.Publication
-	56, // 8: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	17, // 9: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
-	57, // 10: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
-	2,  // 11: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
-	1,  // 12: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
-	27, // 13: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
-	22, // 14: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
-	58, // 15: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	27, // 16: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
-	40, // 17: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
-	41, // 18: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
-	42, // 19: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
-	43, // 20: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
-	45, // 21: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
-	46, // 22: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
-	47, // 23: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
-	48, // 24: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
-	49, // 25: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
-	52, // 26: drtc.medianode.v1.EventsResponse.session_report:type_name -> drtc.medianode.v1.SessionReport
-	51, // 27: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
-	1,  // 28: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
-	3,  // 29: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
-	44, // 30: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
-	59, // 31: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
-	50, // 32: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
-	53, // 33: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
-	5,  // 34: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
-	7,  // 35: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
-	9,  // 36: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
-	11, // 37: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
-	15, // 38: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
-	18, // 39: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
-	20, // 40: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
-	23, // 41: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
-	25, // 42: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
-	28, // 43: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
-	30, // 44: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
-	32, // 45: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
-	34, // 46: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
-	36, // 47: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
-	38, // 48: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
-	54, // 49: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
-	6,  // 50: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
-	8,  // 51: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
-	10, // 52: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
-	12, // 53: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
-	16, // 54: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
-	19, // 55: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
-	21, // 56: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
-	24, // 57: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
-	26, // 58: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
-	29, // 59: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
-	31, // 60: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
-	33, // 61: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
-	35, // 62: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
-	37, // 63: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
-	39, // 64: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
-	55, // 65: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
-	50, // [50:66] is the sub-list for method output_type
-	34, // [34:50] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	16, // 8: drtc.medianode.v1.OfferRequest.seats:type_name -> drtc.medianode.v1.Seat
+	2,  // 9: drtc.medianode.v1.Seat.kind:type_name -> drtc.medianode.v1.Kind
+	60, // 10: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	18, // 11: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
+	61, // 12: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
+	2,  // 13: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
+	1,  // 14: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
+	31, // 15: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
+	23, // 16: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
+	62, // 17: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	28, // 18: drtc.medianode.v1.SetSourcesRequest.sources:type_name -> drtc.medianode.v1.Source
+	63, // 19: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	31, // 20: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
+	44, // 21: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
+	45, // 22: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
+	46, // 23: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
+	47, // 24: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
+	49, // 25: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
+	50, // 26: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
+	51, // 27: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
+	52, // 28: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
+	53, // 29: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
+	56, // 30: drtc.medianode.v1.EventsResponse.session_report:type_name -> drtc.medianode.v1.SessionReport
+	55, // 31: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
+	1,  // 32: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
+	3,  // 33: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
+	48, // 34: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
+	64, // 35: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	54, // 36: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
+	57, // 37: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
+	5,  // 38: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
+	7,  // 39: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
+	9,  // 40: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
+	11, // 41: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
+	15, // 42: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
+	19, // 43: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
+	21, // 44: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
+	24, // 45: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
+	26, // 46: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
+	29, // 47: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
+	32, // 48: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
+	34, // 49: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
+	36, // 50: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
+	38, // 51: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
+	40, // 52: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
+	42, // 53: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
+	58, // 54: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
+	6,  // 55: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
+	8,  // 56: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
+	10, // 57: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
+	12, // 58: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
+	17, // 59: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
+	20, // 60: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
+	22, // 61: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
+	25, // 62: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
+	27, // 63: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
+	30, // 64: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
+	33, // 65: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
+	35, // 66: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
+	37, // 67: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
+	39, // 68: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
+	41, // 69: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
+	43, // 70: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
+	59, // 71: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
+	55, // [55:72] is the sub-list for method output_type
+	38, // [38:55] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_drtc_medianode_v1_control_proto_init() }
@@ -3841,7 +4147,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 	if File_drtc_medianode_v1_control_proto != nil {
 		return
 	}
-	file_drtc_medianode_v1_control_proto_msgTypes[35].OneofWrappers = []any{
+	file_drtc_medianode_v1_control_proto_msgTypes[39].OneofWrappers = []any{
 		(*EventsResponse_Heartbeat)(nil),
 		(*EventsResponse_Resync)(nil),
 		(*EventsResponse_SessionState)(nil),
@@ -3860,7 +4166,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_medianode_v1_control_proto_rawDesc), len(file_drtc_medianode_v1_control_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   56,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

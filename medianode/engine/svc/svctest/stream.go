@@ -105,6 +105,13 @@ func (s *Stream) Next(key bool, active int) []Frame {
 	return out
 }
 
+// Skip leaves numbers of frames and pictures out, as if an encoder began anew.
+// The next picture must be a key picture.
+func (s *Stream) Skip(frames, pictures int) {
+	s.number += frames
+	s.picture += pictures
+}
+
 // builtOn is the newest frame of the layer that a frame may build on: of a lower
 // temporal layer, or of the base layer for one of its own.
 func (s *Stream) builtOn(spatial, temporal int) (newest Frame, ok bool) {

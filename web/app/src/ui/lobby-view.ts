@@ -70,7 +70,7 @@ export class LobbyView {
         this.room,
         this.error,
         this.submit,
-        h('p', { class: 'hint' }, 'Everybody who enters the same room name meets there. ', h('a', { href: '/licenses.md' }, 'Licences')),
+        h('p', { class: 'hint' }, 'Everybody who enters the same room name meets there. ', h('a', { href: '/watch' }, 'Watch only'), ' · ', h('a', { href: '/licenses.md' }, 'Licences')),
       ),
     );
     preview.onChange = () => this.refresh();

@@ -65,6 +65,9 @@ const (
 	// ControlServiceUnsubscribeProcedure is the fully-qualified name of the ControlService's
 	// Unsubscribe RPC.
 	ControlServiceUnsubscribeProcedure = "/drtc.medianode.v1.ControlService/Unsubscribe"
+	// ControlServiceSetSourcesProcedure is the fully-qualified name of the ControlService's SetSources
+	// RPC.
+	ControlServiceSetSourcesProcedure = "/drtc.medianode.v1.ControlService/SetSources"
 	// ControlServiceSetTrackSettingsProcedure is the fully-qualified name of the ControlService's
 	// SetTrackSettings RPC.
 	ControlServiceSetTrackSettingsProcedure = "/drtc.medianode.v1.ControlService/SetTrackSettings"
@@ -98,7 +101,9 @@ type ControlServiceClient interface {
 	// GetSession returns the live figures of one session.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
 	// Offer hands a client's SDP offer to a transport and returns the answer.
-	// The same call serves every renegotiation and ICE restart.
+	// The same call serves every renegotiation and ICE restart. An offer that is
+	// wrong fails with INVALID_ARGUMENT, one without a codec that the node knows
+	// with FAILED_PRECONDITION.
 	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
 	// Answer hands over a client's SDP answer to an offer that the node made
 	// (subscriber transport of the dual mode, see SubscriberOffer).
@@ -110,6 +115,8 @@ type ControlServiceClient interface {
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe stops forwarding; the SDP sections become free again.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
+	// SetSources says which tracks the seats of a session show from now on.
+	SetSources(context.Context, *connect.Request[v1.SetSourcesRequest]) (*connect.Response[v1.SetSourcesResponse], error)
 	// SetTrackSettings says what size and rate a subscriber wants of a track.
 	SetTrackSettings(context.Context, *connect.Request[v1.SetTrackSettingsRequest]) (*connect.Response[v1.SetTrackSettingsResponse], error)
 	// SetPublisherLayers says which layers of a published track may be used; the
@@ -194,6 +201,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("Unsubscribe")),
 			connect.WithClientOptions(opts...),
 		),
+		setSources: connect.NewClient[v1.SetSourcesRequest, v1.SetSourcesResponse](
+			httpClient,
+			baseURL+ControlServiceSetSourcesProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("SetSources")),
+			connect.WithClientOptions(opts...),
+		),
 		setTrackSettings: connect.NewClient[v1.SetTrackSettingsRequest, v1.SetTrackSettingsResponse](
 			httpClient,
 			baseURL+ControlServiceSetTrackSettingsProcedure,
@@ -250,6 +263,7 @@ type controlServiceClient struct {
 	addCandidates      *connect.Client[v1.AddCandidatesRequest, v1.AddCandidatesResponse]
 	subscribe          *connect.Client[v1.SubscribeRequest, v1.SubscribeResponse]
 	unsubscribe        *connect.Client[v1.UnsubscribeRequest, v1.UnsubscribeResponse]
+	setSources         *connect.Client[v1.SetSourcesRequest, v1.SetSourcesResponse]
 	setTrackSettings   *connect.Client[v1.SetTrackSettingsRequest, v1.SetTrackSettingsResponse]
 	setPublisherLayers *connect.Client[v1.SetPublisherLayersRequest, v1.SetPublisherLayersResponse]
 	muteTrack          *connect.Client[v1.MuteTrackRequest, v1.MuteTrackResponse]
@@ -304,6 +318,11 @@ func (c *controlServiceClient) Unsubscribe(ctx context.Context, req *connect.Req
 	return c.unsubscribe.CallUnary(ctx, req)
 }
 
+// SetSources calls drtc.medianode.v1.ControlService.SetSources.
+func (c *controlServiceClient) SetSources(ctx context.Context, req *connect.Request[v1.SetSourcesRequest]) (*connect.Response[v1.SetSourcesResponse], error) {
+	return c.setSources.CallUnary(ctx, req)
+}
+
 // SetTrackSettings calls drtc.medianode.v1.ControlService.SetTrackSettings.
 func (c *controlServiceClient) SetTrackSettings(ctx context.Context, req *connect.Request[v1.SetTrackSettingsRequest]) (*connect.Response[v1.SetTrackSettingsResponse], error) {
 	return c.setTrackSettings.CallUnary(ctx, req)
@@ -351,7 +370,9 @@ type ControlServiceHandler interface {
 	// GetSession returns the live figures of one session.
 	GetSession(context.Context, *connect.Request[v1.GetSessionRequest]) (*connect.Response[v1.GetSessionResponse], error)
 	// Offer hands a client's SDP offer to a transport and returns the answer.
-	// The same call serves every renegotiation and ICE restart.
+	// The same call serves every renegotiation and ICE restart. An offer that is
+	// wrong fails with INVALID_ARGUMENT, one without a codec that the node knows
+	// with FAILED_PRECONDITION.
 	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
 	// Answer hands over a client's SDP answer to an offer that the node made
 	// (subscriber transport of the dual mode, see SubscriberOffer).
@@ -363,6 +384,8 @@ type ControlServiceHandler interface {
 	Subscribe(context.Context, *connect.Request[v1.SubscribeRequest]) (*connect.Response[v1.SubscribeResponse], error)
 	// Unsubscribe stops forwarding; the SDP sections become free again.
 	Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error)
+	// SetSources says which tracks the seats of a session show from now on.
+	SetSources(context.Context, *connect.Request[v1.SetSourcesRequest]) (*connect.Response[v1.SetSourcesResponse], error)
 	// SetTrackSettings says what size and rate a subscriber wants of a track.
 	SetTrackSettings(context.Context, *connect.Request[v1.SetTrackSettingsRequest]) (*connect.Response[v1.SetTrackSettingsResponse], error)
 	// SetPublisherLayers says which layers of a published track may be used; the
@@ -443,6 +466,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("Unsubscribe")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceSetSourcesHandler := connect.NewUnaryHandler(
+		ControlServiceSetSourcesProcedure,
+		svc.SetSources,
+		connect.WithSchema(controlServiceMethods.ByName("SetSources")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceSetTrackSettingsHandler := connect.NewUnaryHandler(
 		ControlServiceSetTrackSettingsProcedure,
 		svc.SetTrackSettings,
@@ -505,6 +534,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceSubscribeHandler.ServeHTTP(w, r)
 		case ControlServiceUnsubscribeProcedure:
 			controlServiceUnsubscribeHandler.ServeHTTP(w, r)
+		case ControlServiceSetSourcesProcedure:
+			controlServiceSetSourcesHandler.ServeHTTP(w, r)
 		case ControlServiceSetTrackSettingsProcedure:
 			controlServiceSetTrackSettingsHandler.ServeHTTP(w, r)
 		case ControlServiceSetPublisherLayersProcedure:
@@ -562,6 +593,10 @@ func (UnimplementedControlServiceHandler) Subscribe(context.Context, *connect.Re
 
 func (UnimplementedControlServiceHandler) Unsubscribe(context.Context, *connect.Request[v1.UnsubscribeRequest]) (*connect.Response[v1.UnsubscribeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.Unsubscribe is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) SetSources(context.Context, *connect.Request[v1.SetSourcesRequest]) (*connect.Response[v1.SetSourcesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.SetSources is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) SetTrackSettings(context.Context, *connect.Request[v1.SetTrackSettingsRequest]) (*connect.Response[v1.SetTrackSettingsResponse], error) {

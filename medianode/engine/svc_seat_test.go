@@ -19,7 +19,7 @@ func TestSeat_goesOnFromOneScalableStreamToAnother(t *testing.T) {
 		v := n.join(3)
 		n.must(n.core.OpenSeat(n.now, 3, engine.SeatConfig{ID: seat, Video: true, SSRC: 5006, RTX: 5007}))
 		n.must(n.core.SetSend(n.now, 3, []engine.SendSection{{Track: seat, Mid: "0", Codec: codec, Extensions: mixed, Active: true}}))
-		n.must(n.core.SetSettings(n.now, 3, seat, medium))
+		n.must(n.core.SetSettings(n.now, 3, seat, engine.Settings{MaxLayer: 2}))
 		show := func(track drtc.TrackID) {
 			n.must(n.core.SetSource(n.now, 3, seat, track, 0, codec))
 			n.pass(20 * time.Millisecond)

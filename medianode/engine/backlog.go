@@ -3,9 +3,9 @@ package engine
 import (
 	"time"
 
-	"github.com/drtc-network/drtc/medianode/engine/codec"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/ring"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 const (
@@ -31,6 +31,8 @@ type backlog struct {
 	since   time.Time
 	bytes   int // of the replay, counted against maxReplay
 	sending bool
+	refused bool        // the pacer did not let the last packet leave
+	reader  *svc.Reader // of a scalable stream: what the packets are part of
 }
 
 // backlogs are the subscriptions of a core that have one, and when the first of
@@ -64,6 +66,7 @@ func (s *subscription) fallBehind(now, at time.Time, b backlog) {
 	s.catchUp()
 	s.backlog = b
 	s.backlog.generation, s.backlog.since = b.layer.generation(), now
+	s.backlog.reader = b.layer.reread(now, b.next)
 	s.peer.replaying += b.bytes
 	all := s.peer.backlogs
 	if !s.listed {
@@ -86,10 +89,20 @@ func (s *subscription) behind(l *layer, seq uint64) bool {
 	return b.layer == l && !b.sending && seq >= b.next && b.generation == l.generation()
 }
 
-// delayed asks the pacer about a packet that is next to be sent, and begins a
-// backlog with it if it must wait.
+// refused asks the pacer about a packet of the backlog.
+func (s *subscription) refused(now time.Time, l *layer, k *packet) bool {
+	b := &s.backlog
+	if b.layer != l || !b.sending {
+		return false
+	}
+	b.refused = !s.peer.pacer.Take(now, b.class, len(k.payload))
+	return b.refused
+}
+
+// delayed asks the pacer about a live packet that is next to be sent, and begins
+// a backlog with it if it must wait.
 func (s *subscription) delayed(now time.Time, l *layer, k *packet) bool {
-	if s.backlog.layer == l && s.backlog.sending { // asked already
+	if s.backlog.layer == l && s.backlog.sending {
 		return false
 	}
 	class := pacing.Video
@@ -165,11 +178,12 @@ func (c *Core) sendBacklog(now time.Time, s *subscription, batch *Batch) {
 			continue
 		}
 		missing = 0
-		if len(kept.Payload) > 0 && !s.peer.pacer.Take(now, b.class, len(kept.Payload)) {
-			return
-		}
 		if !c.sendKept(now, s, l, b.next, kept, batch) {
 			s.giveUp(now)
+			return
+		}
+		if b.refused {
+			b.refused = false
 			return
 		}
 	}
@@ -197,20 +211,16 @@ func (s *subscription) giveUp(now time.Time) {
 
 // sendKept forwards one packet of the ring, false if it can't be read.
 func (c *Core) sendKept(now time.Time, s *subscription, l *layer, seq uint64, kept ring.Packet, batch *Batch) bool {
-	k := packet{seq: seq, timestamp: kept.Timestamp, marker: kept.Marker, key: kept.KeyFrame, payload: kept.Payload}
+	k := packet{
+		seq: seq, timestamp: kept.Timestamp, marker: kept.Marker, key: kept.KeyFrame,
+		codec: l.codec, payload: kept.Payload, dependency: kept.Descriptor,
+	}
 	if len(kept.Payload) == 0 {
 		s.skip(l, k)
 		return true
 	}
-	if len(kept.Descriptor) > 0 {
-		k.dependency = kept.Descriptor
-	}
-	if l.codec == codec.VP8 {
-		d, err := codec.ParseVP8(kept.Payload)
-		if err != nil {
-			return false
-		}
-		k.vp8 = d
+	if !k.parsePayload() {
+		return false
 	}
 	c.forward(now, s, l, &k, batch)
 	return true

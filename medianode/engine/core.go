@@ -10,11 +10,13 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/deadline"
+	"github.com/drtc-network/drtc/medianode/engine/dependency"
 	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 	"github.com/drtc-network/drtc/medianode/engine/shed"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -136,8 +138,10 @@ type Core struct {
 	out         []byte // scratch of one packet to seal
 	elements    [4]rtpheader.Extension
 	values      [8]byte
-	// dependency is as long as an element can be.
-	dependency [255]byte
+	// dependency has room for the longest descriptor and for decode targets.
+	dependency [dependency.MaxBytes + 8]byte
+	layers     []svc.Frame // of the packets that are being distributed
+	again      svc.Frame   // of one that is sent from the ring
 	lost       []uint16
 	frame      []packet               // one that another core handed over
 	receptions []rtcp.ReceptionReport // scratch of a receiver report

@@ -3,6 +3,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/drtc-network/drtc/medianode/engine/codec"
 )
 
 const (
@@ -76,6 +78,7 @@ func (c *Core) releaseFrames(now time.Time, batch *Batch) {
 // distribute forwards packets of one frame, a subscriber after the other: what
 // goes to one of them lies together in the batch. Other cores have theirs.
 func (c *Core) distribute(now time.Time, l *layer, frame []packet, batch *Batch) {
+	c.readLayers(l, frame)
 	if len(frame) > 1 && !c.cfg.NoPadding {
 		equalise(frame)
 	}
@@ -130,4 +133,9 @@ func equalRun(frame []packet) (n, size int) {
 }
 
 // size is what the packet adds to the length of a datagram, bytes.
-func (k *packet) size() int { return len(k.payload) + len(k.dependency) }
+func (k *packet) size() int {
+	if k.codec == codec.AV1 {
+		return len(k.payload) + len(k.dependency)
+	}
+	return len(k.payload)
+}

@@ -140,6 +140,7 @@ func (c *Core) mirrorTrack(now time.Time, from CoreID, m trackMessage) {
 			t.layers = append(t.layers, l)
 		}
 	}
+	t.sizes = m.sizes
 	for i, l := range t.layers[:min(len(t.layers), len(m.layers))] {
 		l.size = m.layers[i]
 	}
@@ -349,7 +350,7 @@ func (t *track) interest() interestMessage {
 		}
 		if s.track != t { // a seat that leaves it
 			if s.current != nil {
-				m.demand |= 1 | 1<<s.current.index
+				m.demand |= t.demanded(s)
 				m.media |= 1 << s.current.index
 			}
 			continue
@@ -359,7 +360,7 @@ func (t *track) interest() interestMessage {
 			continue
 		}
 		if l := s.wanted(); l != nil {
-			m.demand |= 1 | 1<<l.index
+			m.demand |= t.demanded(s)
 			m.media |= s.receives(l)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drtc-network/drtc/medianode/engine/clock"
 	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/dependency"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 )
 
@@ -16,7 +17,8 @@ const sealRoom = 20
 // descriptors go to peers that take the two-byte form alone: the template
 // structure on key frames is longer than an element of the one-byte form can
 // be, and a browser that gets descriptors without the structure drops the
-// frames.
+// frames. They go with AV1 alone: VP9 payloads say themselves which frames they
+// build on.
 func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq uint16, timestamp uint32, marker bool, k *packet, batch *Batch) []byte {
 	ids := &s.section.Extensions
 	n, long := 0, false
@@ -36,9 +38,8 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 		c.elements[n] = rtpheader.Extension{ID: ids.AudioLevel, Value: k.level}
 		n++
 	}
-	if len(k.dependency) > 0 && ids.DependencyDescriptor != 0 && ids.Mixed {
-		value := append(c.dependency[:0], k.dependency...)
-		codec.PatchFrameNumber(value, k.frame)
+	if k.codec == codec.AV1 && len(k.dependency) > 0 && ids.DependencyDescriptor != 0 && ids.Mixed {
+		value := dependency.Append(c.dependency[:0], k.dependency, k.frame, k.active)
 		c.elements[n] = rtpheader.Extension{ID: ids.DependencyDescriptor, Value: value}
 		n++
 		long = len(value) > rtpheader.MaxOneByte
@@ -49,12 +50,16 @@ func (c *Core) header(now time.Time, s *subscription, ssrc uint32, pt uint8, seq
 	})
 }
 
-func appendPayload(dst, payload []byte, d codec.VP8Descriptor, p codec.Picture) []byte {
-	if d.Size == 0 {
-		return append(dst, payload...)
+func appendPayload(dst []byte, k *packet, p codec.Picture) []byte {
+	start := len(dst)
+	dst = append(dst, k.payload...)
+	switch {
+	case k.vp8.Size > 0:
+		codec.PatchVP8(dst[start:], k.vp8, p)
+	case k.vp9.Size > 0:
+		codec.PatchVP9(dst[start:], k.vp9, p)
 	}
-	dst = codec.AppendVP8(dst, payload, d, p)
-	return append(dst, payload[d.Size:]...)
+	return dst
 }
 
 // appendPadding appends n bytes of padding, the last of which is their count

@@ -201,6 +201,7 @@ type (
 		muted   bool
 		mutes   uint32      // how often it was muted
 		layers  []LayerSize // low to high
+		sizes   []LayerSize // as announced last
 		allowed []int       // nil for all
 	}
 	// layerMessage is the state of one of its layers.
@@ -276,7 +277,10 @@ func (m keyFrameMessage) subject() subject {
 
 // trackState is the state of a track as others are told it.
 func trackState(handle uint32, t *track) trackMessage {
-	m := trackMessage{handle: handle, video: t.cfg.Video, muted: t.muted, mutes: t.mutes, allowed: slices.Clone(t.allowed)}
+	m := trackMessage{
+		handle: handle, video: t.cfg.Video, muted: t.muted, mutes: t.mutes,
+		sizes: slices.Clone(t.sizes), allowed: slices.Clone(t.allowed),
+	}
 	for _, l := range t.layers {
 		size := l.size
 		size.RID = l.rid

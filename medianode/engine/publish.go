@@ -8,9 +8,11 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/dependency"
 	"github.com/drtc-network/drtc/medianode/engine/loss"
 	"github.com/drtc-network/drtc/medianode/engine/rtpheader"
 	"github.com/drtc-network/drtc/medianode/engine/sequence"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 	"github.com/drtc-network/drtc/medianode/engine/twcc"
 )
 
@@ -413,18 +415,22 @@ type packet struct {
 	codec     codec.Kind
 	vp8       codec.VP8Descriptor
 	level     []byte // RFC 6464 element, nil if absent
-	// dependency is the dependency descriptor, nil if absent. Only AV1 needs it:
-	// the payloads of the other codecs say which frames they build on.
+	// dependency is the dependency descriptor of VP9 and AV1, nil if absent.
 	dependency []byte
-	frame      uint16 // its frame number as sent, set for each subscriber
+	vp9        codec.VP9Descriptor
+	layers     *svc.Frame // what a scalable stream's packet is part of, nil for others
+	// The frame number and the decode targets of its dependency descriptor as
+	// sent, set for each subscriber.
+	frame  uint16
+	active dependency.Targets
 }
 
 // describe sets what the payload type and the header extensions say.
 func (k *packet) describe(s *section, pt *PayloadType, h *rtpheader.Header, plain []byte) {
 	k.pt, k.codec = pt, codec.Of(pt.Mime)
 	k.level = h.Extension(plain, s.Extensions.AudioLevel)
-	if k.codec == codec.AV1 {
-		if v := h.Extension(plain, s.Extensions.DependencyDescriptor); codec.HasFrameNumber(v) {
+	if k.codec == codec.AV1 || k.codec == codec.VP9 {
+		if v := h.Extension(plain, s.Extensions.DependencyDescriptor); dependency.Whole(v) {
 			k.dependency = v
 		}
 	}
@@ -460,6 +466,8 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 			return
 		}
 		k.vp8, k.key = d, d.KeyFrame
+	case l.codec == codec.AV1 && len(k.dependency) > 0:
+		k.key = dependency.Begins(k.dependency)
 	case l.codec.Video():
 		k.key = codec.StartsKeyFrame(l.codec, k.payload)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/rewrite"
 	"github.com/drtc-network/drtc/medianode/engine/sending"
 	"github.com/drtc-network/drtc/medianode/engine/sequence"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 // Settings is what a viewer wants of a track.
@@ -22,6 +23,9 @@ type Settings struct {
 	Width, Height uint32
 	// MaxLayer is the highest wanted layer plus one; 0 when the size decides.
 	MaxLayer int
+	// MaxTemporal is the highest wanted temporal layer plus one, of streams that
+	// can do with fewer frames; 0 for all.
+	MaxTemporal int
 	// Priority decides whose video stays when not all can be served: the higher
 	// one, 0 is the lowest.
 	Priority uint32
@@ -51,12 +55,13 @@ type subscription struct {
 	sent        *sequence.Map
 	sender      *sending.Stream
 	bytes       *meter.Stream
-	rtxSeq      uint64 // index of the next retransmission
-	current     *layer // whose packets are forwarded
-	incarnation uint8  // of current when forwarding began
-	target      *layer // to which the next key frame switches
-	waiting     bool   // for the packet with which forwarding begins (again)
-	announce    bool   // SubscriptionActive is still due
+	rtxSeq      uint64        // index of the next retransmission
+	current     *layer        // whose packets are forwarded
+	incarnation uint8         // of current when forwarding began
+	target      *layer        // to which the next key frame switches
+	waiting     bool          // for the packet with which forwarding begins (again)
+	announce    bool          // SubscriptionActive is still due
+	selector    *svc.Selector // nil before the first packet of a scalable stream
 	// firstUntil is until when a request for a key frame means that the viewer
 	// sees nothing yet: what was sent before its client knew the answer is lost.
 	firstUntil time.Time
@@ -298,12 +303,14 @@ func (s *subscription) wanted() *layer {
 
 // fits reports whether a layer fills the viewer's picture. Five percent less is
 // filled too: browsers round sizes to whole blocks.
-func (s *subscription) fits(l *layer) bool {
-	if s.settings.Width == 0 || s.settings.Height == 0 || l.size.Width == 0 {
+func (s *subscription) fits(l *layer) bool { return s.settings.filledBy(l.size.Width, l.size.Height) }
+
+func (s *Settings) filledBy(width, height uint32) bool {
+	if s.Width == 0 || s.Height == 0 || width == 0 {
 		return false
 	}
-	return l.size.Width*100 >= s.settings.Width*95 && l.size.Height*100 >= s.settings.Height*95 ||
-		l.size.Width*100 >= s.settings.Height*95 && l.size.Height*100 >= s.settings.Width*95 // a phone turned round
+	return width*100 >= s.Width*95 && height*100 >= s.Height*95 ||
+		width*100 >= s.Height*95 && height*100 >= s.Width*95 // a phone turned round
 }
 
 // choose sets the layer to switch to: the wanted one if its packets arrive,
@@ -369,11 +376,12 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
 		return
 	}
-	src := rewrite.Source{Sequence: k.seq, Timestamp: k.timestamp, Marker: k.marker, VP8: k.vp8}
-	if k.dependency != nil {
-		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
+	src := k.source()
+	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq)
+	if begins && s.refused(now, l, k) {
+		return
 	}
-	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq) {
+	if begins {
 		var from clock.Mapping
 		if s.current != nil && s.current.track == l.track { // two publishers' clocks may differ
 			from = s.current.clock
@@ -384,8 +392,12 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 			c.takeSeat(s)
 		}
 		s.align()
+		s.selectAnew()
 	}
-	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || s.delayed(now, l, k) {
+	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || !c.selects(now, s, k, &src, batch) {
+		return
+	}
+	if !begins && s.refused(now, l, k) || s.delayed(now, l, k) {
 		return
 	}
 	out, ok := s.stream.Next(now, src)
@@ -395,7 +407,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	k.frame = out.Picture.ID
 	plain := c.header(now, s, s.ssrc, s.section.Codec.Number, out.Sequence, out.Timestamp, out.Marker, k, batch)
 	head := len(plain)
-	plain = appendPayload(plain, k.payload, k.vp8, out.Picture)
+	plain = appendPayload(plain, k, out.Picture)
 	unpadded := len(plain)
 	plain = appendPadding(plain, k.padding)
 	if !c.seal(s, plain, head, s.ssrc, out.Extended-firstExtended, batch) {
@@ -403,7 +415,9 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	}
 	c.depart(now, s, len(plain))
 	if s.section.Codec.RTXNumber != 0 { // else it is not sent again
-		s.sent.Push(out.Sequence, sequence.Entry{Source: k.seq, Timestamp: out.Timestamp, Picture: out.Picture, Layer: l.generation()})
+		s.sent.Push(out.Sequence, sequence.Entry{
+			Source: k.seq, Timestamp: out.Timestamp, Marker: out.Marker, Picture: out.Picture, Active: k.active, Layer: l.generation(),
+		})
 	}
 	s.sender.Sent(now, out.Extended, out.Timestamp, len(k.payload))
 	c.counters.Forwarded++
@@ -438,21 +452,14 @@ func (c *Core) retransmit(now time.Time, s *subscription, lost uint16, batch *Ba
 		c.counters.NotRetransmittable++
 		return
 	}
-	if !s.peer.pacer.Take(now, pacing.Retransmission, len(kept.Payload)) {
-		return // it is asked for again
+	k := packet{codec: s.codec, payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID, active: e.Active}
+	if !k.parsePayload() || !s.peer.pacer.Take(now, pacing.Retransmission, len(kept.Payload)) {
+		return // in the latter case it is asked for again
 	}
-	k := packet{payload: kept.Payload, dependency: kept.Descriptor, frame: e.Picture.ID}
-	if s.codec == codec.VP8 {
-		d, err := codec.ParseVP8(kept.Payload)
-		if err != nil {
-			return
-		}
-		k.vp8 = d
-	}
-	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, uint16(s.rtxSeq), e.Timestamp, kept.Marker, &k, batch)
+	plain := c.header(now, s, s.rtxSSRC, s.section.Codec.RTXNumber, uint16(s.rtxSeq), e.Timestamp, e.Marker, &k, batch)
 	head := len(plain)
 	plain = append(plain, byte(lost>>8), byte(lost))
-	plain = appendPayload(plain, kept.Payload, k.vp8, e.Picture)
+	plain = appendPayload(plain, &k, e.Picture)
 	if !c.seal(s, plain, head, s.rtxSSRC, s.rtxSeq, batch) {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/loss"
 	"github.com/drtc-network/drtc/medianode/engine/reception"
 	"github.com/drtc-network/drtc/medianode/engine/ring"
+	"github.com/drtc-network/drtc/medianode/engine/svc"
 )
 
 // maxLayers bounds the layers of one track.
@@ -26,9 +27,10 @@ type track struct {
 	mime          string  // of the packets that came last, empty before the first
 	clockRate     uint32
 	muted         bool
-	mutes         uint32   // how often it was
-	layers        []*layer // low to high
-	allowed       []int    // by SetPublisherLayers; nil for all
+	mutes         uint32      // how often it was
+	layers        []*layer    // low to high
+	sizes         []LayerSize // as announced last, low to high
+	allowed       []int       // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
 	links         []*link // mirrors in other cores
 
@@ -65,6 +67,7 @@ type layer struct {
 	reception *reception.Statistics
 	key       keyframe.Throttle
 	clock     clock.Mapping
+	scalable  *svc.Reader // nil before the first packet of VP9 or AV1
 }
 
 func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
@@ -96,7 +99,7 @@ func (l *layer) restart(ssrc uint32, core Config) {
 
 // renew forgets what was forwarded of the layer.
 func (l *layer) renew(core Config) {
-	l.live, l.clock, l.withheld = false, clock.Mapping{}, 0
+	l.live, l.clock, l.withheld, l.scalable = false, clock.Mapping{}, 0, nil
 	l.incarnation++
 	l.ring = ring.New(ring.Config{Packets: core.RingPackets})
 	l.key = keyframe.New(keyframe.Config{Spacing: core.KeyFrameInterval})
@@ -104,6 +107,7 @@ func (l *layer) renew(core Config) {
 
 // resize takes the announced sizes: by rid where there are rids, else in order.
 func (t *track) resize(sizes []LayerSize) {
+	t.sizes = sizes[:min(len(sizes), maxLayers)]
 	for _, l := range t.layers {
 		for i, s := range sizes {
 			if l.rid != "" && s.RID == l.rid || (l.rid == "" || s.RID == "") && i == min(l.index+len(sizes)-len(t.layers), len(sizes)-1) {
@@ -133,7 +137,7 @@ func (t *track) sources() []LayerSource {
 }
 
 func (t *track) allows(l *layer) bool {
-	return t.allowed == nil || slices.Contains(t.allowed, l.index)
+	return t.allowed == nil || t.scalable() || slices.Contains(t.allowed, l.index)
 }
 
 // running reports whether packets of the layer arrive at the moment.
@@ -216,14 +220,12 @@ func (c *Core) watchLayers(now time.Time, t *track) {
 func (c *Core) updateDemand(now time.Time, t *track) {
 	var wanted, demand uint8
 	for _, s := range t.subscriptions {
-		if l := s.wanted(); l != nil {
-			wanted |= 1 | 1<<l.index
-		}
+		wanted |= t.demanded(s)
 	}
 	for _, k := range t.links {
 		wanted |= k.demand
 	}
-	for i := range t.layers {
+	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
 			t.wantedUntil[i] = now.Add(c.cfg.DemandHold)
 		}
@@ -236,7 +238,7 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	}
 	t.demand, t.reported = demand, true
 	e := LayerDemand{Track: t.cfg.ID}
-	for i := range t.layers {
+	for i := range t.qualities() {
 		if demand&(1<<i) != 0 {
 			e.Layers = append(e.Layers, i)
 		}

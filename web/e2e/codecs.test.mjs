@@ -88,26 +88,60 @@ async function firstPicture(viewer, publisher, width) {
   assert.ok(took <= firstPictureLimit, `the first picture came after ${took} ms`);
 }
 
-test('H.264 simulcast: decoded, also in mid-call, and the layer follows the size', async () => {
-  const { publisher, viewer } = await everyoneSees('h264', 'video/H264', {}, 640);
+/** What `viewer` gets follows the size in which it shows the picture: small, then large. */
+async function followsSize(name, publisher, viewer) {
   const widthIs = async (wanted) => {
     const start = Date.now();
     const since = await viewer.now();
     await until(async () => wanted((await viewer.media(publisher.label)).width), 10_000, 'the picture changes its layer');
+    const took = Date.now() - start;
+    await sleep(1000);
     const { width } = await viewer.media(publisher.label);
     const gap = Math.round(await viewer.gap(publisher.label, since));
-    record('codecs: h264 switches', `to ${width} px after ${Date.now() - start} ms, largest gap ${gap} ms`, `gap at most ${longestGap} ms`);
+    record(`codecs: ${name} switches`, `to ${width} px after ${took} ms, largest gap ${gap} ms`, `gap at most ${longestGap} ms`);
+    assert.ok(wanted(width), `the picture stays in its layer, but it is ${width} px wide`);
     assert.ok(gap <= longestGap, `a gap of ${gap} ms while the layer changed`);
   };
   await viewer.resize(publisher.label, 160);
   await widthIs((width) => width <= 320);
   await viewer.resize(publisher.label, 640);
   await widthIs((width) => width === 640);
+}
+
+/** One viewer is shown the small layer of a stream with all layers while another sees the large one, and costs less. */
+async function smallBesideLarge(name, publisher, viewer) {
+  const large = present.find((client) => client.label === `${name}-late`);
+  await viewer.resize(publisher.label, 160);
+  await until(async () => (await viewer.media(publisher.label)).width <= 320, 10_000, 'the small layer');
+  const read = async () => [await viewer.media(publisher.label), await large.media(publisher.label), await large.now(), await viewer.now()];
+  const before = await read();
+  await sleep(seconds * 1000);
+  const then = await read();
+  const rate = (index) => Math.round(((then[index].videoBytes - before[index].videoBytes) * 8) / (then[2] - before[2]));
+  const gaps = [await viewer.gap(publisher.label, before[3]), await large.gap(publisher.label, before[2])].map(Math.round);
+  record(`codecs: ${name}: small beside large`, `${then[0].width} and ${then[1].width} px, ${rate(0)} and ${rate(1)} kbit/s, largest gaps ${gaps.join(' and ')} ms`, `gap at most ${longestGap} ms`);
+  assert.ok(then[0].width <= 320 && then[1].width === 640, `the pictures are ${then[0].width} and ${then[1].width} px wide`);
+  assert.ok(rate(0) < 0.7 * rate(1), `${rate(0)} kbit/s for the small picture, ${rate(1)} for the large one`);
+  assert.ok(Math.max(...gaps) <= longestGap, `gaps of ${gaps.join(' and ')} ms`);
+}
+
+test('H.264 simulcast: decoded, also in mid-call, and the layer follows the size', async () => {
+  const { publisher, viewer } = await everyoneSees('h264', 'video/H264', {}, 640);
+  await followsSize('h264', publisher, viewer);
 });
 
-test('VP9 with spatial layers in one stream (SVC): decoded, also in mid-call', () => everyoneSees('vp9', 'video/VP9', {}, 640));
-
-test('AV1 with spatial layers in one stream (SVC): decoded, also in mid-call', () => everyoneSees('av1', 'video/AV1', {}, 640));
+for (const [name, title, scalabilityMode] of [
+  ['vp9', 'VP9', 'L3T3_KEY'],
+  ['av1', 'AV1', 'L3T3_KEY'],
+  ['vp9', 'VP9', 'L3T3'],
+  ['av1', 'AV1', 'L3T3'],
+]) {
+  test(`${title} with spatial layers in one stream (SVC, ${scalabilityMode}): decoded, also in mid-call, and the layer follows the size`, async () => {
+    const { publisher, viewer } = await everyoneSees(name, `video/${title}`, { scalabilityMode }, 640);
+    await followsSize(`${name} ${scalabilityMode}`, publisher, viewer);
+    await smallBesideLarge(name, publisher, viewer);
+  });
+}
 
 test('a shared screen is seen', async () => {
   const room = freshRoom('screen');

@@ -10,7 +10,7 @@ import (
 const (
 	// maxIntervals is how many changes of the offset are remembered for
 	// packets that come late.
-	maxIntervals = 16
+	maxIntervals = 64
 	// window is how many sent numbers are remembered to send none twice.
 	window = 1024
 	// maxClockError is how far the sender reports of two layers may lead the
@@ -34,14 +34,28 @@ type Source struct {
 	// parsed once for all subscribers.
 	VP8   codec.VP8Descriptor
 	Frame uint16
+	// VP9 is the same of a VP9 payload, nil for other codecs.
+	VP9 *codec.VP9Descriptor
 }
 
-// number is the running number that a picture of the source has.
-func (s *Source) number() uint16 {
-	if s.HasFrame {
-		return s.Frame
+// picture returns the running numbers of the source's picture, and the bits
+// that its picture id has.
+func (s *Source) picture() (p codec.Picture, mask uint16) {
+	long := s.VP8.LongPictureID
+	switch {
+	case s.HasFrame:
+		return codec.Picture{ID: s.Frame}, 0xffff
+	case s.VP9 != nil:
+		p, long = s.VP9.Picture, s.VP9.LongPictureID
+	case s.VP8.Size > 0:
+		p = s.VP8.Picture
+	default:
+		return codec.Picture{}, 0
 	}
-	return s.VP8.ID
+	if long {
+		return p, 0x7fff
+	}
+	return p, 0x7f
 }
 
 // Sent says how a packet leaves.
@@ -51,8 +65,8 @@ type Sent struct {
 	Extended  uint64
 	Timestamp uint32
 	Marker    bool
-	// Picture holds the numbers to patch into a VP8 descriptor. Its ID is the
-	// frame number of the dependency descriptor if the source has one.
+	// Picture holds the numbers to patch into a VP8 or VP9 descriptor. Its ID is
+	// the frame number of the dependency descriptor if the source has one.
 	Picture codec.Picture
 }
 
@@ -69,8 +83,7 @@ type Stream struct {
 	// frame is the least step of the timestamp at a switch.
 	frame uint32
 
-	intervals [maxIntervals]interval
-	count     int
+	intervals []interval // at most maxIntervals
 	// first and highest are source numbers since the last switch.
 	first, highest uint64
 	stamps         uint32 // timestamp offset
@@ -117,11 +130,12 @@ func (s *Stream) Switch(now time.Time, src Source, from, to clock.Mapping) {
 	s.first, s.highest = src.Sequence, src.Sequence-1
 	first := interval{from: src.Sequence, offset: src.Sequence - (s.last + 1)}
 	if s.sentAny {
-		first.pictures = src.number() - (s.lastPicture.ID + 1)
-		s.tl0 = src.VP8.TL0PicIdx - (s.lastPicture.TL0PicIdx + 1)
-		s.keys = src.VP8.KeyIdx - (s.lastPicture.KeyIdx + 1)
+		p, _ := src.picture()
+		first.pictures = p.ID - (s.lastPicture.ID + 1)
+		s.tl0 = p.TL0PicIdx - (s.lastPicture.TL0PicIdx + 1)
+		s.keys = p.KeyIdx - (s.lastPicture.KeyIdx + 1)
 	}
-	s.intervals[0], s.count = first, 1
+	s.intervals = append(s.intervals[:0], first)
 	s.started, s.dropping = true, false
 }
 
@@ -158,11 +172,7 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 		return Sent{}, false
 	}
 	out.Sequence = uint16(out.Extended)
-	if src.HasFrame {
-		out.Picture = s.frameNumber(src.Frame, via)
-	} else {
-		out.Picture = s.picture(src.VP8, via)
-	}
+	out.Picture = s.picture(&src, via)
 	s.highest = max(s.highest, src.Sequence)
 	// By the timestamp, not by the number: the newest frame may be overtaken by
 	// a packet that is left out.
@@ -173,31 +183,33 @@ func (s *Stream) Next(now time.Time, src Source) (Sent, bool) {
 	return out, true
 }
 
-// Drop leaves src out on purpose, a packet of a temporal layer that the
-// subscriber does not get: the packets after it close up. It has no effect on
+// Drop leaves src out on purpose, a packet of a layer that the subscriber does
+// not get: the packets after it close up. It reports false and has no effect on
 // packets that come late, whose hole is already made.
-func (s *Stream) Drop(src Source) {
+//
+// The picture ids of VP8 close up too. Those of VP9 and frame numbers do not:
+// frames name what they build on by the distance.
+func (s *Stream) Drop(src Source) bool {
 	if !s.started || src.Sequence <= s.highest {
-		return
+		return false
 	}
-	last := s.intervals[s.count-1]
+	last := &s.intervals[len(s.intervals)-1]
 	next := interval{from: src.Sequence + 1, offset: last.offset + 1, pictures: last.pictures}
 	if src.VP8.HasPictureID() && (!s.dropping || src.VP8.ID != s.dropped) {
 		next.pictures++
 		s.dropping, s.dropped = true, src.VP8.ID
 	}
 	s.highest = src.Sequence
-	if last.from == src.Sequence && s.count > 1 {
-		s.intervals[s.count-1] = next
-		return
+	if last.from == src.Sequence && len(s.intervals) > 1 {
+		*last = next
+		return true
 	}
-	if s.count == maxIntervals {
-		copy(s.intervals[:], s.intervals[1:])
-		s.count--
+	if len(s.intervals) == maxIntervals {
+		s.intervals = append(s.intervals[:0], s.intervals[maxIntervals/2:]...)
 		s.first = s.intervals[0].from
 	}
-	s.intervals[s.count] = next
-	s.count++
+	s.intervals = append(s.intervals, next)
+	return true
 }
 
 // Timestamp returns how a timestamp of the source is sent now, for sender
@@ -215,17 +227,21 @@ func (s *Stream) Follow(before *Stream) { s.last = before.last }
 // Warm reads what the next packet needs into the processor's caches. The result
 // says nothing.
 func (s *Stream) Warm() uint64 {
-	return uint64(s.rate) + uint64(s.intervals[0].pictures) + s.highest + s.last + uint64(s.lastPicture.ID) + s.sent[(s.last+1)%window/64]
+	sum := uint64(s.rate) + s.highest + s.last + uint64(s.lastPicture.ID) + s.sent[(s.last+1)%window/64]
+	if n := len(s.intervals); n > 0 {
+		sum += s.intervals[n-1].offset
+	}
+	return sum
 }
 
 // find returns the interval of a source number, nil if the number was left out.
 func (s *Stream) find(seq uint64) *interval {
-	for i := s.count - 1; i >= 0; i-- {
+	for i := len(s.intervals) - 1; i >= 0; i-- {
 		via := &s.intervals[i]
 		if seq < via.from {
 			continue
 		}
-		if i+1 < s.count {
+		if i+1 < len(s.intervals) {
 			after := &s.intervals[i+1]
 			if seq-via.offset >= after.from-after.offset {
 				return nil
@@ -266,31 +282,18 @@ func (s *Stream) take(extended uint64) bool {
 // floor is the first extended number of this source.
 func (s *Stream) floor() uint64 { return s.intervals[0].from - s.intervals[0].offset }
 
-// picture maps the numbers of a VP8 frame and remembers the highest.
-func (s *Stream) picture(d codec.VP8Descriptor, via *interval) codec.Picture {
-	if d.Size == 0 {
+// picture maps the numbers of a picture and remembers the highest.
+func (s *Stream) picture(src *Source, via *interval) codec.Picture {
+	p, mask := src.picture()
+	if mask == 0 {
 		return codec.Picture{}
 	}
-	mask := uint16(0x7f)
-	if d.LongPictureID {
-		mask = 0x7fff
-	}
-	p := codec.Picture{
-		ID:        (d.ID - via.pictures) & mask,
-		TL0PicIdx: d.TL0PicIdx - s.tl0,
-		KeyIdx:    (d.KeyIdx - s.keys) & 0x1f,
+	p = codec.Picture{
+		ID:        (p.ID - via.pictures) & mask,
+		TL0PicIdx: p.TL0PicIdx - s.tl0,
+		KeyIdx:    (p.KeyIdx - s.keys) & 0x1f,
 	}
 	if ahead := (p.ID - s.lastPicture.ID) & mask; !s.sentAny || ahead <= mask/2 {
-		s.lastPicture = p
-	}
-	return p
-}
-
-// frameNumber maps the number of a dependency descriptor and remembers the
-// highest.
-func (s *Stream) frameNumber(number uint16, via *interval) codec.Picture {
-	p := codec.Picture{ID: number - via.pictures}
-	if ahead := p.ID - s.lastPicture.ID; !s.sentAny || ahead < 1<<15 {
 		s.lastPicture = p
 	}
 	return p

@@ -205,6 +205,68 @@ func TestSwitch_frameNumbersGoOn(t *testing.T) {
 	}
 }
 
+// vp9 is the descriptor of a packet with all numbers that are rewritten.
+func vp9(t testing.TB, id uint16, tl0 uint8) *codec.VP9Descriptor {
+	t.Helper()
+	d, err := codec.ParseVP9([]byte{0xa8, 0x80 | byte(id>>8), byte(id), 0x10, tl0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &d
+}
+
+// Frames of VP9 name what they build on by the distance between picture ids.
+func TestStream_keepsTheDistanceOfPictures(t *testing.T) {
+	s := New(0, 0, codec.VP9, videoRate)
+	at := func(seq uint64, id uint16, tl0 uint8) Source { return Source{Sequence: seq, VP9: vp9(t, id, tl0)} }
+	next := func(src Source) codec.Picture {
+		out, ok := s.Next(start, src)
+		if !ok {
+			t.Fatalf("packet %d was refused", src.Sequence)
+		}
+		out.Picture.KeyIdx = 0 // VP9 has none
+		return out.Picture
+	}
+	s.Switch(start, at(10, 0x7ffe, 9), clock.Mapping{}, clock.Mapping{})
+	got := []codec.Picture{next(at(10, 0x7ffe, 9))}
+	if !s.Drop(at(11, 0x7fff, 9)) {
+		t.Error("a packet in order was not left out")
+	}
+	got = append(got, next(at(12, 0, 10)))
+	s.Switch(start, at(500, 77, 200), clock.Mapping{}, clock.Mapping{}) // another encoder
+	got = append(got, next(at(500, 77, 200)), next(at(502, 79, 201)))
+	if s.Drop(at(501, 78, 200)) {
+		t.Error("a late packet was left out: its hole is made")
+	}
+	want := []codec.Picture{{ID: 0x7ffe, TL0PicIdx: 9}, {ID: 0, TL0PicIdx: 10}, {ID: 1, TL0PicIdx: 11}, {ID: 3, TL0PicIdx: 12}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Late packets find their place behind many pictures of which layers were left out.
+func TestDrop_remembersManyChanges(t *testing.T) {
+	s := New(0, 0, codec.AV1, videoRate)
+	at := func(seq uint64) Source { return Source{Sequence: seq} }
+	const first = 1 << 16
+	s.Switch(start, at(first), clock.Mapping{}, clock.Mapping{})
+	s.Next(start, at(first))
+	for seq := uint64(first + 1); seq < first+600; seq += 3 { // one is late, one is left out, one is sent
+		s.Drop(at(seq + 1))
+		s.Next(start, at(seq+2))
+	}
+	kept := 0
+	for seq := uint64(first + 598); s.first <= seq; seq -= 3 {
+		if _, ok := s.Next(start, at(seq)); !ok {
+			t.Fatalf("packet %d was refused, the first that is known is %d", seq, s.first)
+		}
+		kept++
+	}
+	if kept < maxIntervals/2-1 {
+		t.Errorf("only %d late packets found their place, want at least %d", kept, maxIntervals/2-1)
+	}
+}
+
 // The newest frame sent may be older by number than a packet left out: the next
 // source must not step behind it.
 func TestSwitch_afterLatePacket(t *testing.T) {

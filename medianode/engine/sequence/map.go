@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/dependency"
 )
 
 // MaxWindow is the largest window of a Map.
@@ -15,18 +16,22 @@ type Entry struct {
 	Source uint64
 	// Timestamp is the RTP timestamp as sent.
 	Timestamp uint32
-	// Picture holds the picture ids as sent, for VP8, or the frame number of a
-	// dependency descriptor.
+	// Active are the decode targets written into a dependency descriptor.
+	Active dependency.Targets
+	// Picture holds the picture ids as sent, for VP8 and VP9, or the frame number
+	// of a dependency descriptor.
 	Picture codec.Picture
 	// Layer is the simulcast layer that the packet came from.
 	Layer uint8
 	// Retransmits counts how often Retransmit said yes.
 	Retransmits uint8
+	// Marker is the marker bit as sent.
+	Marker bool
 
-	sent  uint16
 	valid bool
-	// last is the time of the last retransmission since the Map's epoch.
-	last time.Duration
+	sent  uint16
+	// last is the time of the last retransmission since the Map's epoch, ms.
+	last uint32
 }
 
 // firstWindow is what a Map has memory for at first, packets.
@@ -136,8 +141,8 @@ func (m *Map) Retransmit(now time.Time, sent uint16, interval time.Duration, lim
 	if m.epoch.IsZero() {
 		m.epoch = now
 	}
-	at := now.Sub(m.epoch)
-	if e.Retransmits > 0 && at-e.last < interval {
+	at := uint32(now.Sub(m.epoch).Milliseconds())
+	if e.Retransmits > 0 && time.Duration(at-e.last)*time.Millisecond < interval {
 		return Entry{}, false
 	}
 	e.Retransmits++

@@ -33,7 +33,7 @@ func TestHold_flushesOnceAtTheEnd(t *testing.T) {
 			t.Errorf("%d flushes after the release, want 1", w.n)
 		}
 		say(out)
-	})).ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
 	if w.n != 2 || w.Body.String() != "xxxx" {
 		t.Errorf("%d flushes of %q in the end, want 2 of xxxx", w.n, w.Body)
 	}

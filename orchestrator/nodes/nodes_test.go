@@ -87,6 +87,11 @@ func (n *node) called() []string {
 	return slices.Clone(n.calls)
 }
 
+func (n *node) CreateSession(_ context.Context, r *connect.Request[medianodev1.CreateSessionRequest]) (*connect.Response[medianodev1.CreateSessionResponse], error) {
+	n.note(fmt.Sprintf("create %s of %s in %s, hidden %v, unreported %v", r.Msg.Session, r.Msg.Identity, r.Msg.Room, r.Msg.Permissions.GetHidden(), r.Msg.Unreported))
+	return connect.NewResponse(&medianodev1.CreateSessionResponse{}), nil
+}
+
 func (n *node) GetSession(context.Context, *connect.Request[medianodev1.GetSessionRequest]) (*connect.Response[medianodev1.GetSessionResponse], error) {
 	return connect.NewResponse(&medianodev1.GetSessionResponse{LastReliableSequence: 7}), nil
 }
@@ -374,6 +379,22 @@ func TestPool_translatesOffers(t *testing.T) {
 	}
 	if got := (<-w.ask(n, "SE_1", room.SendOffer{SDP: "bad"})).(room.Offered); !got.Invalid || got.Err != "line 1" {
 		t.Errorf("bad SDP gave %+v, want that it is invalid and why", got)
+	}
+}
+
+func TestPool_opensSessionsAsTheyAreAsked(t *testing.T) {
+	n := newNode(t)
+	w := newWorld(t, nil)
+	w.keep(n)
+	open := room.OpenSession{Room: "RM_1", Identity: "ann"}
+	if got, want := <-w.ask(n, "SE_1", open), (room.SessionOpened{Node: n.id, Session: "SE_1"}); got != room.Command(want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	open.Permission.Hidden, open.Unreported = true, true
+	<-w.ask(n, "SE_2", open)
+	want := []string{"create SE_1 of ann in RM_1, hidden false, unreported false", "create SE_2 of ann in RM_1, hidden true, unreported true"}
+	if got := n.called(); !slices.Equal(got, want) {
+		t.Errorf("node was told %q, want %q", got, want)
 	}
 }
 

@@ -311,7 +311,14 @@ func testNode_carriesMediaAndDataBetweenStockClients(t *testing.T, setup func(*m
 		}
 	}
 
-	report := until(t, events, (*medianodev1.EventsResponse).GetSessionReport)
+	report := until(t, events, func(e *medianodev1.EventsResponse) *medianodev1.SessionReport {
+		for _, r := range e.GetHeartbeat().GetReports() {
+			if r.Session == alice.session {
+				return r
+			}
+		}
+		return nil
+	})
 	if !report.Figures.Connected {
 		t.Errorf("report: got %v", report)
 	}

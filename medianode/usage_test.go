@@ -191,8 +191,10 @@ func testNode_metersWhatAStockClientReceived(t *testing.T, setup func(*medianode
 		t.Errorf("got %d relay bytes of a client", figures.RelayBytes)
 	}
 	report := until(t, events, func(e *medianodev1.EventsResponse) *medianodev1.SessionFigures {
-		if r := e.GetSessionReport(); r.GetSession() == bob.session && r.Figures.ClientBytes == bytes+data {
-			return r.Figures
+		for _, r := range e.GetHeartbeat().GetReports() {
+			if r.Session == bob.session && r.Figures.ClientBytes == bytes+data {
+				return r.Figures
+			}
 		}
 		return nil
 	})

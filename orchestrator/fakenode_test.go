@@ -447,8 +447,10 @@ func speakers(room, session string, level float32) *medianodev1.EventsResponse {
 }
 
 func report(session string, roundTripUs uint32, loss float32) *medianodev1.EventsResponse {
-	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionReport{SessionReport: &medianodev1.SessionReport{
-		Session: session, Figures: &medianodev1.SessionFigures{RoundTripUs: roundTripUs, UplinkLoss: loss, Connected: true},
+	return &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_Heartbeat{Heartbeat: &medianodev1.Heartbeat{
+		MaxSessions: 100, LeaseLeftMs: 600_000, Reports: []*medianodev1.SessionReport{{
+			Session: session, Figures: &medianodev1.SessionFigures{RoundTripUs: roundTripUs, UplinkLoss: loss, Connected: true},
+		}},
 	}}}
 }
 

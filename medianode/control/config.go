@@ -88,6 +88,7 @@ const (
 	maxTracks        = 64   // published by one session
 	maxSubscriptions = 512  // of one session
 	maxEvents        = 4096 // kept per owner for a stream that comes back
+	maxReports       = 256  // in one heartbeat
 	maxPacket        = 64 << 10
 	// An answer costs 0.3 ms, a hostile offer up to 0.1 s: a session may make
 	// this many a second, and so many at once when a crowd joins its room.

@@ -10,6 +10,11 @@
 //	      ▲                                   └─▶ Media (engine, DTLS, SCTP)
 //	      └──────── event stream ◀── feed ◀───────── engine events, data
 //
+// The stream carries two kinds of things. Events are numbered, kept for a stream
+// that breaks, and sent at once. Figures of the sessions are worth no message of
+// their own: the heartbeat carries the newest, so that a room in which nothing
+// happens costs two messages a second, however many are in it.
+//
 // Everything here is bounded: sessions per node, tracks and subscriptions per
 // session, events kept per owner. The package is safe for concurrent use; the
 // lock order is Service.mu, then session.mu, then feed.mu, and no lock is held

@@ -23,47 +23,70 @@ func (s *Service) Events(ctx context.Context, req *connect.Request[medianodev1.E
 	if err != nil {
 		return err
 	}
+	return s.follow(ctx, owner, req.Msg, func(batch ...*medianodev1.EventsResponse) error {
+		defer hold(ctx)()
+		for _, m := range batch {
+			if err := stream.Send(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// follow sends what one Orchestrator is to hear, until ctx or the lease ends or
+// a newer stream takes over. Messages of one call of send leave together.
+func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev1.EventsRequest, send func(...*medianodev1.EventsResponse) error) error {
 	s.mu.Lock()
 	f := s.feedOf(owner)
 	s.mu.Unlock()
 	taken := f.open(time.Now().Add(s.cfg.Lease))
 	defer func() { f.close(time.Now(), taken) }()
 
-	after := req.Msg.After
-	if req.Msg.Instance != s.cfg.Instance {
+	after := req.After
+	if req.Instance != s.cfg.Instance {
 		after = 0
 	}
 	resync := after == 0
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
-	if err := stream.Send(s.heartbeat(f)); err != nil {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	beat := func() error {
+		m := s.heartbeat(f)
+		if err := send(m); err != nil {
+			return err
+		}
+		f.sent(taken, m.GetHeartbeat().Reports)
+		return nil
+	}
+	if err := beat(); err != nil {
 		return err
 	}
 	for {
 		events, missed, wake := f.after(after)
+		batch := events
 		if missed || resync {
 			resync = false
-			if err := stream.Send(s.resync(owner, f)); err != nil {
+			batch = append([]*medianodev1.EventsResponse{s.resync(owner, f)}, events...)
+		}
+		if len(batch) > 0 {
+			if err := send(batch...); err != nil {
 				return err
 			}
 		}
-		for _, e := range events {
-			if err := stream.Send(e); err != nil {
-				return err
-			}
-			after = e.Sequence
-		}
-		if len(events) == 0 && missed {
+		switch {
+		case len(events) > 0:
+			after = events[len(events)-1].Sequence
+		case missed:
 			after = f.sequence()
 		}
 		select {
 		case <-wake:
-		case <-beat.C:
+		case <-ticker.C:
 			left := f.leaseLeft(time.Now())
 			if left <= 0 {
 				return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("lease of the event stream ended: renew it with RenewEvents"))
 			}
-			if err := stream.Send(s.heartbeat(f)); err != nil {
+			if err := beat(); err != nil {
 				return err
 			}
 		case <-taken:
@@ -83,6 +106,7 @@ func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
 			Sessions: uint32(sessions), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.pressure.egressBps(),
 			Draining: s.draining.Load(), LeaseLeftMs: uint32(max(f.leaseLeft(time.Now()).Milliseconds(), 0)),
 			Refuses: refuses, ShedRatio: float32(s.Shedding().Ratio),
+			Reports: f.waiting(),
 		}},
 	}
 }
@@ -208,11 +232,7 @@ func (s *Service) OnEvent(event engine.Event) {
 	case engine.Overload:
 		s.pressure.observe(time.Now(), v)
 	case engine.PeerReport:
-		if e := s.sessionOf(v.Peer); e != nil {
-			s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SessionReport{
-				SessionReport: &medianodev1.SessionReport{Session: string(e.id), Figures: figures(e.whole(v))},
-			}})
-		}
+		s.onPeerReport(v)
 	}
 }
 
@@ -220,6 +240,16 @@ func (s *Service) sessionOf(peer engine.PeerID) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byPeer[peer]
+}
+
+// onPeerReport notes a session's figures under s.mu, so that none are noted of a
+// session that has ended.
+func (s *Service) onPeerReport(v engine.PeerReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byPeer[v.Peer]; e != nil && !e.unreported {
+		s.feedOf(e.owner).note(e.id, figures(e.whole(v)))
+	}
 }
 
 // whole makes the figures of a session out of those of one of its transports and

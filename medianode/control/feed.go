@@ -4,11 +4,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/drtc-network/drtc"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 )
 
 // feed is the sequence of events for one Orchestrator: the newest maxEvents
-// stay for a stream that breaks and comes back.
+// stay for a stream that breaks and comes back. Beside it go the reports, which
+// wake no stream.
 type feed struct {
 	mu     sync.Mutex
 	events []*medianodev1.EventsResponse // in order, events[i].Sequence rises by one
@@ -18,10 +20,11 @@ type feed struct {
 	// Since when no stream is open; zero while one is.
 	idleSince time.Time
 	leaseEnd  time.Time
+	reports   reports
 }
 
 func newFeed(now time.Time) *feed {
-	return &feed{wake: make(chan struct{}), idleSince: now}
+	return &feed{wake: make(chan struct{}), idleSince: now, reports: reports{newest: map[drtc.SessionID]*noted{}}}
 }
 
 // append adds an event and gives it the next sequence number.
@@ -38,7 +41,39 @@ func (f *feed) append(instance string, e *medianodev1.EventsResponse) {
 	f.wake = make(chan struct{})
 }
 
-// open starts a stream: the older one of the same owner ends.
+// note keeps a session's figures for the next heartbeat.
+func (f *feed) note(id drtc.SessionID, figures *medianodev1.SessionFigures) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reports.note(id, figures)
+}
+
+// drop forgets a session and returns its last figures, nil if there are none.
+func (f *feed) drop(id drtc.SessionID) *medianodev1.SessionFigures {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reports.drop(id)
+}
+
+// waiting returns what the next heartbeat carries of reports.
+func (f *feed) waiting() []*medianodev1.SessionReport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reports.next()
+}
+
+// sent tells that a stream carried reports. If a newer one has taken over, that
+// carries them again.
+func (f *feed) sent(taken <-chan struct{}, carried []*medianodev1.SessionReport) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stream != nil && taken == (<-chan struct{})(f.stream) {
+		f.reports.sent(carried)
+	}
+}
+
+// open starts a stream: the older one of the same owner ends, and all sessions'
+// figures are told anew.
 func (f *feed) open(leaseEnd time.Time) (taken <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,6 +81,7 @@ func (f *feed) open(leaseEnd time.Time) (taken <-chan struct{}) {
 		close(f.stream)
 	}
 	f.stream = make(chan struct{})
+	f.reports.again()
 	f.idleSince, f.leaseEnd = time.Time{}, leaseEnd
 	return f.stream
 }

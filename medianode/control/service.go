@@ -88,7 +88,8 @@ const maxRequest = 1 << 20
 // Handler serves the control service under the path returned. It must stand
 // behind the authentication of package httpauth.
 func (s *Service) Handler() (path string, h http.Handler) {
-	return medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompressMinBytes(compressAbove))
+	path, h = medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompressMinBytes(compressAbove))
+	return path, gather(h)
 }
 
 // compressAbove is the size of a message from which compressing it is worth the
@@ -163,7 +164,7 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 	e := &session{
 		owner: owner, id: drtc.SessionID(m.Session), room: scoped(owner, m.Room),
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
-		dual: m.Mode == medianodev1.Mode_MODE_DUAL, perms: permissionsOf(m.Permissions),
+		dual: m.Mode == medianodev1.Mode_MODE_DUAL, unreported: m.Unreported, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
 		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
 	}
@@ -256,6 +257,7 @@ func (s *Service) end(e *session, reason string) {
 	delete(s.byPeer, e.publisher.peer)
 	delete(s.byPeer, e.subscriber.peer)
 	f := s.feedOf(e.owner)
+	last := f.drop(e.id)
 	s.mu.Unlock()
 
 	e.mu.Lock()
@@ -276,7 +278,9 @@ func (s *Service) end(e *session, reason string) {
 			s.media.Close(l.peer)
 		}
 	}
-	f.append(s.cfg.Instance, stateEvent(e, medianodev1.Target_TARGET_UNSPECIFIED, medianodev1.SessionState_STATE_CLOSED, reason))
+	closed := stateEvent(e, medianodev1.Target_TARGET_UNSPECIFIED, medianodev1.SessionState_STATE_CLOSED, reason)
+	closed.GetSessionState().Figures = last
+	f.append(s.cfg.Instance, closed)
 }
 
 // forget drops published tracks from the index and from every viewer.

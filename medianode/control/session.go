@@ -30,6 +30,7 @@ type session struct {
 	identity    drtc.Identity
 	application string
 	dual        bool
+	unreported  bool // its figures are told to who asks for them only
 	offers      *rate.Limiter
 
 	mu           sync.Mutex

@@ -62,7 +62,8 @@ type Config struct {
 	// Silence after which a layer counts as stopped by its publisher, default
 	// 1 s: the slowest screen share still sends once a second.
 	LayerTimeout time.Duration
-	// ReportInterval between PeerReport events, default 2 s.
+	// ReportInterval between PeerReport events of a peer, default 5 s. The first
+	// comes after 2 s at most, when receiver reports have told something.
 	ReportInterval time.Duration
 	// NoReplay makes a new viewer wait for the next key frame, though the layer's
 	// ring holds the last one and all since.
@@ -88,7 +89,7 @@ func (c Config) withDefaults() Config {
 	def(&c.KeyFrameInterval, 500*time.Millisecond)
 	def(&c.DemandHold, 2*time.Second)
 	def(&c.LayerTimeout, time.Second)
-	def(&c.ReportInterval, 2*time.Second)
+	def(&c.ReportInterval, 5*time.Second)
 	def(&c.FrameHold, time.Millisecond)
 	c.FrameHold = min(max(c.FrameHold, 0), maxFrameHold)
 	if c.RingPackets == 0 {
@@ -253,6 +254,9 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	p := c.peers[id]
 	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	if p.keys == nil {
+		p.nextFigures = now.Add(min(c.cfg.ReportInterval, firstFigures))
 	}
 	p.keys = keys
 	p.lastHeard = now

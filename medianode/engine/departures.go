@@ -27,17 +27,15 @@ func (c *Core) receiveTransportFeedback(now time.Time, p *peer, raw []byte) {
 	p.delivery.Add(&c.report)
 }
 
-// observeDownlink closes an interval of the peer's figures. Transport feedback
-// tells of every packet, reports of receivers only of each stream's fraction,
-// so they decide where there is no or too little feedback.
-func (p *peer) observeDownlink(now time.Time) {
+// observeLoss closes an interval of the peer's figures. Transport feedback tells
+// of every packet, reports of receivers only of each stream's fraction, so they
+// decide where there is no or too little feedback.
+func (p *peer) observeLoss(now time.Time) {
+	p.lacked.close(&p.uplinkLoss)
+	p.acked.close(&p.downlinkLoss)
 	q := p.delivery.Close(now)
 	p.downlinkRate = q.Rate
-	switch {
-	case q.Known:
+	if q.Known {
 		p.downlinkLoss = q.Loss
-	case p.acked.reports > 0:
-		p.downlinkLoss = p.acked.weighted / float64(p.acked.reports)
 	}
-	p.acked = lossWindow{}
 }

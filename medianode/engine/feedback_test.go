@@ -59,7 +59,7 @@ func (c *client) answer(r *twcc.Recorder, from int, lost func(int) bool) {
 func TestCore_figuresFollowTransportFeedback(t *testing.T) {
 	n, cam, viewer := watched(t)
 	r, told := twcc.New(), 0
-	for i := range 150 { // 5 s
+	for i := range 240 { // 8 s, so that two reports are out
 		cam.frame(true)
 		if i%2 == 1 {
 			viewer.answer(r, told, func(i int) bool { return i%10 == 0 })
@@ -76,17 +76,45 @@ func TestCore_figuresFollowTransportFeedback(t *testing.T) {
 	for _, p := range viewer.rtp {
 		bytes += p.MarshalSize()
 	}
-	want := float64(bytes) * 8 / 5 * 0.9
+	want := float64(bytes) * 8 / 8 * 0.9
 	if got := float64(f.DownlinkRate); got < 0.85*want || got > 1.15*want {
 		t.Errorf("rate: got %.0f bit/s, want about %.0f", got, want)
 	}
 	// Without feedback the reception reports decide.
-	for range 150 {
+	for range 360 {
 		cam.frame(true)
 		viewer.control(&rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: 5000, FractionLost: 128}}})
 	}
 	if f, _ = n.core.Figures(2); f.DownlinkLoss != 0.5 || f.DownlinkRate != 0 {
 		t.Errorf("without feedback: got loss %.3f, rate %d, want 0.5 and 0", f.DownlinkLoss, f.DownlinkRate)
+	}
+}
+
+// Receiver reports leave each second, figures every five: what was lost in any of
+// these seconds counts.
+func TestCore_uplinkLossIsOfTheWholeInterval(t *testing.T) {
+	n := newNetwork(t)
+	cam := n.join(1).camera("TR_v")
+	cam.off = [3]bool{false, true, true}
+	report := func() engine.Figures {
+		r, _ := last[engine.PeerReport](n)
+		return r.Figures
+	}
+	for range 65 { // the first report comes after 2 s
+		cam.frame(true)
+	}
+	if got := report(); got.UplinkLoss != 0 || !got.Connected {
+		t.Fatalf("before any loss: got %+v, want none and connected", got)
+	}
+	for i := range 110 { // 4 s in which every fourth packet is lost, then a good one
+		cam.packet(0, true, true, i%4 != 0)
+		n.pass(33 * time.Millisecond)
+	}
+	for range 40 {
+		cam.frame(true)
+	}
+	if got := report().UplinkLoss; got < 0.1 || got > 0.25 {
+		t.Errorf("got %.3f, want about four fifths of 0.25", got)
 	}
 }
 

@@ -79,6 +79,7 @@ type peer struct {
 	tracks     []*track
 	feedback   *twcc.Recorder
 	mediaSSRC  uint32 // some SSRC of the peer, named in transport feedback
+	lacked     lossWindow
 
 	// As subscriber.
 	subscriptions []*subscription
@@ -109,21 +110,33 @@ type lossWindow struct {
 	reports  int
 }
 
+func (w *lossWindow) add(fraction float64) {
+	w.weighted += fraction
+	w.reports++
+}
+
+// close puts the mean in loss, if there was a report, and begins anew.
+func (w *lossWindow) close(loss *float64) {
+	if w.reports > 0 {
+		*loss = w.weighted / float64(w.reports)
+	}
+	*w = lossWindow{}
+}
+
 func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
 	p := &peer{
-		cfg:         cfg,
-		pacer:       core.NewPacer(),
-		backlogs:    b,
-		ice:         credentials{local: cfg.Local, remote: cfg.Remote},
-		lastCheck:   now,
-		lastHeard:   now,
-		sources:     map[uint32]*source{},
-		bySSRC:      map[uint32]*subscription{},
-		nextRTCP:    map[uint32]uint32{},
-		reporter:    core.Random() | 1,
-		meter:       meter.New(cfg.Receiver),
-		nextReport:  now.Add(reportInterval),
-		nextFigures: now.Add(core.ReportInterval),
+		cfg:        cfg,
+		pacer:      core.NewPacer(),
+		backlogs:   b,
+		ice:        credentials{local: cfg.Local, remote: cfg.Remote},
+		lastCheck:  now,
+		lastHeard:  now,
+		sources:    map[uint32]*source{},
+		bySSRC:     map[uint32]*subscription{},
+		nextRTCP:   map[uint32]uint32{},
+		reporter:   core.Random() | 1,
+		meter:      meter.New(cfg.Receiver),
+		nextReport: now.Add(reportInterval),
 	}
 	p.timer.Owner = p
 	return p

@@ -14,6 +14,9 @@ const (
 	feedbackInterval = 50 * time.Millisecond
 	// reportInterval is how often sender and receiver reports leave.
 	reportInterval = time.Second
+	// firstFigures is when the first figures of a peer are worth telling: its
+	// receiver reports have come by then.
+	firstFigures = 2 * time.Second
 	// maxRTCP bounds one compound packet before it is sealed, bytes.
 	maxRTCP = 1200
 )
@@ -71,8 +74,7 @@ func (c *Core) receiveReceptions(now time.Time, p *peer, reports compound.Recept
 		if q.RTT > 0 {
 			p.observeRoundTrip(q.RTT)
 		}
-		p.acked.weighted += q.FractionLost
-		p.acked.reports++
+		p.acked.add(q.FractionLost)
 		if q.Highest > 0 {
 			s.bytes.Acknowledged(q.Highest, q.Lost)
 		}
@@ -191,7 +193,7 @@ func (c *Core) serveReports(now time.Time, p *peer, batch *Batch) {
 	}
 	if !now.Before(p.nextFigures) {
 		p.nextFigures = now.Add(c.cfg.ReportInterval)
-		p.observeDownlink(now)
+		p.observeLoss(now)
 		c.emit(PeerReport{Peer: p.cfg.ID, Figures: c.figures(p)})
 	}
 }
@@ -214,7 +216,7 @@ func (c *Core) sendReports(now time.Time, p *peer, batch *Batch) {
 	}
 	c.receptions = receptions
 	if len(receptions) > 0 {
-		p.uplinkLoss = lost / float64(len(receptions))
+		p.lacked.add(lost / float64(len(receptions)))
 	}
 	for first := true; first || len(receptions) > 0; first = false {
 		n := min(len(receptions), compound.MaxReports)

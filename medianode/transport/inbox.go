@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync"
+	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,14 +16,20 @@ const (
 	inboxAll      = 1 << 14
 )
 
+// inboxPatience is how long a note that is worth no wake-up of its own waits for
+// another one.
+const inboxPatience = 500 * time.Millisecond
+
 // inbox is the queue between the worker, which must not wait, and the Handler.
 type inbox struct {
 	handler Handler
 	dropped prometheus.Counter
 	ready   chan struct{} // holds one token while notes may be there
+	late    *time.Timer   // of the notes that wait
 
-	mu    sync.Mutex // guards notes
-	notes []note
+	mu     sync.Mutex // guards what follows
+	notes  []note
+	timing bool // late runs
 }
 
 // note is an event, or the end of a peer when event is nil.
@@ -33,33 +40,47 @@ type note struct {
 }
 
 func newInbox(handler Handler, dropped prometheus.Counter) *inbox {
-	return &inbox{handler: handler, dropped: dropped, ready: make(chan struct{}, 1)}
+	i := &inbox{handler: handler, dropped: dropped, ready: make(chan struct{}, 1), late: time.NewTimer(inboxPatience)}
+	i.late.Stop()
+	return i
 }
 
 // event queues an event of the core. It never blocks.
 func (i *inbox) event(event engine.Event) {
-	limit := inboxAll
 	switch event.(type) {
-	case engine.Speakers, engine.PeerReport:
-		limit = inboxPeriodic
+	case engine.PeerReport:
+		i.put(note{event: event}, inboxPeriodic, true)
+	case engine.Speakers:
+		i.put(note{event: event}, inboxPeriodic, false)
+	default:
+		i.put(note{event: event}, inboxAll, false)
 	}
-	i.put(note{event: event}, limit)
 }
 
 // closed queues the end of a peer. It never blocks.
 func (i *inbox) closed(peer engine.PeerID, reason error) {
-	i.put(note{peer: peer, reason: reason}, 0)
+	i.put(note{peer: peer, reason: reason}, 0, false)
 }
 
-func (i *inbox) put(n note, limit int) {
+// put queues a note. One that may wait does so for inboxPatience, unless they
+// become many.
+func (i *inbox) put(n note, limit int, mayWait bool) {
 	i.mu.Lock()
 	full := limit > 0 && len(i.notes) >= limit
 	if !full {
 		i.notes = append(i.notes, n)
 	}
+	waits := mayWait && len(i.notes) < inboxPeriodic/2
+	if waits && !i.timing {
+		i.timing = true
+		i.late.Reset(inboxPatience)
+	}
 	i.mu.Unlock()
 	if full {
 		i.dropped.Inc()
+		return
+	}
+	if waits {
 		return
 	}
 	select {
@@ -75,11 +96,14 @@ func (i *inbox) run(done <-chan struct{}) {
 		ended := false
 		select {
 		case <-i.ready:
+		case <-i.late.C:
 		case <-done:
 			ended = true
 		}
 		i.mu.Lock()
 		batch, i.notes = i.notes, batch[:0]
+		i.timing = false
+		i.late.Stop()
 		i.mu.Unlock()
 		for k := range batch {
 			if n := batch[k]; n.event != nil {

@@ -97,6 +97,7 @@ func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (
 	_, err := l.client.CreateSession(ctx, connect.NewRequest(&medianodev1.CreateSessionRequest{
 		Session: string(s), Mode: medianodev1.Mode_MODE_SINGLE, Room: string(c.Room),
 		Participant: string(c.Participant), Identity: string(c.Identity), Application: c.Application,
+		Unreported: c.Unreported,
 		Permissions: &medianodev1.Permissions{
 			Publish: c.Permission.Publish, Subscribe: c.Permission.Subscribe,
 			PublishData: c.Permission.PublishData, Hidden: c.Permission.Hidden,
@@ -210,8 +211,6 @@ func translate(node drtc.NodeID, m *medianodev1.EventsResponse) (Event, bool) {
 			levels.Speakers = append(levels.Speakers, room.SessionLevel{Session: drtc.SessionID(s.GetSession()), Level: s.GetLevel(), Active: s.GetActive()})
 		}
 		e.Command = levels
-	case *medianodev1.EventsResponse_SessionReport:
-		e.Command = room.SessionReport{Session: session(v.SessionReport.GetSession()), Figures: figures(v.SessionReport.GetFigures())}
 	case *medianodev1.EventsResponse_SubscriptionActive:
 		a := v.SubscriptionActive
 		e.Command = room.SubscriptionActive{Session: session(a.GetSession()), Track: drtc.TrackID(a.GetTrack())}
@@ -219,6 +218,12 @@ func translate(node drtc.NodeID, m *medianodev1.EventsResponse) (Event, bool) {
 		return Event{}, false // of a newer node, or of a mode that is not used
 	}
 	return e, true
+}
+
+// reported turns a report that a heartbeat carries into an event.
+func reported(node drtc.NodeID, r *medianodev1.SessionReport) Event {
+	id := drtc.SessionID(r.GetSession())
+	return Event{Node: node, Session: id, Command: room.SessionReport{Session: id, Figures: figures(r.GetFigures())}}
 }
 
 func figures(f *medianodev1.SessionFigures) room.Figures {

@@ -168,6 +168,9 @@ func (l *link) take(m *medianodev1.EventsResponse) {
 	}
 	if h := m.GetHeartbeat(); h != nil {
 		l.heartbeat(h)
+		for _, r := range h.GetReports() {
+			l.pool.config.Emit(reported(l.target.ID, r))
+		}
 		return
 	}
 	if e, ok := translate(l.target.ID, m); ok {

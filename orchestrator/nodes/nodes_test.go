@@ -87,6 +87,11 @@ func (n *node) called() []string {
 	return slices.Clone(n.calls)
 }
 
+func (n *node) CreateSession(_ context.Context, r *connect.Request[medianodev1.CreateSessionRequest]) (*connect.Response[medianodev1.CreateSessionResponse], error) {
+	n.note(fmt.Sprintf("create %s of %s in %s, hidden %v, unreported %v", r.Msg.Session, r.Msg.Identity, r.Msg.Room, r.Msg.Permissions.GetHidden(), r.Msg.Unreported))
+	return connect.NewResponse(&medianodev1.CreateSessionResponse{}), nil
+}
+
 func (n *node) GetSession(context.Context, *connect.Request[medianodev1.GetSessionRequest]) (*connect.Response[medianodev1.GetSessionResponse], error) {
 	return connect.NewResponse(&medianodev1.GetSessionResponse{LastReliableSequence: 7}), nil
 }
@@ -377,6 +382,22 @@ func TestPool_translatesOffers(t *testing.T) {
 	}
 }
 
+func TestPool_opensSessionsAsTheyAreAsked(t *testing.T) {
+	n := newNode(t)
+	w := newWorld(t, nil)
+	w.keep(n)
+	open := room.OpenSession{Room: "RM_1", Identity: "ann"}
+	if got, want := <-w.ask(n, "SE_1", open), (room.SessionOpened{Node: n.id, Session: "SE_1"}); got != room.Command(want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	open.Permission.Hidden, open.Unreported = true, true
+	<-w.ask(n, "SE_2", open)
+	want := []string{"create SE_1 of ann in RM_1, hidden false, unreported false", "create SE_2 of ann in RM_1, hidden true, unreported true"}
+	if got := n.called(); !slices.Equal(got, want) {
+		t.Errorf("node was told %q, want %q", got, want)
+	}
+}
+
 func TestPool_translatesSeats(t *testing.T) {
 	n := newNode(t)
 	var asked *medianodev1.OfferRequest
@@ -409,7 +430,10 @@ func TestPool_translatesEvents(t *testing.T) {
 		{Sequence: 1, Event: &medianodev1.EventsResponse_SessionState{SessionState: &medianodev1.SessionState{Session: "SE_1", State: medianodev1.SessionState_STATE_CONNECTED}}},
 		{Sequence: 2, Event: &medianodev1.EventsResponse_TrackLive{TrackLive: &medianodev1.TrackLive{Session: "SE_1", Track: "TR_1", Mid: "2", Mime: "video/VP8", Layers: []*medianodev1.LiveLayer{{Rid: "q", Ssrc: 5, RepairSsrc: 6}}}}},
 		{Sequence: 3, Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: &medianodev1.SpeakerLevels{Room: "RM_1", Speakers: []*medianodev1.SpeakerLevel{{Session: "SE_1", Level: 0.5, Active: true}}}}},
-		{Sequence: 4, Event: &medianodev1.EventsResponse_SessionReport{SessionReport: &medianodev1.SessionReport{Session: "SE_1", Figures: &medianodev1.SessionFigures{RoundTripUs: 1500, UplinkLoss: 7, DownlinkLoss: 0.25, SentBytes: 9, Connected: true}}}},
+		{Sequence: 3, Event: &medianodev1.EventsResponse_Heartbeat{Heartbeat: &medianodev1.Heartbeat{Reports: []*medianodev1.SessionReport{
+			{Session: "SE_1", Figures: &medianodev1.SessionFigures{RoundTripUs: 1500, UplinkLoss: 7, DownlinkLoss: 0.25, SentBytes: 9, Connected: true}},
+			{Session: "SE_2"},
+		}}}},
 		{Sequence: 5}, // of a newer node
 		{Sequence: 6, Event: &medianodev1.EventsResponse_LayerDemand{LayerDemand: &medianodev1.LayerDemand{Session: "SE_1", Track: "TR_1", Layers: []uint32{0, 2}}}},
 		{Sequence: 7, Event: &medianodev1.EventsResponse_TrackEnded{TrackEnded: &medianodev1.TrackEnded{Session: "SE_1", Track: "TR_1", Reason: "gone"}}},
@@ -424,6 +448,7 @@ func TestPool_translatesEvents(t *testing.T) {
 		{Session: "SE_1", Command: room.TrackLive{Session: "SE_1", Track: "TR_1", MID: "2", MIME: "video/VP8", Layers: []room.Layer{{RID: "q", SSRC: 5, Repair: 6}}}},
 		{Room: "RM_1", Command: room.SpeakerLevels{Node: n.id, Speakers: []room.SessionLevel{{Session: "SE_1", Level: 0.5, Active: true}}}},
 		{Session: "SE_1", Command: room.SessionReport{Session: "SE_1", Figures: room.Figures{RoundTrip: 1500 * time.Microsecond, UplinkLoss: 1, DownlinkLoss: 0.25, SentBytes: 9, Connected: true}}},
+		{Session: "SE_2", Command: room.SessionReport{Session: "SE_2"}},
 		{Session: "SE_1", Command: room.LayerDemand{Session: "SE_1", Track: "TR_1", Layers: []uint32{0, 2}}},
 		{Session: "SE_1", Command: room.TrackEnded{Session: "SE_1", Track: "TR_1", Reason: "gone"}},
 		{Session: "SE_1", Command: room.NegotiationNeeded{Session: "SE_1", MissingVideo: 1}},

@@ -53,6 +53,8 @@ type (
 		Identity    drtc.Identity
 		Permission  Permission
 		Application string
+		// Unreported asks the node for no SessionReport of it.
+		Unreported bool
 	}
 	// CloseSession ends the session.
 	CloseSession struct{}

@@ -61,6 +61,7 @@ func (r *Room) place(m *member) {
 		r.toNode(m, OpenSession{
 			Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
 			Permission: m.Permission, Application: m.Application,
+			Unreported: m.watch != nil, // nobody hears of a spectator's quality
 		})
 		return
 	}

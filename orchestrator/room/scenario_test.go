@@ -461,6 +461,9 @@ func message(m Message) string {
 func nodeCommand(c NodeCommand) string {
 	switch c := c.(type) {
 	case OpenSession:
+		if c.Unreported {
+			return "open unreported"
+		}
 		return "open"
 	case SendOffer:
 		out := fmt.Sprintf("offer %d", c.ID)

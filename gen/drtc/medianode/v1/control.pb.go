@@ -317,7 +317,9 @@ type CreateSessionRequest struct {
 	Identity    string       `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
 	Permissions *Permissions `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	// The application that pays, for the byte meter. At most 64 bytes.
-	Application   string `protobuf:"bytes,7,opt,name=application,proto3" json:"application,omitempty"`
+	Application string `protobuf:"bytes,7,opt,name=application,proto3" json:"application,omitempty"`
+	// The heartbeats carry no figures of this session; GetSession tells them.
+	Unreported    bool `protobuf:"varint,8,opt,name=unreported,proto3" json:"unreported,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -399,6 +401,13 @@ func (x *CreateSessionRequest) GetApplication() string {
 		return x.Application
 	}
 	return ""
+}
+
+func (x *CreateSessionRequest) GetUnreported() bool {
+	if x != nil {
+		return x.Unreported
+	}
+	return false
 }
 
 type CreateSessionResponse struct {
@@ -2456,7 +2465,6 @@ type EventsResponse struct {
 	//	*EventsResponse_SubscriberOffer
 	//	*EventsResponse_LayerDemand
 	//	*EventsResponse_SpeakerLevels
-	//	*EventsResponse_SessionReport
 	//	*EventsResponse_SubscriptionActive
 	Event         isEventsResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
@@ -2595,15 +2603,6 @@ func (x *EventsResponse) GetSpeakerLevels() *SpeakerLevels {
 	return nil
 }
 
-func (x *EventsResponse) GetSessionReport() *SessionReport {
-	if x != nil {
-		if x, ok := x.Event.(*EventsResponse_SessionReport); ok {
-			return x.SessionReport
-		}
-	}
-	return nil
-}
-
 func (x *EventsResponse) GetSubscriptionActive() *SubscriptionActive {
 	if x != nil {
 		if x, ok := x.Event.(*EventsResponse_SubscriptionActive); ok {
@@ -2653,10 +2652,6 @@ type EventsResponse_SpeakerLevels struct {
 	SpeakerLevels *SpeakerLevels `protobuf:"bytes,11,opt,name=speaker_levels,json=speakerLevels,proto3,oneof"`
 }
 
-type EventsResponse_SessionReport struct {
-	SessionReport *SessionReport `protobuf:"bytes,12,opt,name=session_report,json=sessionReport,proto3,oneof"`
-}
-
 type EventsResponse_SubscriptionActive struct {
 	SubscriptionActive *SubscriptionActive `protobuf:"bytes,13,opt,name=subscription_active,json=subscriptionActive,proto3,oneof"`
 }
@@ -2679,11 +2674,9 @@ func (*EventsResponse_LayerDemand) isEventsResponse_Event() {}
 
 func (*EventsResponse_SpeakerLevels) isEventsResponse_Event() {}
 
-func (*EventsResponse_SessionReport) isEventsResponse_Event() {}
-
 func (*EventsResponse_SubscriptionActive) isEventsResponse_Event() {}
 
-// Heartbeat says that the node lives, and how full it is.
+// Heartbeat says that the node lives, how full it is, and how sessions fare.
 type Heartbeat struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Sessions    uint32                 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`
@@ -2698,7 +2691,11 @@ type Heartbeat struct {
 	// would not.
 	Refuses string `protobuf:"bytes,6,opt,name=refuses,proto3" json:"refuses,omitempty"`
 	// Share of the video that the node leaves out since it can't keep up, 0 to 1.
-	ShedRatio     float32 `protobuf:"fixed32,7,opt,name=shed_ratio,json=shedRatio,proto3" json:"shed_ratio,omitempty"`
+	ShedRatio float32 `protobuf:"fixed32,7,opt,name=shed_ratio,json=shedRatio,proto3" json:"shed_ratio,omitempty"`
+	// New figures of the caller's sessions, at most 256: of a connected session
+	// about every 5 s, and of each when a stream begins. What finds no room comes
+	// with the next heartbeats.
+	Reports       []*SessionReport `protobuf:"bytes,8,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2782,6 +2779,13 @@ func (x *Heartbeat) GetShedRatio() float32 {
 	return 0
 }
 
+func (x *Heartbeat) GetReports() []*SessionReport {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
 // Resync says that events were missed: ask for what you need to know.
 type Resync struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2829,11 +2833,13 @@ func (x *Resync) GetSessions() []string {
 }
 
 type SessionState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	Target        Target                 `protobuf:"varint,2,opt,name=target,proto3,enum=drtc.medianode.v1.Target" json:"target,omitempty"`
-	State         SessionState_State     `protobuf:"varint,3,opt,name=state,proto3,enum=drtc.medianode.v1.SessionState_State" json:"state,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Target  Target                 `protobuf:"varint,2,opt,name=target,proto3,enum=drtc.medianode.v1.Target" json:"target,omitempty"`
+	State   SessionState_State     `protobuf:"varint,3,opt,name=state,proto3,enum=drtc.medianode.v1.SessionState_State" json:"state,omitempty"`
+	Reason  string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of a closed session, the last that were measured; none if there were none.
+	Figures       *SessionFigures `protobuf:"bytes,5,opt,name=figures,proto3" json:"figures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2894,6 +2900,13 @@ func (x *SessionState) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *SessionState) GetFigures() *SessionFigures {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
 }
 
 // TrackLive reports the first media packet of a published track or a change of
@@ -3702,7 +3715,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\apublish\x18\x01 \x01(\bR\apublish\x12\x1c\n" +
 	"\tsubscribe\x18\x02 \x01(\bR\tsubscribe\x12!\n" +
 	"\fpublish_data\x18\x03 \x01(\bR\vpublishData\x12\x16\n" +
-	"\x06hidden\x18\x04 \x01(\bR\x06hidden\"\x93\x02\n" +
+	"\x06hidden\x18\x04 \x01(\bR\x06hidden\"\xb3\x02\n" +
 	"\x14CreateSessionRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12+\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x17.drtc.medianode.v1.ModeR\x04mode\x12\x12\n" +
@@ -3710,7 +3723,10 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\vparticipant\x18\x04 \x01(\tR\vparticipant\x12\x1a\n" +
 	"\bidentity\x18\x05 \x01(\tR\bidentity\x12@\n" +
 	"\vpermissions\x18\x06 \x01(\v2\x1e.drtc.medianode.v1.PermissionsR\vpermissions\x12 \n" +
-	"\vapplication\x18\a \x01(\tR\vapplication\"5\n" +
+	"\vapplication\x18\a \x01(\tR\vapplication\x12\x1e\n" +
+	"\n" +
+	"unreported\x18\b \x01(\bR\n" +
+	"unreported\"5\n" +
 	"\x15CreateSessionResponse\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\"/\n" +
 	"\x13CloseSessionRequest\x12\x18\n" +
@@ -3844,7 +3860,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x10SendDataResponse\"A\n" +
 	"\rEventsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x1a\n" +
-	"\binstance\x18\x02 \x01(\tR\binstance\"\xea\x06\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"\xa5\x06\n" +
 	"\x0eEventsResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12<\n" +
@@ -3859,10 +3875,9 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x10subscriber_offer\x18\t \x01(\v2\".drtc.medianode.v1.SubscriberOfferH\x00R\x0fsubscriberOffer\x12C\n" +
 	"\flayer_demand\x18\n" +
 	" \x01(\v2\x1e.drtc.medianode.v1.LayerDemandH\x00R\vlayerDemand\x12I\n" +
-	"\x0espeaker_levels\x18\v \x01(\v2 .drtc.medianode.v1.SpeakerLevelsH\x00R\rspeakerLevels\x12I\n" +
-	"\x0esession_report\x18\f \x01(\v2 .drtc.medianode.v1.SessionReportH\x00R\rsessionReport\x12X\n" +
+	"\x0espeaker_levels\x18\v \x01(\v2 .drtc.medianode.v1.SpeakerLevelsH\x00R\rspeakerLevels\x12X\n" +
 	"\x13subscription_active\x18\r \x01(\v2%.drtc.medianode.v1.SubscriptionActiveH\x00R\x12subscriptionActiveB\a\n" +
-	"\x05event\"\xe2\x01\n" +
+	"\x05eventJ\x04\b\f\x10\r\"\x9e\x02\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12!\n" +
 	"\fmax_sessions\x18\x02 \x01(\rR\vmaxSessions\x12\x1d\n" +
@@ -3872,14 +3887,16 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\rlease_left_ms\x18\x05 \x01(\rR\vleaseLeftMs\x12\x18\n" +
 	"\arefuses\x18\x06 \x01(\tR\arefuses\x12\x1d\n" +
 	"\n" +
-	"shed_ratio\x18\a \x01(\x02R\tshedRatio\"$\n" +
+	"shed_ratio\x18\a \x01(\x02R\tshedRatio\x12:\n" +
+	"\areports\x18\b \x03(\v2 .drtc.medianode.v1.SessionReportR\areports\"$\n" +
 	"\x06Resync\x12\x1a\n" +
-	"\bsessions\x18\x01 \x03(\tR\bsessions\"\x8f\x02\n" +
+	"\bsessions\x18\x01 \x03(\tR\bsessions\"\xcc\x02\n" +
 	"\fSessionState\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x121\n" +
 	"\x06target\x18\x02 \x01(\x0e2\x19.drtc.medianode.v1.TargetR\x06target\x12;\n" +
 	"\x05state\x18\x03 \x01(\x0e2%.drtc.medianode.v1.SessionState.StateR\x05state\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"]\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\afigures\x18\x05 \x01(\v2!.drtc.medianode.v1.SessionFiguresR\afigures\"]\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_CONNECTED\x10\x01\x12\x16\n" +
@@ -4093,53 +4110,54 @@ var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	51, // 27: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
 	52, // 28: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
 	53, // 29: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
-	56, // 30: drtc.medianode.v1.EventsResponse.session_report:type_name -> drtc.medianode.v1.SessionReport
-	55, // 31: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
+	55, // 30: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
+	56, // 31: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
 	1,  // 32: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
 	3,  // 33: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
-	48, // 34: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
-	64, // 35: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
-	54, // 36: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
-	57, // 37: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
-	5,  // 38: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
-	7,  // 39: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
-	9,  // 40: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
-	11, // 41: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
-	15, // 42: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
-	19, // 43: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
-	21, // 44: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
-	24, // 45: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
-	26, // 46: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
-	29, // 47: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
-	32, // 48: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
-	34, // 49: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
-	36, // 50: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
-	38, // 51: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
-	40, // 52: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
-	42, // 53: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
-	58, // 54: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
-	6,  // 55: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
-	8,  // 56: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
-	10, // 57: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
-	12, // 58: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
-	17, // 59: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
-	20, // 60: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
-	22, // 61: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
-	25, // 62: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
-	27, // 63: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
-	30, // 64: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
-	33, // 65: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
-	35, // 66: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
-	37, // 67: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
-	39, // 68: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
-	41, // 69: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
-	43, // 70: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
-	59, // 71: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
-	55, // [55:72] is the sub-list for method output_type
-	38, // [38:55] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	57, // 34: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
+	48, // 35: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
+	64, // 36: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	54, // 37: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
+	57, // 38: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
+	5,  // 39: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
+	7,  // 40: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
+	9,  // 41: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
+	11, // 42: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
+	15, // 43: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
+	19, // 44: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
+	21, // 45: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
+	24, // 46: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
+	26, // 47: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
+	29, // 48: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
+	32, // 49: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
+	34, // 50: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
+	36, // 51: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
+	38, // 52: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
+	40, // 53: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
+	42, // 54: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
+	58, // 55: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
+	6,  // 56: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
+	8,  // 57: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
+	10, // 58: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
+	12, // 59: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
+	17, // 60: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
+	20, // 61: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
+	22, // 62: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
+	25, // 63: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
+	27, // 64: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
+	30, // 65: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
+	33, // 66: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
+	35, // 67: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
+	37, // 68: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
+	39, // 69: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
+	41, // 70: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
+	43, // 71: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
+	59, // 72: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
+	56, // [56:73] is the sub-list for method output_type
+	39, // [39:56] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_drtc_medianode_v1_control_proto_init() }
@@ -4157,7 +4175,6 @@ func file_drtc_medianode_v1_control_proto_init() {
 		(*EventsResponse_SubscriberOffer)(nil),
 		(*EventsResponse_LayerDemand)(nil),
 		(*EventsResponse_SpeakerLevels)(nil),
-		(*EventsResponse_SessionReport)(nil),
 		(*EventsResponse_SubscriptionActive)(nil),
 	}
 	type x struct{}

@@ -43,7 +43,7 @@ type (
 	media struct {
 		Workers         int            `toml:"workers,omitzero"`
 		WorkerRoomPeers int            `toml:"worker_room_peers,omitzero"`
-		Portable        bool           `toml:"portable,omitzero"`
+		Portable        bool           `toml:"portable,omitempty"`
 		FrameHold       *time.Duration `toml:"frame_hold,omitempty"`
 		PadFrames       *bool          `toml:"pad_frames,omitempty"`
 	}

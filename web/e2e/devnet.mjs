@@ -65,7 +65,8 @@ export async function nodeMetric(ready, name) {
   const line = new RegExp(`^drtc_medianode_${name} (.+)$`, 'm');
   const values = await Promise.all(
     ready.nodes.map(async (node) => {
-      const reply = await fetch(node.metrics).catch(() => undefined); // a test may have killed it
+      // A test may have killed or frozen it.
+      const reply = await fetch(node.metrics, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
       return reply ? Number(line.exec(await reply.text())?.[1] ?? NaN) : 0;
     }),
   );

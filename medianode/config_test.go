@@ -15,7 +15,7 @@ func TestConfig_engineHoldsAndPadsAsSet(t *testing.T) {
 	if e := c.engine(); e.FrameHold >= 0 || !e.NoPadding {
 		t.Errorf("with 0s and false: hold %v, no padding %t; want a negative hold and no padding", e.FrameHold, e.NoPadding)
 	}
-	if c.engine().STUN.Key == c.engine().STUN.Key {
+	if one, other := c.engine(), c.engine(); one.STUN.Key == other.STUN.Key {
 		t.Error("two engines have one secret")
 	}
 }

@@ -59,8 +59,14 @@ web-check: web/node_modules ## types and unit tests of the page
 	@$(LANE) web-types npm --prefix web run --silent check
 	@$(LANE) web-unit npm --prefix web run --silent test
 
-browser: build web/node_modules ## headless Chromium against drtc devnet
+# The ways to carry media that the default does not use, each with what a call needs.
+CALL := call three rebind layers resume
+
+browser: build web/node_modules ## headless Chromium against drtc devnet, over each way to carry media: 10 minutes
 	@DRTC_BIN=$(CURDIR)/bin/drtc $(LANE) browser npm --prefix web run --silent test:e2e
+	@set -e; for mode in one two portable; do \
+		DRTC_E2E_MODE=$$mode DRTC_BIN=$(CURDIR)/bin/drtc $(LANE) browser-$$mode npm --prefix web run --silent test:e2e -- $(CALL); \
+	done
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@$(LANE) linter bash -c 'cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint'

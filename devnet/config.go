@@ -15,6 +15,8 @@ import (
 const (
 	MaxNodes      = 64
 	MaxRegistries = 16
+	MaxWorkers    = 64
+	maxFrameHold  = 3 * time.Millisecond
 )
 
 // Config says how large the network is and where it listens.
@@ -25,6 +27,15 @@ type Config struct {
 	// Nodes and Registries are how many of each to start, from 1.
 	Nodes      int
 	Registries int
+	// Workers is how many threads carry media in each node, 0 for one of each
+	// processor, and WorkerRoomPeers how many clients of a room one of them
+	// carries before another takes part in it, 0 for the node's default.
+	Workers, WorkerRoomPeers int
+	// Portable has the nodes use the sockets that every system has.
+	Portable bool
+	// FrameHold and PadFrames are the nodes' settings of the same names.
+	FrameHold time.Duration
+	PadFrames bool
 	// Listen is where the Orchestrator serves clients and the page, host:port
 	// with an IP address or localhost. Port 0 picks a free one.
 	Listen string
@@ -56,6 +67,8 @@ func DefaultConfig() Config {
 	return Config{
 		Nodes:      3,
 		Registries: 1,
+		FrameHold:  time.Millisecond,
+		PadFrames:  true,
 		Listen:     "127.0.0.1:7880",
 		LogLevel:   "info",
 		Out:        os.Stdout,
@@ -71,6 +84,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("devnet: nodes: want 1 to %d, got %d", MaxNodes, c.Nodes)
 	case c.Registries < 1 || c.Registries > MaxRegistries:
 		return fmt.Errorf("devnet: registries: want 1 to %d, got %d", MaxRegistries, c.Registries)
+	case c.Workers < 0 || c.Workers > MaxWorkers:
+		return fmt.Errorf("devnet: workers: want 1 to %d, or 0 for one of each processor, got %d", MaxWorkers, c.Workers)
+	case c.Portable && c.Workers > 1:
+		return fmt.Errorf("devnet: workers: want 1 with portable sockets, got %d", c.Workers)
+	case c.WorkerRoomPeers < 0:
+		return fmt.Errorf("devnet: worker room peers: want 1 or more, or 0 for the default, got %d", c.WorkerRoomPeers)
+	case c.FrameHold < 0 || c.FrameHold > maxFrameHold:
+		return fmt.Errorf("devnet: frame hold: want 0s to %v, got %v", maxFrameHold, c.FrameHold)
 	case c.Program == "":
 		return errors.New("devnet: program: want the path of the drtc binary")
 	case c.Out == nil:

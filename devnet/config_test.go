@@ -3,9 +3,11 @@ package devnet
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConfig_validateNamesTheField(t *testing.T) {
@@ -20,6 +22,10 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 	}{
 		{func(c *Config) { c.Nodes = 0 }, "nodes: want 1 to 64, got 0"},
 		{func(c *Config) { c.Registries = MaxRegistries + 1 }, "registries: want 1 to 16, got 17"},
+		{func(c *Config) { c.Workers = MaxWorkers + 1 }, "workers: want 1 to 64"},
+		{func(c *Config) { c.Workers, c.Portable = 2, true }, "workers: want 1 with portable sockets, got 2"},
+		{func(c *Config) { c.WorkerRoomPeers = -1 }, "worker room peers: want 1 or more"},
+		{func(c *Config) { c.FrameHold = 3*time.Millisecond + 1 }, "frame hold: want 0s to 3ms"},
 		{func(c *Config) { c.Program = "" }, "program: want"},
 		{func(c *Config) { c.Out = nil }, "out: want"},
 		{func(c *Config) { c.Grace = 0 }, "patience and grace"},
@@ -31,6 +37,36 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 		test.change(&c)
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("got error %v, want one with %q", err, test.want)
+		}
+	}
+}
+
+// A node's file has what differs from the node's defaults, and nothing else.
+func TestConfig_mediaSettingsReachTheFile(t *testing.T) {
+	text := func(c Config) string {
+		t.Helper()
+		h := home(t.TempDir())
+		if err := writeConfig(h, medianodeFile{media: c.media()}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(h.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	c := DefaultConfig()
+	usual := text(c)
+	for _, key := range []string{"workers", "worker_room_peers", "portable", "frame_hold", "pad_frames"} {
+		if strings.Contains(usual, key) {
+			t.Errorf("%s is in a file of defaults:\n%s", key, usual)
+		}
+	}
+	c.Workers, c.WorkerRoomPeers, c.Portable, c.FrameHold, c.PadFrames = 2, 1, true, 0, false
+	all := text(c)
+	for _, line := range []string{"workers = 2", "worker_room_peers = 1", "portable = true", "frame_hold = \"0s\"", "pad_frames = false"} {
+		if !strings.Contains(all, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, all)
 		}
 	}
 }

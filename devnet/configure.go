@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
@@ -37,6 +38,14 @@ type (
 		PlaceName     string      `toml:"place_name"`
 		LogLevel      string      `toml:"log_level"`
 		Admission     admission   `toml:"admission"`
+		media
+	}
+	media struct {
+		Workers         int            `toml:"workers,omitzero"`
+		WorkerRoomPeers int            `toml:"worker_room_peers,omitzero"`
+		Portable        bool           `toml:"portable,omitempty"`
+		FrameHold       *time.Duration `toml:"frame_hold,omitempty"`
+		PadFrames       *bool          `toml:"pad_frames,omitempty"`
 	}
 	orchestratorFile struct {
 		Network    string   `toml:"network"`
@@ -64,6 +73,19 @@ func writeConfig(h home, v any) error {
 		return fmt.Errorf("devnet: %w", err)
 	}
 	return nil
+}
+
+// media is what c changes of how nodes carry media.
+func (c Config) media() media {
+	m := media{Workers: c.Workers, WorkerRoomPeers: c.WorkerRoomPeers, Portable: c.Portable}
+	usual := DefaultConfig()
+	if c.FrameHold != usual.FrameHold {
+		m.FrameHold = &c.FrameHold
+	}
+	if c.PadFrames != usual.PadFrames {
+		m.PadFrames = &c.PadFrames
+	}
+	return m
 }
 
 // mediaAddresses derives from where the Orchestrator listens where media does,

@@ -134,7 +134,7 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
 				Registries: registries,
 				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
-				Admission: admission{Mode: "anyone"},
+				Admission: admission{Mode: "anyone"}, media: n.cfg.media(),
 			}
 		}, &nodes[i], func() string {
 			return fmt.Sprintf("%s (%s), node %s, media udp %s", where.name, where.region, nodes[i].ID.Short(), nodes[i].UDP)

@@ -32,7 +32,11 @@ type Config struct {
 	Token string
 	Sign  client.Sign
 
-	Publishers  int
+	// Play names participants who publish already, such as browsers; they are
+	// played and nobody else publishes. How long their packets take is not known,
+	// and what is lost only by the gaps that it leaves.
+	Play        []string
+	Publishers  int // 0 with Play
 	Subscribers int // each plays every publisher
 	Mix         traffic.Mix
 
@@ -103,11 +107,17 @@ func (c Config) Validate() error {
 		return fmt.Errorf("loadtest: url: want one such as http://127.0.0.1:7880, got %q", c.URL)
 	case c.Room == "":
 		return fmt.Errorf("loadtest: room: want a name, got none")
+	case len(c.Play) > 0 && c.Protocol != WHIP:
+		return fmt.Errorf("loadtest: play: needs protocol %s, got %s", WHIP, c.Protocol)
 	case c.Protocol == Signal && c.Token == "" && c.Sign == nil:
 		return fmt.Errorf("loadtest: token: protocol %s needs an API key and secret, or a token", Signal)
 	case c.Protocol == Signal && c.Sign == nil && c.Publishers+c.Subscribers > 1:
 		return fmt.Errorf("loadtest: token: one token is one participant of protocol %s; give an API key and secret", Signal)
-	case c.Publishers < 1 || c.Publishers > MaxPublishers:
+	case len(c.Play) > 0 && c.Publishers != 0:
+		return fmt.Errorf("loadtest: publishers: want 0 where others are played, got %d", c.Publishers)
+	case len(c.Play) > MaxPublishers:
+		return fmt.Errorf("loadtest: play: want at most %d names, got %d", MaxPublishers, len(c.Play))
+	case len(c.Play) == 0 && c.Publishers < 1 || c.Publishers > MaxPublishers:
 		return fmt.Errorf("loadtest: publishers: want 1 to %d, got %d", MaxPublishers, c.Publishers)
 	case c.Subscribers < 1 || c.Subscribers > MaxSubscribers:
 		return fmt.Errorf("loadtest: subscribers: want 1 to %d, got %d", MaxSubscribers, c.Subscribers)
@@ -122,3 +132,6 @@ func (c Config) Validate() error {
 	}
 	return c.Mix.Validate()
 }
+
+// played is how many publishers each subscriber plays.
+func (c Config) played() int { return c.Publishers + len(c.Play) }

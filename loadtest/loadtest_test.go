@@ -84,6 +84,58 @@ func TestRun_throughTheReference(t *testing.T) {
 	}
 }
 
+// Who publishes already is played by name, whatever is in the packets.
+func TestRun_playsWhomItDoesNotPublish(t *testing.T) {
+	s, err := reference.New("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s.Run)
+	other, err := newNetwork(quick(WHIP, s.URL(), 1, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer func() {
+		stop()
+		other.close()
+	}()
+	if err := other.publish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cfg := quick(WHIP, s.URL(), 0, 3, 240)
+	cfg.Play = other.names
+	r, err := Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Joined != 3 || r.Delivered < 240 || r.Expected < r.Delivered || r.LossPercent > 5 || r.Sent != 0 || r.Delay.P99 != 0 {
+		t.Errorf("%d joined, %d packets of %d, %v %% lost, %d sent, delay %v ms; want 3, at least 240 with few gaps, and nothing of what only publishers know",
+			r.Joined, r.Delivered, r.Expected, r.LossPercent, r.Sent, r.Delay.P99)
+	}
+}
+
+func TestForeignTrack_countsOverAWrap(t *testing.T) {
+	var f foreignTrack
+	packet := func(sequence uint16) []byte {
+		return append([]byte{0x80, 96, byte(sequence >> 8), byte(sequence)}, make([]byte, 9)...)
+	}
+	var got []uint64
+	for _, sequence := range []uint16{1, 0xffff, 2, 0xfffe, 0x7000, 0xe000, 3, 0xffff} {
+		trailer, ok := f.trailer(packet(sequence), 1)
+		if !ok {
+			t.Fatalf("packet %d is none", sequence)
+		}
+		got = append(got, trailer.Sequence)
+	}
+	if want := []uint64{0x10001, 0xffff, 0x10002, 0xfffe, 0x17000, 0x1e000, 0x20003, 0x1ffff}; !slices.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+	if _, ok := f.trailer(packet(1)[:12], 1); ok {
+		t.Error("a packet without payload counts")
+	}
+}
+
 func TestRun_throughTheFloor(t *testing.T) {
 	s, err := floor.New("127.0.0.1:0")
 	if err != nil {
@@ -128,6 +180,8 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 		"loadtest: token: protocol signal needs an API key and secret":     func(c *Config) { c.Protocol = Signal },
 		"loadtest: token: one token is one participant of protocol signal": func(c *Config) { c.Protocol, c.Token = Signal, "t" },
 		"loadtest: publishers: want 1 to 1000, got 0":                      func(c *Config) { c.Publishers = 0 },
+		"loadtest: play: needs protocol whip, got signal":                  func(c *Config) { c.Protocol, c.Token, c.Play, c.Publishers = Signal, "t", []string{"a"}, 0 },
+		"loadtest: publishers: want 0 where others are played, got 1":      func(c *Config) { c.Play = []string{"a"} },
 		"loadtest: subscribers: want 1 to 10000, got 10001":                func(c *Config) { c.Subscribers = 10001 },
 		"loadtest: ramp: want joins per second, up to 1000, got 0":         func(c *Config) { c.Ramp = 0 },
 		"loadtest: warm: want 0s or more, got -1ns":                        func(c *Config) { c.Warm = -1 },

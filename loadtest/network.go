@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,9 +30,9 @@ func newNetwork(cfg Config) (*network, error) {
 	if sign == nil && cfg.Token != "" {
 		sign = func(string, bool) (string, error) { return cfg.Token, nil }
 	}
-	names := make([]string, cfg.Publishers)
-	for i := range names {
-		names[i] = publisherName(i)
+	names := slices.Clone(cfg.Play)
+	for i := range cfg.Publishers {
+		names = append(names, publisherName(i))
 	}
 	requests := &http.Client{Timeout: cfg.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	n := &network{cfg: cfg, names: names}

@@ -11,6 +11,7 @@ import (
 type Result struct {
 	Protocol    Protocol `json:"protocol"`
 	Publishers  int      `json:"publishers"`
+	Played      []string `json:"played,omitempty"` // who published already
 	Subscribers int      `json:"subscribers"`
 	// Features are what the first subscriber and the server agreed on, of NACK,
 	// PLI, RTX and TWCC.
@@ -26,7 +27,8 @@ type Result struct {
 
 	WindowSeconds float64 `json:"window_seconds"`
 	Sent          uint64  `json:"packets_sent"`
-	// Expected is Sent times Joined.
+	// Expected is Sent times Joined; where others publish, what came and the gaps
+	// between.
 	Expected   uint64 `json:"packets_expected"`
 	Delivered  uint64 `json:"packets_delivered"`
 	Duplicates uint64 `json:"packets_duplicate"`
@@ -46,7 +48,8 @@ type Result struct {
 		FirstVideo    Spread `json:"first_video_ms"`
 		FirstKeyFrame Spread `json:"first_key_frame_ms"`
 	} `json:"join"`
-	// Delay is one way, from the publisher's write to the subscriber's read.
+	// Delay is one way, from the publisher's write to the subscriber's read; 0
+	// where others publish.
 	Delay Spread `json:"delay_ms"`
 
 	// Server is nil when no process was named, and Beside when none was named
@@ -94,11 +97,14 @@ func (r *run) result(m measurement) *Result {
 	all, whole, delay := r.delivered(m.complete)
 	seconds := m.window.Seconds()
 	out := &Result{
-		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Subscribers: r.cfg.Subscribers, Features: r.features(),
+		Protocol: r.cfg.Protocol, Publishers: r.cfg.Publishers, Played: r.cfg.Play, Subscribers: r.cfg.Subscribers, Features: r.features(),
 		WindowSeconds: seconds, Sent: m.sent, Expected: m.expected(),
 		Delivered: all.Unique, Duplicates: all.Duplicates, Ancient: all.Ancient, KeyRequests: m.keyRequests,
 		PacketsPerSecond: float64(all.Unique) / seconds, MbitPerSecond: float64(all.Bytes) * 8 / 1e6 / seconds,
 		ClientCPU: percent(m.clients.at[windowEnd].CPU()-m.clients.at[windowBegin].CPU(), m.window),
+	}
+	if len(r.cfg.Play) > 0 {
+		out.Expected = whole.Span
 	}
 	if out.Expected > 0 {
 		out.LossPercent = 100 * (1 - float64(whole.Unique)/float64(out.Expected))

@@ -134,7 +134,7 @@ func (m *measurement) read(when moment) (err error) {
 func (r *run) join(ctx context.Context) error {
 	r.subscribers = make([]*subscriber, r.cfg.Subscribers)
 	for i := range r.subscribers {
-		r.subscribers[i] = newSubscriber(ctx, r.window, r.cfg.PLI)
+		r.subscribers[i] = newSubscriber(ctx, r.window, r.cfg.PLI, r.others())
 	}
 	gap := time.Duration(float64(time.Second) / r.cfg.Ramp)
 	begun := time.Now()
@@ -154,6 +154,14 @@ func (r *run) join(ctx context.Context) error {
 		joining.Go(func() { r.joinOne(ctx, i, s) })
 	}
 	return r.during(ctx, "joining", r.cfg.Patience, func() bool { return r.joined() == r.cfg.Subscribers-r.failures() })
+}
+
+// others is the window that is open, where others publish; nil where they do not.
+func (r *run) others() *window {
+	if len(r.cfg.Play) == 0 {
+		return nil
+	}
+	return &r.network.window
 }
 
 // joinOne opens the sessions of subscriber i, from 0.
@@ -183,7 +191,7 @@ func (r *run) failures() int {
 func (r *run) joined() int {
 	n := 0
 	for _, s := range r.subscribers {
-		if s.publishers() >= r.cfg.Publishers {
+		if s.publishers() >= r.cfg.played() {
 			n++
 		}
 	}
@@ -216,7 +224,7 @@ func (r *run) openWindow(ctx context.Context, m *measurement) error {
 	m.complete = make([]bool, len(r.subscribers))
 	complete := 0
 	for i, s := range r.subscribers {
-		if m.complete[i] = s.publishers() >= r.cfg.Publishers; m.complete[i] {
+		if m.complete[i] = s.publishers() >= r.cfg.played(); m.complete[i] {
 			complete++
 		}
 	}

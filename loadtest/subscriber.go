@@ -24,6 +24,7 @@ type subscriber struct {
 	ctx    context.Context // ends requests for key frames
 	window uint8
 	pli    bool
+	others *window   // set where others publish: packets count by when they come
 	begun  time.Time // when it began to join
 
 	// Nanoseconds after begun; 0 until then.
@@ -38,8 +39,8 @@ type subscriber struct {
 	playing map[uint16]bool // publishers of whom video came
 }
 
-func newSubscriber(ctx context.Context, window uint8, pli bool) *subscriber {
-	return &subscriber{ctx: ctx, window: window, pli: pli, playing: map[uint16]bool{}}
+func newSubscriber(ctx context.Context, window uint8, pli bool, others *window) *subscriber {
+	return &subscriber{ctx: ctx, window: window, pli: pli, others: others, playing: map[uint16]bool{}}
 }
 
 // publishers is of how many publishers video came.
@@ -53,6 +54,7 @@ func (s *subscriber) publishers() int {
 func (s *subscriber) play(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	count := tally.NewTrack(s.window)
 	s.mu.Lock()
+	foreign := foreignTrack{video: track.Kind() == webrtc.RTPCodecTypeVideo, publisher: uint16(len(s.tracks))}
 	s.tracks = append(s.tracks, count)
 	s.mu.Unlock()
 	go drain(receiver)
@@ -65,6 +67,9 @@ func (s *subscriber) play(track *webrtc.TrackRemote, receiver *webrtc.RTPReceive
 				return
 			}
 			trailer, ours := traffic.ReadTrailer(buffer[:n])
+			if s.others != nil {
+				trailer, ours = foreign.trailer(buffer[:n], s.others.current())
+			}
 			if !ours {
 				s.foreign.Add(1)
 				continue
@@ -73,7 +78,7 @@ func (s *subscriber) play(track *webrtc.TrackRemote, receiver *webrtc.RTPReceive
 			if first {
 				first, video = false, trailer.Kind != traffic.Audio
 				s.begin(now, trailer.Publisher, video)
-				if video && s.pli {
+				if video && s.pli && s.others == nil {
 					go s.askKey(track.SSRC(), receiver)
 				}
 			}

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,7 +16,11 @@ func (r *Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 
-	row("load", "%d x %d by %s, %.1f s", r.Publishers, r.Subscribers, r.Protocol, r.WindowSeconds)
+	publishers := strconv.Itoa(r.Publishers)
+	if len(r.Played) > 0 {
+		publishers = strings.Join(r.Played, " ")
+	}
+	row("load", "%s x %d by %s, %.1f s", publishers, r.Subscribers, r.Protocol, r.WindowSeconds)
 	row("agreed", "RTCP reports%s", strings.Join(append([]string{""}, r.Features...), ", "))
 	row("joined", "%d of %d, %d errors, %d connections failed", r.Joined, r.Subscribers, r.JoinErrors, r.Failed)
 	if r.FirstError != "" {
@@ -23,7 +28,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	row("delivered", "%d of %d packets, %.0f/s, %.1f Mbit/s", r.Delivered, r.Expected, r.PacketsPerSecond, r.MbitPerSecond)
 	row("loss", "%.3f %%, %d duplicates, %d packets of the server's own", r.LossPercent, r.Duplicates, r.Foreign)
-	row("delay", "p50 %.2f ms, p95 %.2f ms, p99 %.2f ms", r.Delay.P50, r.Delay.P95, r.Delay.P99)
+	if len(r.Played) == 0 {
+		row("delay", "p50 %.2f ms, p95 %.2f ms, p99 %.2f ms", r.Delay.P50, r.Delay.P95, r.Delay.P99)
+	}
 	for _, j := range []struct {
 		name string
 		s    Spread

@@ -1,11 +1,13 @@
 package medianode
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"time"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/control"
@@ -38,6 +40,13 @@ type Config struct {
 	// Portable chooses the sockets that every system has, with one system call
 	// for each packet, where faster ones are not allowed; one worker uses them.
 	Portable bool `toml:"portable"`
+	// FrameHold is how long the packets of a video frame wait for each other, so
+	// that they leave for each client in one message, 0 to 3 ms; with 0 those
+	// alone go together that came together.
+	FrameHold time.Duration `toml:"frame_hold"`
+	// PadFrames pads the packets of a frame by up to 16 bytes where they then
+	// fit one message.
+	PadFrames bool `toml:"pad_frames"`
 	// AdvertiseIPs are the addresses at which clients reach the media port,
 	// where they differ from what the machine itself has (NAT).
 	AdvertiseIPs []netip.Addr `toml:"advertise_ips"`
@@ -70,6 +79,8 @@ func DefaultConfig() Config {
 		Listen:          "0.0.0.0:7443",
 		MediaListen:     []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7882")},
 		WorkerRoomPeers: 256,
+		FrameHold:       time.Millisecond,
+		PadFrames:       true,
 		MetricsListen:   "127.0.0.1:7091",
 		CapacityMbps:    1000,
 		MaxSessions:     500,
@@ -115,6 +126,9 @@ func (c Config) Validate() error {
 	if c.Portable && c.Workers > 1 {
 		return bad("workers", "want 1 where portable is set, got %d", c.Workers)
 	}
+	if c.FrameHold < 0 || c.FrameHold > engine.MaxFrameHold {
+		return bad("frame_hold", "want 0s to %v, got %v", engine.MaxFrameHold, c.FrameHold)
+	}
 	for _, r := range c.Registries {
 		if u, err := url.Parse(r); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return bad("registries", "want http:// or https:// URLs, got %.80q", r)
@@ -146,4 +160,14 @@ func address(s string) error {
 		return fmt.Errorf("want host:port, got %.80q", s)
 	}
 	return nil
+}
+
+// engine is what the media engine is told, with secrets of its own.
+func (c Config) engine() engine.Config {
+	e := engine.Config{Random: random, FrameHold: c.FrameHold, NoPadding: !c.PadFrames}
+	if c.FrameHold == 0 { // which is the engine's default
+		e.FrameHold = -1
+	}
+	rand.Read(e.STUN.Key[:])
+	return e
 }

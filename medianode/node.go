@@ -25,7 +25,6 @@ import (
 	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/medianode/control"
 	"github.com/drtc-network/drtc/medianode/engine"
-	"github.com/drtc-network/drtc/medianode/engine/limit"
 	"github.com/drtc-network/drtc/medianode/enrol"
 	"github.com/drtc-network/drtc/medianode/negotiate"
 	"github.com/drtc-network/drtc/medianode/transport"
@@ -122,12 +121,10 @@ func instance() string {
 }
 
 func (n *Node) openMedia(handler transport.Handler) error {
-	var key [16]byte
-	rand.Read(key[:])
 	t, err := transport.New(transport.Config{
 		Listen: n.cfg.MediaListen, Workers: n.cfg.Workers, Together: n.cfg.WorkerRoomPeers, Portable: n.cfg.Portable,
 		HoldProcessors: n.cfg.Alone, Handler: handler, Logger: n.logger, Metrics: n.registry,
-		Engine: engine.Config{Random: random, STUN: limit.Config{Key: key}},
+		Engine: n.cfg.engine(),
 	})
 	if err != nil {
 		return fmt.Errorf("medianode: media_listen: %w", err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -73,6 +74,8 @@ func TestConfig_namesTheWrongField(t *testing.T) {
 		"workers":           func(c *medianode.Config) { c.Workers = 65 },
 		"worker_room_peers": func(c *medianode.Config) { c.WorkerRoomPeers = 0 },
 		"workers: want 1":   func(c *medianode.Config) { c.Portable, c.Workers = true, 2 },
+		"frame_hold":        func(c *medianode.Config) { c.FrameHold = 3*time.Millisecond + 1 },
+		"frame_hold: want":  func(c *medianode.Config) { c.FrameHold = -1 },
 		"network":           func(c *medianode.Config) { c.Network = "Dev Net" },
 		"key_file":          func(c *medianode.Config) { c.KeyFile = "" },
 		"listen":            func(c *medianode.Config) { c.Listen = "7443" },

@@ -60,6 +60,9 @@ and secret; --token gives one that every client uses.`,
 					return signal.Token(key.key, key.secret, grants, time.Hour)
 				}
 			}
+			if len(cfg.Play) > 0 && !cmd.Flags().Changed("publishers") {
+				cfg.Publishers = 0
+			}
 			if err := cfg.Validate(); err != nil {
 				return &usageError{cmd.CommandPath(), err}
 			}
@@ -89,6 +92,7 @@ and secret; --token gives one that every client uses.`,
 	f.StringVar(&key.key, "api-key", "", "API key to make tokens with (default: $DRTC_API_KEY)")
 	f.StringVar(&key.secret, "api-secret", "", "API secret (default: $DRTC_API_SECRET)")
 	f.IntVar(&cfg.Publishers, "publishers", cfg.Publishers, "number of publishers")
+	f.StringSliceVar(&cfg.Play, "play", nil, "participants who publish already, to play instead of publishing")
 	f.IntVar(&cfg.Subscribers, "subscribers", cfg.Subscribers, "number of subscribers; each plays every publisher")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "process of the server, to measure; may be given several times")
 	f.IntSliceVar(&cfg.Beside, "beside", nil, "process to measure apart from the server, such as an Orchestrator")

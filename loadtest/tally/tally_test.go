@@ -24,16 +24,16 @@ func TestTrack_countsWhatWasSentInTheWindow(t *testing.T) {
 		want     Counts
 	}{
 		{"nothing", nil, Counts{}},
-		{"sent before and after the window", []int{-1, 2, 3, -4}, Counts{Unique: 2, Bytes: 200}},
-		{"late, behind a packet of after the window", []int{2, -4, 3}, Counts{Unique: 2, Bytes: 200}},
-		{"twice", []int{2, 3, 2, 3, 3}, Counts{Unique: 2, Duplicates: 3, Bytes: 200}},
-		{"a duplicate of before the window", []int{-1, -1, 2}, Counts{Unique: 1, Bytes: 100}},
-		{"out of order", []int{5, 3, 4, 2, 9}, Counts{Unique: 5, Bytes: 500}},
-		{"a gap is nobody's packet", []int{2, 4}, Counts{Unique: 2, Bytes: 200}},
-		{"late by as much as is remembered", []int{5000, 5000 - 4095, 5000 - 4095}, Counts{Unique: 2, Duplicates: 1, Bytes: 200}},
-		{"later than that", []int{5000, 5000 - 4096}, Counts{Unique: 1, Ancient: 1, Bytes: 100}},
-		{"a jump forgets", []int{7, 7 + 4096, 8 + 4096}, Counts{Unique: 3, Bytes: 300}},
-		{"a smaller jump does not", []int{7, 7 + 4095, 7}, Counts{Unique: 2, Duplicates: 1, Bytes: 200}},
+		{"sent before and after the window", []int{-1, 2, 3, -4}, Counts{Unique: 2, Bytes: 200, Span: 2}},
+		{"late, behind a packet of after the window", []int{2, -4, 3}, Counts{Unique: 2, Bytes: 200, Span: 2}},
+		{"twice", []int{2, 3, 2, 3, 3}, Counts{Unique: 2, Duplicates: 3, Bytes: 200, Span: 2}},
+		{"a duplicate of before the window", []int{-1, -1, 2}, Counts{Unique: 1, Bytes: 100, Span: 1}},
+		{"out of order", []int{5, 3, 4, 2, 9}, Counts{Unique: 5, Bytes: 500, Span: 8}},
+		{"a gap is nobody's packet", []int{2, 4}, Counts{Unique: 2, Bytes: 200, Span: 3}},
+		{"late by as much as is remembered", []int{5000, 5000 - 4095, 5000 - 4095}, Counts{Unique: 2, Duplicates: 1, Bytes: 200, Span: 4096}},
+		{"later than that", []int{5000, 5000 - 4096}, Counts{Unique: 1, Ancient: 1, Bytes: 100, Span: 1}},
+		{"a jump forgets", []int{7, 7 + 4096, 8 + 4096}, Counts{Unique: 3, Bytes: 300, Span: 4098}},
+		{"a smaller jump does not", []int{7, 7 + 4095, 7}, Counts{Unique: 2, Duplicates: 1, Bytes: 200, Span: 4096}},
 	} {
 		track := NewTrack(3)
 		for _, n := range c.arrivals {
@@ -55,7 +55,7 @@ func TestTrack_agreesWithASet(t *testing.T) {
 		track := NewTrack(1)
 		seen := map[uint64]bool{}
 		var want Counts
-		high, started := uint64(0), false
+		low, high, started := uint64(0), uint64(0), false
 		for range rapid.IntRange(1, 400).Draw(t, "arrivals") {
 			step := rapid.Int64Range(-5000, 5000).Draw(t, "step")
 			if near := rapid.Bool().Draw(t, "near"); near {
@@ -65,14 +65,20 @@ func TestTrack_agreesWithASet(t *testing.T) {
 			switch {
 			case started && n+remembered <= high:
 				want.Ancient++
+				track.Add(packet(1, n), 10, epoch)
+				continue
 			case seen[n]:
 				want.Duplicates++
 			default:
 				want.Unique++
 				want.Bytes += 10
 			}
+			if !started {
+				low = n
+			}
 			seen[n], started = true, true
-			high = max(high, n)
+			low, high = min(low, n), max(high, n)
+			want.Span = high - low + 1
 			track.Add(packet(1, n), 10, epoch)
 		}
 		if got := track.Counts(); got != want {
@@ -86,6 +92,7 @@ func TestTrack_delayIsOfUniquePackets(t *testing.T) {
 	track.Add(packet(1, 1), 10, epoch.Add(2*time.Microsecond))
 	track.Add(packet(1, 1), 10, epoch.Add(7*time.Microsecond))
 	track.Add(packet(0, 2), 10, epoch.Add(7*time.Microsecond))
+	track.Add(traffic.Trailer{Window: 1, Sequence: 3}, 10, epoch) // when it was sent is not known
 	var h Histogram
 	track.MergeDelay(&h)
 	if got := h.Quantile(1); got != 2*time.Microsecond {

@@ -22,6 +22,9 @@ type Counts struct {
 	Ancient uint64
 	// Bytes is the sum of the unique packets' sizes, with RTP headers.
 	Bytes uint64
+	// Span is how many packets lie between the lowest sequence number of a track
+	// and the highest, both included: what came and the gaps within.
+	Span uint64
 }
 
 // Add adds the counts of another track.
@@ -30,6 +33,7 @@ func (c *Counts) Add(o Counts) {
 	c.Duplicates += o.Duplicates
 	c.Ancient += o.Ancient
 	c.Bytes += o.Bytes
+	c.Span += o.Span
 }
 
 // Track counts the packets of one received track.
@@ -41,6 +45,8 @@ type Track struct {
 	delay   Histogram
 	started bool
 	high    uint64 // highest sequence number seen
+	first   uint64 // lowest of the window
+	last    uint64 // and highest
 	seen    [remembered / 64]uint64
 }
 
@@ -57,9 +63,16 @@ func (t *Track) Add(p traffic.Trailer, size int, now time.Time) {
 	}
 	switch verdict {
 	case fresh:
+		if t.counts.Unique == 0 {
+			t.first, t.last = p.Sequence, p.Sequence
+		}
+		t.first, t.last = min(t.first, p.Sequence), max(t.last, p.Sequence)
 		t.counts.Unique++
 		t.counts.Bytes += uint64(size)
-		t.delay.Add(p.Delay(now))
+		t.counts.Span = t.last - t.first + 1
+		if p.Sent != 0 { // else it is not known
+			t.delay.Add(p.Delay(now))
+		}
 	case duplicate:
 		t.counts.Duplicates++
 	case ancient:

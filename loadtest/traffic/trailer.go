@@ -32,7 +32,7 @@ type Trailer struct {
 	Publisher uint16
 	// Sequence counts the packets of the track from 0.
 	Sequence uint64
-	// Sent is in nanoseconds since 1970.
+	// Sent is in nanoseconds since 1970; 0 if it is not known.
 	Sent int64
 }
 

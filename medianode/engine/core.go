@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 	def(&c.LayerTimeout, time.Second)
 	def(&c.ReportInterval, 5*time.Second)
 	def(&c.FrameHold, time.Millisecond)
-	c.FrameHold = min(max(c.FrameHold, 0), maxFrameHold)
+	c.FrameHold = min(max(c.FrameHold, 0), MaxFrameHold)
 	if c.RingPackets == 0 {
 		c.RingPackets = 1024
 	}

@@ -7,12 +7,13 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/codec"
 )
 
+// MaxFrameHold bounds Config.FrameHold.
+const MaxFrameHold = 3 * time.Millisecond
+
 const (
 	// maxHeld is how many packets of one frame wait for each other: what the
 	// kernel takes in one segmented message.
 	maxHeld = 64
-	// maxFrameHold bounds Config.FrameHold.
-	maxFrameHold = 3 * time.Millisecond
 	// maxPadding is how many bytes a packet may be padded by so that a frame
 	// leaves in one segmented message. Encoders split a frame into nearly equal
 	// packets; more is cheaper to send as a message of its own.

@@ -148,6 +148,7 @@ func (w *worker) ship() {
 			c = &cargo{parcel: &engine.Parcel{}}
 		}
 		if !parcel.Empty() {
+			w.metrics.parcels.Inc()
 			c.parcel = w.core.TakeOutbound(l.to.id, c.parcel)
 		}
 		c.strays, l.strays = l.strays, c.strays

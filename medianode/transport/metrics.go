@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"sync/atomic"
+
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/transport/mmsg"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,7 @@ type metrics struct {
 	sendDrops         prometheus.Counter
 	egressMessages    prometheus.Counter
 	egressSegments    prometheus.Counter
+	messageSizes      *messageSizes
 	fallbacks         prometheus.Counter
 	receiveCalls      prometheus.Counter
 	receiveMessages   prometheus.Counter
@@ -29,6 +32,7 @@ type metrics struct {
 	messagesDropped   *prometheus.CounterVec
 	forwardDelay      prometheus.Histogram
 	strays            prometheus.Counter
+	parcels           prometheus.Counter
 	handoffDrops      prometheus.Counter
 }
 
@@ -70,6 +74,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time of a media packet in the node: from the kernel's receive to the return of the call that sent its last copies.",
 			Buckets: prometheus.ExponentialBuckets(0.000025, 2, 14),
 		}),
+		messageSizes: newMessageSizes(),
+		parcels:      counter("handoff_parcels_total", "Parcels of media, and of what belongs to it, that one worker gave to another."),
 		strays:       counter("handoff_datagrams_total", "Datagrams that came to another worker than their peer's and were handed over."),
 		handoffDrops: counter("handoff_drops_total", "Packets dropped since another worker did not keep up."),
 	}
@@ -80,7 +86,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		m.packetsReceived, m.packetsSent, m.bytesReceived, m.bytesSent, m.sendErrors, m.receiveDrops, m.peers,
 		m.sendDrops, m.egressMessages, m.egressSegments, m.fallbacks, m.receiveCalls, m.receiveMessages,
 		m.handshakeSeconds, m.handshakeFailures, m.eventsDropped, m.messagesReceived, m.messagesSent, m.messagesDropped,
-		m.forwardDelay, m.strays, m.handoffDrops,
+		m.forwardDelay, m.strays, m.parcels, m.handoffDrops, m.messageSizes,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
@@ -95,11 +101,48 @@ func (m *metrics) count(s mmsg.Sent) {
 	m.bytesSent.Add(float64(s.Bytes))
 	m.egressMessages.Add(float64(s.Messages))
 	m.egressSegments.Add(float64(s.Segments))
+	m.messageSizes.add(s)
 	if s.Failed+s.Dropped+s.Fallbacks > 0 { // rare
 		m.sendErrors.Add(float64(s.Failed))
 		m.sendDrops.Add(float64(s.Dropped))
 		m.fallbacks.Add(float64(s.Fallbacks))
 	}
+}
+
+// messageSizes is the histogram of segments in a message: counts of a whole
+// flush are added at once, where prometheus.Histogram would take each message.
+type messageSizes struct {
+	desc     *prometheus.Desc
+	counts   [mmsg.SizeClasses]atomic.Uint64
+	segments atomic.Uint64
+}
+
+func newMessageSizes() *messageSizes {
+	return &messageSizes{desc: prometheus.NewDesc("drtc_medianode_egress_segments_per_message",
+		"UDP datagrams that the kernel cut a message into, of media and control.", nil, nil)}
+}
+
+func (h *messageSizes) add(s mmsg.Sent) {
+	for i, n := range s.Sizes {
+		if n > 0 {
+			h.counts[i].Add(uint64(n))
+		}
+	}
+	h.segments.Add(uint64(s.Segments))
+}
+
+// Describe implements prometheus.Collector.
+func (h *messageSizes) Describe(to chan<- *prometheus.Desc) { to <- h.desc }
+
+// Collect implements prometheus.Collector.
+func (h *messageSizes) Collect(to chan<- prometheus.Metric) {
+	buckets := make(map[float64]uint64, len(h.counts))
+	var messages uint64
+	for i := range h.counts {
+		messages += h.counts[i].Load()
+		buckets[float64(uint(1)<<i)] = messages
+	}
+	to <- prometheus.MustNewConstHistogram(h.desc, messages, float64(h.segments.Load()), buckets)
 }
 
 // registerEngine shows the counters of the cores. They are read when scraped.

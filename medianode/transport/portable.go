@@ -60,9 +60,7 @@ func (p *portable) Send(datagrams []engine.Datagram) (sent mmsg.Sent) {
 			sent.Failed++
 			continue
 		}
-		sent.Messages++
-		sent.Segments++
-		sent.Bytes += len(datagrams[i].Payload)
+		sent.Took(1, len(datagrams[i].Payload))
 	}
 	return sent
 }

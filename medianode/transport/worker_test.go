@@ -275,6 +275,19 @@ func testSockets_countMessages(t *testing.T, on setup) {
 	if calls := gathered(t, registry, "receive_calls_total"); on.portable && calls != 8 || calls > 8 {
 		t.Errorf("receive_calls_total: %v, want 8, or fewer of the system's sockets", calls)
 	}
+	count, sum, upTo := histogram(t, registry, "egress_segments_per_message")
+	if count != few || sum != 8 {
+		t.Errorf("%v messages of %v segments in all, want %v of 8", count, sum, few)
+	}
+	for size, got := range upTo {
+		want := few
+		if few == 2 && size < 4 {
+			want = 0
+		}
+		if got != want {
+			t.Errorf("%v messages of up to %v segments, want %v", got, size, want)
+		}
+	}
 	for name, want := range map[string]float64{
 		"egress_messages_total": few, "egress_segments_total": 8, "packets_sent_total": 8, "sent_bytes_total": 8000,
 		"receive_messages_total": 8, "packets_received_total": 8, "received_bytes_total": 8000,
@@ -387,7 +400,7 @@ func TestMetrics_areRegistered(t *testing.T) {
 	for _, want := range []string{
 		"drtc_medianode_packets_received_total", "drtc_medianode_sent_bytes_total", "drtc_medianode_peers",
 		"drtc_medianode_dtls_handshake_seconds", "drtc_medianode_forward_delay_seconds",
-		"drtc_medianode_handoff_drops_total", "drtc_medianode_handoff_datagrams_total", "drtc_medianode_srtp_open_failures_total",
+		"drtc_medianode_handoff_drops_total", "drtc_medianode_handoff_parcels_total", "drtc_medianode_handoff_datagrams_total", "drtc_medianode_srtp_open_failures_total",
 	} {
 		if !names[want] {
 			t.Errorf("no metric %s", want)
@@ -410,4 +423,27 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) (sum flo
 		}
 	}
 	return sum
+}
+
+// histogram returns a metric without labels: how many were observed, their sum,
+// and how many were up to each bound.
+func histogram(t *testing.T, registry *prometheus.Registry, name string) (count, sum float64, upTo map[float64]float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "drtc_medianode_"+name {
+			continue
+		}
+		h := f.GetMetric()[0].GetHistogram()
+		upTo = map[float64]float64{}
+		for _, b := range h.GetBucket() {
+			upTo[b.GetUpperBound()] = float64(b.GetCumulativeCount())
+		}
+		return float64(h.GetSampleCount()), h.GetSampleSum(), upTo
+	}
+	t.Fatalf("no metric %s", name)
+	return 0, 0, nil
 }

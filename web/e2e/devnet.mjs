@@ -9,15 +9,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const startLimit = 60_000;
 const stopLimit = 15_000;
 
-/** Starts the network and waits until it wrote its ready file. */
-export async function startDevnet(binary, dir) {
+/** Starts the network, with more flags where given, and waits until it wrote its ready file. */
+export async function startDevnet(binary, dir, flags = []) {
   const readyFile = join(dir, 'ready.json');
   const logFile = join(dir, 'devnet.log');
   const data = join(dir, 'devnet');
   mkdirSync(data, { recursive: true });
   rmSync(readyFile, { force: true }); // of an earlier run in the same folder
   const log = openSync(logFile, 'w');
-  const child = spawn(binary, ['devnet', '--listen', '127.0.0.1:0', '--ready-file', readyFile, '--dir', data], {
+  const child = spawn(binary, ['devnet', '--listen', '127.0.0.1:0', '--ready-file', readyFile, '--dir', data, ...flags], {
     stdio: ['ignore', log, log],
   });
   closeSync(log);
@@ -58,6 +58,19 @@ export async function startDevnet(binary, dir) {
       return left;
     })());
   return { ready, readyFile, logFile, stop };
+}
+
+/** What the nodes of a network count: the sum of a metric over all that run. */
+export async function nodeMetric(ready, name) {
+  const line = new RegExp(`^drtc_medianode_${name} (.+)$`, 'm');
+  const values = await Promise.all(
+    ready.nodes.map(async (node) => {
+      // A test may have killed or frozen it.
+      const reply = await fetch(node.metrics, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+      return reply ? Number(line.exec(await reply.text())?.[1] ?? NaN) : 0;
+    }),
+  );
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 /** The network that run.mjs started. */

@@ -24,6 +24,7 @@
 package mmsg
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 )
@@ -41,11 +42,17 @@ type Packet struct {
 	Arrival time.Time
 }
 
+// SizeClasses is how many sizes of messages are told apart: those of 1 segment,
+// 2, up to 4, 8, 16, 32 and 64.
+const SizeClasses = 7
+
 // Sent is what became of the datagrams of one call of Send. Every datagram is
 // counted once: in Segments, Dropped or Failed.
 type Sent struct {
 	// Messages is how many messages the kernel took, each of one or more segments.
 	Messages int
+	// Sizes counts those messages by their segments.
+	Sizes [SizeClasses]int
 	// Segments is how many datagrams it took, in those messages.
 	Segments int
 	// Bytes is the sum of their payloads.
@@ -59,9 +66,21 @@ type Sent struct {
 	Fallbacks int
 }
 
+// Took counts a message of 1 to 64 segments that the kernel took, and the bytes
+// of their payloads.
+func (s *Sent) Took(segments, bytes int) {
+	s.Messages++
+	s.Sizes[bits.Len(uint(segments-1))]++
+	s.Segments += segments
+	s.Bytes += bytes
+}
+
 // Add adds what became of other datagrams.
 func (s *Sent) Add(other Sent) {
 	s.Messages += other.Messages
+	for i := range s.Sizes {
+		s.Sizes[i] += other.Sizes[i]
+	}
 	s.Segments += other.Segments
 	s.Bytes += other.Bytes
 	s.Dropped += other.Dropped

@@ -160,11 +160,11 @@ func (s *Socket) flush(q *queue, sent *Sent) {
 	for next := 0; next < q.used; {
 		n, errno := s.sender.sendmmsg(s.fd, q.messages[next:q.used])
 		for _, run := range q.runs[next : next+n] {
-			sent.Messages++
-			sent.Segments += len(run)
+			bytes := 0
 			for i := range run {
-				sent.Bytes += len(run[i].Payload)
+				bytes += len(run[i].Payload)
 			}
+			sent.Took(len(run), bytes)
 		}
 		next += n
 		if n > 0 || errno == unix.EINTR {

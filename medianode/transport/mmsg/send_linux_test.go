@@ -73,29 +73,31 @@ func TestSend_segments(t *testing.T) {
 		return all
 	}
 	for _, c := range []struct {
-		name     string
-		batch    []engine.Datagram
-		messages int
+		name  string
+		batch []engine.Datagram
+		sizes [SizeClasses]int
 	}{
-		{"nothing", nil, 0},
-		{"a frame", burst(a.addr, 1, 8, 1200), 1},
-		{"no stream", burst(a.addr, 0, 8, 1200), 8},
-		{"the last is shorter", join(burst(a.addr, 1, 3, 1200), burst(a.addr, 1, 1, 7)), 1},
-		{"nothing follows a shorter one", join(burst(a.addr, 1, 2, 1200), burst(a.addr, 1, 3, 7)), 2},
-		{"a longer one begins another", join(burst(a.addr, 1, 2, 7), burst(a.addr, 1, 2, 8)), 2},
-		{"empty ones go alone", join(burst(a.addr, 1, 2, 7), burst(a.addr, 1, 2, 0)), 3},
-		{"two streams", join(burst(a.addr, 1, 2, 7), burst(a.addr, 2, 2, 7)), 2},
-		{"two destinations", join(burst(a.addr, 1, 2, 7), burst(b.addr, 1, 2, 7)), 2},
-		{"64 segments", burst(a.addr, 1, 65, 100), 2},
-		{"64,000 bytes", burst(a.addr, 1, 54, 1200), 2},
-		{"more messages than a call takes", burst(a.addr, 0, 130, 10), 130},
+		{"nothing", nil, sizes()},
+		{"a frame", burst(a.addr, 1, 8, 1200), sizes(8)},
+		{"no stream", burst(a.addr, 0, 8, 1200), singles(8)},
+		{"the last is shorter", join(burst(a.addr, 1, 3, 1200), burst(a.addr, 1, 1, 7)), sizes(4)},
+		{"nothing follows a shorter one", join(burst(a.addr, 1, 2, 1200), burst(a.addr, 1, 3, 7)), sizes(3, 2)},
+		{"a longer one begins another", join(burst(a.addr, 1, 2, 7), burst(a.addr, 1, 2, 8)), sizes(2, 2)},
+		{"empty ones go alone", join(burst(a.addr, 1, 2, 7), burst(a.addr, 1, 2, 0)), sizes(2, 1, 1)},
+		{"two streams", join(burst(a.addr, 1, 2, 7), burst(a.addr, 2, 2, 7)), sizes(2, 2)},
+		{"two destinations", join(burst(a.addr, 1, 2, 7), burst(b.addr, 1, 2, 7)), sizes(2, 2)},
+		{"64 segments", burst(a.addr, 1, 65, 100), sizes(64, 1)},
+		{"64,000 bytes", burst(a.addr, 1, 54, 1200), sizes(53, 1)},
+		{"more messages than a call takes", burst(a.addr, 0, 130, 10), singles(130)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bytes := 0
+			want := Sent{Sizes: c.sizes, Segments: len(c.batch)}
 			for _, d := range c.batch {
-				bytes += len(d.Payload)
+				want.Bytes += len(d.Payload)
 			}
-			want := Sent{Messages: c.messages, Segments: len(c.batch), Bytes: bytes}
+			for _, n := range c.sizes {
+				want.Messages += n
+			}
 			if got := s.Send(c.batch); got != want {
 				t.Errorf("Send: %+v, want %+v", got, want)
 			}
@@ -103,6 +105,21 @@ func TestSend_segments(t *testing.T) {
 		})
 	}
 }
+
+// sizes are classes of messages of so many segments, written out.
+func sizes(segments ...int) (s [SizeClasses]int) {
+	for _, n := range segments {
+		class := 0
+		for most := 1; n > most; most *= 2 {
+			class++
+		}
+		s[class]++
+	}
+	return s
+}
+
+// singles are the classes of messages of one segment.
+func singles(n int) [SizeClasses]int { return [SizeClasses]int{n} }
 
 // A kernel or device that cannot segment costs nothing but speed, and only on
 // the way to that destination.
@@ -126,8 +143,8 @@ func TestSend_fallsBackPerDestination(t *testing.T) {
 				return sendmmsg(fd, messages)
 			}
 			for round, want := range []Sent{
-				{Messages: 7, Segments: 13, Bytes: 13 * 500, Fallbacks: 1},
-				{Messages: 7, Segments: 13, Bytes: 13 * 500},
+				{Messages: 7, Sizes: sizes(4, 1, 1, 1, 1, 1, 4), Segments: 13, Bytes: 13 * 500, Fallbacks: 1},
+				{Messages: 7, Sizes: sizes(4, 1, 1, 1, 1, 1, 4), Segments: 13, Bytes: 13 * 500},
 			} {
 				var batch []engine.Datagram
 				batch = append(batch, burst(good.addr, 1, 4, 500)...)
@@ -214,11 +231,11 @@ func TestSend_goesOn(t *testing.T) {
 		lost  []int
 		want  Sent
 	}{
-		{"interrupted", []step{{0, unix.EINTR}, {0, unix.EINTR}}, nil, Sent{Messages: 10, Segments: 10, Bytes: 100}},
-		{"short", []step{{3, 0}, {1, 0}}, nil, Sent{Messages: 10, Segments: 10, Bytes: 100}},
-		{"full", []step{{3, 0}, {0, unix.EAGAIN}, {2, 0}, {0, unix.ENOBUFS}}, []int{3, 6}, Sent{Messages: 8, Segments: 8, Bytes: 80, Dropped: 2}},
-		{"unreachable", []step{{0, unix.ENETUNREACH}}, []int{0}, Sent{Messages: 9, Segments: 9, Bytes: 90, Failed: 1}},
-		{"nothing taken", []step{{0, 0}}, []int{0}, Sent{Messages: 9, Segments: 9, Bytes: 90, Failed: 1}},
+		{"interrupted", []step{{0, unix.EINTR}, {0, unix.EINTR}}, nil, Sent{Messages: 10, Sizes: singles(10), Segments: 10, Bytes: 100}},
+		{"short", []step{{3, 0}, {1, 0}}, nil, Sent{Messages: 10, Sizes: singles(10), Segments: 10, Bytes: 100}},
+		{"full", []step{{3, 0}, {0, unix.EAGAIN}, {2, 0}, {0, unix.ENOBUFS}}, []int{3, 6}, Sent{Messages: 8, Sizes: singles(8), Segments: 8, Bytes: 80, Dropped: 2}},
+		{"unreachable", []step{{0, unix.ENETUNREACH}}, []int{0}, Sent{Messages: 9, Sizes: singles(9), Segments: 9, Bytes: 90, Failed: 1}},
+		{"nothing taken", []step{{0, 0}}, []int{0}, Sent{Messages: 9, Sizes: singles(9), Segments: 9, Bytes: 90, Failed: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			steps = c.steps

@@ -204,12 +204,16 @@ func (c *Core) mirrorGap(now time.Time, from CoreID, m gapMessage) {
 		return
 	}
 	l.track.mirror.asked[l.index] = asked{} // the answer may have been among them
+	l.withheld = l.ring.Highest()           // nothing that comes follows what is there
 	for _, s := range l.track.subscriptions {
 		switch l {
 		case s.current:
 			s.pause()
 			s.askKeyFrame(now, s.target)
 		case s.target:
+			if s.backlog.layer == l { // a replay that has not begun
+				s.catchUp()
+			}
 			s.askKeyFrame(now, l)
 		}
 	}

@@ -408,6 +408,58 @@ func TestMirror_dropsMediaButNoStateWhenFull(t *testing.T) {
 	follow(t, viewer.rtp)
 }
 
+// What lies in the mirror before a gap is not followed by what comes after it:
+// who is shown it would wait for numbers that nobody has.
+func TestMirror_replaysNothingFromBeforeAGap(t *testing.T) {
+	for name, look := range map[string]func(x *node, first *client) *client{
+		"asked for again": func(x *node, first *client) *client {
+			x.settle() // the gap comes
+			first.control(&rtcp.PictureLossIndication{MediaSSRC: 5000})
+			return first
+		},
+		"a new viewer": func(x *node, _ *client) *client {
+			v := x.cores[1].join(3)
+			x.settle()
+			v.watch("TR_v", 640, 360)
+			return v
+		},
+		"a replay that has not begun": func(x *node, _ *client) *client {
+			v := x.cores[1].join(3)
+			v.watch("TR_v", 640, 360)
+			x.settle() // the gap comes first
+			return v
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newNodeOf(t, 2, engine.Config{})
+			x.delay = func() time.Duration { return 0 }
+			cam, first := x.cores[0].join(1).camera("TR_v"), x.cores[1].join(2)
+			first.watch("TR_v", 640, 360)
+			x.settle()
+			cam.frame(true)
+			got := len(first.rtp)
+			x.slots = 0
+			cam.frame(false)
+			x.slots = 64
+			v := look(x, first)
+			if v != first {
+				got = 0
+			}
+			x.settle()
+			if len(v.rtp) != got {
+				t.Errorf("got %d packets from before the gap, want 0", len(v.rtp)-got)
+			}
+			cam.frame(false)
+			cam.frame(true)
+			cam.frame(false)
+			if len(v.rtp) != got+4 {
+				t.Errorf("got %d packets, want the 4 from the key frame on", len(v.rtp)-got)
+			}
+			follow(t, v.rtp)
+		})
+	}
+}
+
 func TestMirror_droppedAudioLeavesAHole(t *testing.T) {
 	x := newNode(t, 2)
 	mic := x.cores[0].join(1).voice()

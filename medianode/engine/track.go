@@ -56,7 +56,7 @@ type layer struct {
 	codec       codec.Kind
 	lastPacket  time.Time
 	news        bool   // it lives again: mirrors are told with its first frame
-	withheld    uint64 // highest number that came while the track was muted
+	withheld    uint64 // what came up to this number is not replayed: a mute or a gap came after it
 
 	held      []packet  // of a frame that is not complete
 	heldUntil time.Time // when they leave even so

@@ -153,6 +153,7 @@ func (s *Selector) steer(f *Frame, timestamp uint32, want Want) bool {
 	st := f.Structure
 	if st.Nested[current]>>desired&1 == 1 || f.Indications.Of(desired) == dependency.Switch && s.decodable(f) {
 		s.turn(st, timestamp, desired)
+		s.asked = 0 // the key frame may have come, and served this instead
 		return false
 	}
 	if st.Spatial[desired] == st.Spatial[current] {

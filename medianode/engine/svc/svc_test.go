@@ -189,6 +189,23 @@ func TestSelector_upByKeyFrame(t *testing.T) {
 	}
 }
 
+// Who did not want the larger size any more when its key frame came needs another
+// one to return to it.
+func TestSelector_asksAgainAfterAChangeOfMind(t *testing.T) {
+	for _, how := range forms {
+		v := watch(t, how, full, Want{0, AllLayers})
+		v.pictures(3, true)
+		v.want = Want{AllLayers, AllLayers}
+		v.pictures(1, false)
+		v.expectKeys(1)
+		v.want = Want{0, 0}
+		v.expect(1, true, "00.")
+		v.want = Want{AllLayers, AllLayers}
+		v.pictures(1, false)
+		v.expectKeys(2)
+	}
+}
+
 func TestSelector_frameRateByIndication(t *testing.T) {
 	for _, how := range forms {
 		for _, mode := range []svctest.Mode{{Spatial: 1, Temporal: 3}, full, keyed} {

@@ -81,6 +81,12 @@ const firstPicture = 2 * time.Second
 // sentPackets is how many packets a subscriber may ask for again.
 const sentPackets = 1024
 
+// maxFirst is the highest sequence number with which a stream begins, a power of
+// two less one. A receiver takes its first packet to be before the first wrap: if
+// all before that were lost, it could open nothing from then on (RFC 3711 section
+// 3.3.1).
+const maxFirst = 1<<15 - 1
+
 // SubscribeConfig forwards a track to a peer.
 type SubscribeConfig struct {
 	Track drtc.TrackID
@@ -176,7 +182,7 @@ func (s *subscription) carry(c *Core, x SendSection) {
 	if s.stream == nil || changed && s.vacant == nil {
 		s.codec = kind
 		before := s.stream
-		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
+		s.stream = rewrite.New(uint16(c.cfg.Random())&maxFirst, c.cfg.Random(), kind, x.Codec.ClockRate)
 		if before != nil { // never the same number twice: it is the cipher's nonce
 			s.stream.Follow(before)
 		}

@@ -166,20 +166,24 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 			continue
 		}
 		was := s.ready
-		s.carry(c, sections[i])
+		anew := s.carry(c, sections[i])
 		if !was {
 			s.firstUntil, s.replays = now.Add(firstPicture), 0
+		}
+		if !was || anew {
 			s.begin(now)
 		}
 	}
 	return nil
 }
 
-// carry takes over a negotiated section.
-func (s *subscription) carry(c *Core, x SendSection) {
+// carry takes over a negotiated section, and reports whether forwarding begins
+// anew: with the first codec, or with another.
+func (s *subscription) carry(c *Core, x SendSection) (anew bool) {
 	kind := codec.Of(x.Codec.Mime)
 	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
 	if s.stream == nil || changed && s.vacant == nil {
+		anew = true
 		s.codec = kind
 		before := s.stream
 		s.stream = rewrite.New(uint16(c.cfg.Random())&maxFirst, c.cfg.Random(), kind, x.Codec.ClockRate)
@@ -191,6 +195,7 @@ func (s *subscription) carry(c *Core, x SendSection) {
 		s.bytes = s.peer.meter.Stream()
 	}
 	s.section, s.ready = x, true
+	return anew
 }
 
 // Unsubscribe ends a subscription.
@@ -379,7 +384,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if k.dependency != nil {
 		src.Frame, src.HasFrame = codec.FrameNumber(k.dependency), true
 	}
-	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq) {
+	if l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && s.unseen(l, k.seq) {
 		var from clock.Mapping
 		if s.current != nil && s.current.track == l.track { // two publishers' clocks may differ
 			from = s.current.clock

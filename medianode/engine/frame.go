@@ -33,7 +33,10 @@ func (c *Core) gather(now time.Time, l *layer, k packet, batch *Batch) {
 	if !alone {
 		kept, ok := l.ring.Get(now, k.seq)
 		if ok { // what is young is not overwritten in the ring
-			k.payload, k.dependency = kept.Payload, kept.Descriptor
+			k.payload = kept.Payload
+			if k.dependency != nil { // the ring's is empty if there is none, not nil
+				k.dependency = kept.Descriptor
+			}
 		}
 		alone = !ok
 	}

@@ -243,7 +243,9 @@ func (c *Core) receiveMirrored(now time.Time, from CoreID, p *Parcel, records []
 	}
 	for i := range records {
 		k := p.packet(&records[i])
-		l.codec = k.codec
+		if !l.encodedAs(&k) {
+			continue
+		}
 		if k.codec == codec.VP8 {
 			d, err := codec.ParseVP8(k.payload)
 			if err != nil {

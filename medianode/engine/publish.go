@@ -446,7 +446,9 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 		c.requestLost(now, l, batch)
 	}
 	l.lastPacket = now
-	l.codec = k.codec
+	if !l.encodedAs(&k) {
+		return
+	}
 	if len(k.payload) == 0 { // padding: leave it out of every stream
 		c.skip(now, l, k)
 		return
@@ -469,7 +471,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	case l.codec == codec.AV1 && len(k.dependency) > 0:
 		k.key = dependency.Begins(k.dependency)
 	case l.codec.Video():
-		k.key = codec.StartsKeyFrame(l.codec, k.payload)
+		k.key = codec.StartsKeyFrame(l.codec, k.payload) && !l.headless(now, &k)
 	}
 	if k.key {
 		l.key.Satisfied(now)
@@ -483,4 +485,32 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	} else {
 		c.gather(now, l, k, batch)
 	}
+}
+
+// headless reports whether a slice of an H.264 key frame may not be its first:
+// what was before it is missing or belongs to the same frame. Nobody could show
+// what begins there.
+func (l *layer) headless(now time.Time, k *packet) bool {
+	if l.codec != codec.H264 || codec.HasParameterSet(k.payload) {
+		return false
+	}
+	before, ok := l.ring.Get(now, k.seq-1)
+	return !ok || before.Timestamp == k.timestamp
+}
+
+// encodedAs notes the codec of a packet. It reports false for one of a codec that
+// the publisher has left, which came late. What the ring has of that codec is
+// nothing to begin with.
+func (l *layer) encodedAs(k *packet) bool {
+	if k.codec == l.codec {
+		return true
+	}
+	if highest := l.ring.Highest(); l.codec.Video() && highest > 0 {
+		if k.seq < highest {
+			return false
+		}
+		l.withheld = max(l.withheld, k.seq-1)
+	}
+	l.codec = k.codec
+	return true
 }

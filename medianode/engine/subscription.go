@@ -86,6 +86,12 @@ const firstPicture = 2 * time.Second
 // sentPackets is how many packets a subscriber may ask for again.
 const sentPackets = 1024
 
+// maxFirst is the highest sequence number with which a stream begins, a power of
+// two less one. A receiver takes its first packet to be before the first wrap: if
+// all before that were lost, it could open nothing from then on (RFC 3711 section
+// 3.3.1).
+const maxFirst = 1<<15 - 1
+
 // SubscribeConfig forwards a track to a peer.
 type SubscribeConfig struct {
 	Track drtc.TrackID
@@ -165,23 +171,27 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 			continue
 		}
 		was := s.ready
-		s.carry(c, sections[i])
+		anew := s.carry(c, sections[i])
 		if !was {
 			s.firstUntil, s.replays = now.Add(firstPicture), 0
+		}
+		if !was || anew {
 			s.begin(now)
 		}
 	}
 	return nil
 }
 
-// carry takes over a negotiated section.
-func (s *subscription) carry(c *Core, x SendSection) {
+// carry takes over a negotiated section, and reports whether forwarding begins
+// anew: with the first codec, or with another.
+func (s *subscription) carry(c *Core, x SendSection) (anew bool) {
 	kind := codec.Of(x.Codec.Mime)
 	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
 	if s.stream == nil || changed && s.vacant == nil {
+		anew = true
 		s.codec = kind
 		before := s.stream
-		s.stream = rewrite.New(uint16(c.cfg.Random()), c.cfg.Random(), kind, x.Codec.ClockRate)
+		s.stream = rewrite.New(uint16(c.cfg.Random())&maxFirst, c.cfg.Random(), kind, x.Codec.ClockRate)
 		if before != nil { // never the same number twice: it is the cipher's nonce
 			s.stream.Follow(before)
 		}
@@ -190,6 +200,7 @@ func (s *subscription) carry(c *Core, x SendSection) {
 		s.bytes = s.peer.meter.Stream()
 	}
 	s.section, s.ready = x, true
+	return anew
 }
 
 // Unsubscribe ends a subscription.
@@ -377,7 +388,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 		return
 	}
 	src := k.source()
-	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && !k.repaired && s.unseen(l, k.seq)
+	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && s.unseen(l, k.seq)
 	if begins && s.refused(now, l, k) {
 		return
 	}

@@ -283,3 +283,23 @@ func FuzzAV1(f *testing.F) {
 		}
 	})
 }
+
+func TestHasParameterSet(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		payload []byte
+		want    bool
+	}{
+		{"parameter set", []byte{0x67, 0x42}, true},
+		{"slice", []byte{0x65, 0x88}, false},
+		{"aggregate of a parameter set and a slice", []byte{0x78, 0, 1, 0x65, 0, 1, 0x67}, true},
+		{"aggregate of slices", []byte{0x78, 0, 1, 0x65, 0, 1, 0x65}, false},
+		{"first fragment of a parameter set", []byte{0x7c, 0x87}, true},
+		{"first fragment of a slice", []byte{0x7c, 0x85}, false},
+		{"cut off", []byte{0x67}, false},
+	} {
+		if got := HasParameterSet(test.payload); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}

@@ -11,28 +11,39 @@ const (
 // startsH264 says yes to an IDR slice or a sequence parameter set: alone, in an
 // aggregation packet, or as the first fragment.
 func startsH264(payload []byte) bool {
+	return beginsNAL(payload, func(kind byte) bool { return kind == nalIDR || kind == nalSPS })
+}
+
+// HasParameterSet reports whether an H.264 payload has a sequence parameter set.
+// A key frame without one begins with its first slice, which looks like the
+// others.
+func HasParameterSet(payload []byte) bool {
+	return beginsNAL(payload, func(kind byte) bool { return kind == nalSPS })
+}
+
+// beginsNAL reports whether a NAL unit of a wanted type begins in a payload.
+func beginsNAL(payload []byte, wanted func(kind byte) bool) bool {
 	if len(payload) < 2 {
 		return false
 	}
 	switch kind := payload[0] & 0x1f; kind {
-	case nalIDR, nalSPS:
-		return true
 	case nalSTAPA:
 		for rest := payload[1:]; len(rest) > 2; {
 			size := int(rest[0])<<8 | int(rest[1])
 			if size == 0 || size > len(rest)-2 {
 				return false
 			}
-			if k := rest[2] & 0x1f; k == nalIDR || k == nalSPS {
+			if wanted(rest[2] & 0x1f) {
 				return true
 			}
 			rest = rest[2+size:]
 		}
+		return false
 	case nalFUA:
-		k := payload[1] & 0x1f
-		return payload[1]&0x80 != 0 && (k == nalIDR || k == nalSPS)
+		return payload[1]&0x80 != 0 && wanted(payload[1]&0x1f)
+	default:
+		return wanted(kind)
 	}
-	return false
 }
 
 // startsVP9 says yes to the first packet of a picture that no other picture is

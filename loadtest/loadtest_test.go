@@ -245,7 +245,7 @@ agreed           RTCP reports, NACK, TWCC
 joined           9 of 10, 1 errors, 0 connections failed
 first error      subscriber 3: refused
 delivered        28790 of 28800 packets, 1440/s, 9.9 Mbit/s
-loss             0.035 %, 2 duplicates, 5 packets of the server's own
+loss             0.035 %, of audio 0.000 %, 2 duplicates, 5 packets of the server's own
 delay            p50 0.50 ms, p95 1.00 ms, p99 2.25 ms
 first packet     p50 200 ms, p95 210 ms after the join began
 first video      p50 220 ms, p95 230 ms after the join began

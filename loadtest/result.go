@@ -35,8 +35,11 @@ type Result struct {
 	// Ancient came more than 4096 packets late.
 	Ancient uint64 `json:"packets_ancient"`
 	// Foreign counts packets of the whole run that no publisher sent.
-	Foreign          uint64  `json:"packets_foreign"`
-	LossPercent      float64 `json:"loss_percent"`
+	Foreign     uint64  `json:"packets_foreign"`
+	LossPercent float64 `json:"loss_percent"`
+	// AudioLossPercent is of the audio packets between the first and the last
+	// that came to each subscriber.
+	AudioLossPercent float64 `json:"audio_loss_percent"`
 	PacketsPerSecond float64 `json:"packets_per_second"`
 	MbitPerSecond    float64 `json:"mbit_per_second"` // RTP packets
 	KeyRequests      uint64  `json:"key_frame_requests"`
@@ -108,6 +111,9 @@ func (r *run) result(m measurement) *Result {
 	}
 	if out.Expected > 0 {
 		out.LossPercent = 100 * (1 - float64(whole.Unique)/float64(out.Expected))
+	}
+	if heard := r.heard(m.complete); heard.Span > 0 {
+		out.AudioLossPercent = 100 * (1 - float64(heard.Unique)/float64(heard.Span))
 	}
 	out.Delay = Spread{milliseconds(delay.Quantile(.5)), milliseconds(delay.Quantile(.95)), milliseconds(delay.Quantile(.99))}
 	r.addJoins(out, m)

@@ -220,6 +220,16 @@ func (r *run) delivered(complete []bool) (all, whole tally.Counts, delay tally.H
 	return all, whole, delay
 }
 
+// heard sums the audio of the subscribers that were complete.
+func (r *run) heard(complete []bool) (sum tally.Counts) {
+	for i, s := range r.subscribers {
+		if complete[i] {
+			sum.Add(s.heard())
+		}
+	}
+	return sum
+}
+
 func (r *run) openWindow(ctx context.Context, m *measurement) error {
 	m.complete = make([]bool, len(r.subscribers))
 	complete := 0

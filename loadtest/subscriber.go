@@ -36,6 +36,7 @@ type subscriber struct {
 
 	mu      sync.Mutex // guards what follows
 	tracks  []*tally.Track
+	audio   []*tally.Track  // those of tracks that are audio
 	playing map[uint16]bool // publishers of whom video came
 }
 
@@ -56,6 +57,9 @@ func (s *subscriber) play(track *webrtc.TrackRemote, receiver *webrtc.RTPReceive
 	s.mu.Lock()
 	foreign := foreignTrack{video: track.Kind() == webrtc.RTPCodecTypeVideo, publisher: uint16(len(s.tracks))}
 	s.tracks = append(s.tracks, count)
+	if track.Kind() == webrtc.RTPCodecTypeAudio {
+		s.audio = append(s.audio, count)
+	}
 	s.mu.Unlock()
 	go drain(receiver)
 	go func() {
@@ -131,6 +135,17 @@ func drain(receiver *webrtc.RTPReceiver) {
 			return
 		}
 	}
+}
+
+// heard sums the tracks with audio.
+func (s *subscriber) heard() tally.Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sum tally.Counts
+	for _, t := range s.audio {
+		sum.Add(t.Counts())
+	}
+	return sum
 }
 
 // counts sums the tracks.

@@ -27,7 +27,7 @@ func (r *Result) WriteText(w io.Writer) error {
 		row("first error", "%s", r.FirstError)
 	}
 	row("delivered", "%d of %d packets, %.0f/s, %.1f Mbit/s", r.Delivered, r.Expected, r.PacketsPerSecond, r.MbitPerSecond)
-	row("loss", "%.3f %%, %d duplicates, %d packets of the server's own", r.LossPercent, r.Duplicates, r.Foreign)
+	row("loss", "%.3f %%, of audio %.3f %%, %d duplicates, %d packets of the server's own", r.LossPercent, r.AudioLossPercent, r.Duplicates, r.Foreign)
 	if len(r.Played) == 0 {
 		row("delay", "p50 %.2f ms, p95 %.2f ms, p99 %.2f ms", r.Delay.P50, r.Delay.P95, r.Delay.P99)
 	}

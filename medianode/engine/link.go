@@ -201,8 +201,11 @@ func (c *Core) handOver(l *layer, frame []packet) {
 // handSkip tells the same cores of a packet that is left out of every stream.
 func (c *Core) handSkip(l *layer, k *packet) {
 	for _, to := range l.track.links {
-		if to.media&(1<<l.index) != 0 {
-			c.parcel(to.core).skip(to.handle, l, k)
+		bit := uint8(1) << l.index
+		if to.media&bit == 0 {
+			to.withheld |= bit
+			continue
 		}
+		c.parcel(to.core).skip(to.handle, l, k)
 	}
 }

@@ -165,7 +165,7 @@ func TestMirror_showsWhatTheHomeShows(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(r, "commands") {
 			alive()
 			switch rapid.SampledFrom([]string{
-				"pictures", "pictures", "pictures", "padding", "size", "off", "mute", "layers", "replace", "report", "full", "PLI", "again", "pause",
+				"pictures", "pictures", "pictures", "padding", "padding alone", "size", "off", "mute", "layers", "replace", "report", "full", "PLI", "again", "pause",
 			}).Draw(r, "command") {
 			case "pictures":
 				for range rapid.IntRange(1, 20).Draw(r, "pictures") {
@@ -173,6 +173,9 @@ func TestMirror_showsWhatTheHomeShows(t *testing.T) {
 				}
 			case "padding":
 				s.picture(on, true)
+			case "padding alone":
+				s.padding(rapid.IntRange(0, 2).Draw(r, "layer"))
+				x.pass(time.Millisecond)
 			case "size":
 				size.Width = rapid.SampledFrom([]uint32{100, 320, 640}).Draw(r, "width")
 				size.Height, size.Disabled = size.Width*9/16, false

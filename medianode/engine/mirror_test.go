@@ -366,6 +366,47 @@ func TestMirror_paddingLeavesNoHole(t *testing.T) {
 	follow(t, viewer.rtp)
 }
 
+// Padding that does not reach the mirror is missing there like media.
+func TestMirror_paddingIsMissedToo(t *testing.T) {
+	for name, withhold := range map[string]func(x *node, cam *camera, first *client) *client{
+		"no room": func(x *node, cam *camera, first *client) *client {
+			x.slots = 0
+			cam.padding(2)
+			x.slots = 64
+			return first
+		},
+		"nobody looks": func(x *node, cam *camera, first *client) *client {
+			first.n.must(first.n.core.SetSettings(x.now, first.id, "TR_v", engine.Settings{Disabled: true}))
+			x.pass(200 * time.Millisecond)
+			cam.padding(2)
+			second := x.cores[1].join(3) // is shown what is in the mirror
+			second.watch("TR_v", 640, 360)
+			x.settle()
+			return second
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newNodeOf(t, 2, engine.Config{})
+			cam, first := x.cores[0].join(1).camera("TR_v"), x.cores[1].join(2)
+			first.watch("TR_v", 640, 360)
+			x.settle()
+			cam.frame(true)
+			cam.frame(false)
+			viewer := withhold(x, cam, first)
+			if len(viewer.rtp) < 4 {
+				t.Fatalf("got %d packets from before the padding, want 4 at least", len(viewer.rtp))
+			}
+			cam.frame(false)
+			cam.frame(true)
+			cam.frame(false)
+			follow(t, viewer.rtp)
+			if last := viewer.rtp[len(viewer.rtp)-1].Payload; last[2] != 2 || last[3] != byte(cam.seq[2]-1) {
+				t.Errorf("in the end: got % x, want the last packet of the highest layer", last)
+			}
+		})
+	}
+}
+
 // padding sends a packet without media on a layer.
 func (c *camera) padding(l int) {
 	p := &rtp.Packet{Header: rtp.Header{

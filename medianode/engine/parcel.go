@@ -48,10 +48,14 @@ func (p *Parcel) Reset() {
 func (p *Parcel) DropMedia() int {
 	dropped := 0
 	for i := range p.records {
-		if r := &p.records[i]; r.kind == recordMedia {
-			dropped++
-			p.messages = append(p.messages, gapMessage{r.handle, r.layer})
+		r := &p.records[i]
+		if r.kind == recordMessage {
+			continue
 		}
+		if r.kind == recordMedia {
+			dropped++
+		}
+		p.messages = append(p.messages, gapMessage{r.handle, r.layer})
 	}
 	p.condense()
 	p.records, p.arena = p.records[:0], p.arena[:0]

@@ -1,8 +1,8 @@
 // Package loss finds the gaps in what a publisher sends and decides when to ask
 // for the missing packets again (NACK of RFC 4585; whitepaper section 4.3).
 //
-// Contract: a gap is asked for at once, again every round trip, at most
-// Repeats times; what does not come then, and every jump that is too long to
+// Contract: a gap is asked for at once, again when a round trip and a margin have
+// passed, at most Repeats times; what does not come then, and every jump that is too long to
 // be a gap, ends in one "give up", upon which the caller asks for a key frame.
 //
 // The state is of fixed size and nothing allocates after New. Not safe for
@@ -44,9 +44,11 @@ func (c Config) withDefaults() Config {
 
 // Bounds of the time between two requests for one packet.
 const (
-	minInterval     = 10 * time.Millisecond
 	maxInterval     = time.Second
 	defaultInterval = 100 * time.Millisecond
+	// margin is how much longer than a round trip to wait at least for the answer:
+	// some take longer than the mean, and a publisher answers once in a round trip.
+	margin = 30 * time.Millisecond
 )
 
 // window is how many numbers back a duplicate is still recognised.
@@ -156,7 +158,7 @@ func (d *Detector) hurry(now time.Time) {
 func (d *Detector) Due(now time.Time, rtt time.Duration, dst []uint16) (_ []uint16, giveUp bool) {
 	interval := defaultInterval
 	if rtt > 0 {
-		interval = min(max(rtt, minInterval), maxInterval)
+		interval = min(rtt+max(rtt/2, margin), maxInterval)
 	}
 	kept := d.missing[:0]
 	for _, m := range d.missing {

@@ -52,17 +52,17 @@ func TestDetector_asksAtOnceThenEachRoundTrip(t *testing.T) {
 	receive(t, d, 10, Fresh, 4) // 2 and 3 are missing, over the wrap
 	timeout(t, d, at(10))
 	due(t, d, 10, false, 2, 3)
-	due(t, d, 59, false)
-	timeout(t, d, at(60))
-	receive(t, d, 59, Recovered, 2)
-	due(t, d, 60, false, 3)
-	due(t, d, 110, false, 3)
-	due(t, d, 159, false)
-	due(t, d, 160, true)
-	due(t, d, 160, false)
+	due(t, d, 89, false) // a round trip of 50 ms and 30 more
+	timeout(t, d, at(90))
+	receive(t, d, 89, Recovered, 2)
+	due(t, d, 90, false, 3)
+	due(t, d, 170, false, 3)
+	due(t, d, 249, false)
+	due(t, d, 250, true)
+	due(t, d, 250, false)
 	timeout(t, d, time.Time{})
-	receive(t, d, 200, Recovered, 3) // late, still of use
-	receive(t, d, 200, Duplicate, 3, 2, 4)
+	receive(t, d, 300, Recovered, 3) // late, still of use
+	receive(t, d, 300, Duplicate, 3, 2, 4)
 }
 
 func TestDetector_toleratesReordering(t *testing.T) {

@@ -67,8 +67,16 @@ func TestRing_knowsWhatLeft(t *testing.T) {
 			}
 		},
 		"grown": func(r *Ring) {
-			for seq := uint64(first + count); seq < first+count+2*firstPackets; seq++ {
-				r.Put(later, seq, Packet{})
+			r.Put(later, first+count, Packet{})
+			r.Put(later, first+count+firstPackets, Packet{})
+		},
+		"shrunk": func(r *Ring) {
+			for seq := uint64(first + count); seq < first+4*firstPackets; seq++ {
+				r.Put(start, seq, Packet{})
+			}
+			r.Put(later, first+4*firstPackets, Packet{})
+			for range patience {
+				r.Trim(later)
 			}
 		},
 		"trimmed": func(r *Ring) {

@@ -12,8 +12,8 @@ const (
 	// maxBehind is how long a subscriber may lag behind its publisher: what is
 	// older has left the ring.
 	maxBehind = time.Second
-	// maxMissing is the longest run of packets that can be missing in a ring
-	// because the publisher's never came; in a longer one they were overwritten.
+	// maxMissing is the longest run of packets of the publisher that never came
+	// behind which a backlog goes on. After a longer one it takes a key frame.
 	maxMissing = 64
 )
 
@@ -171,7 +171,7 @@ func (c *Core) sendBacklog(now time.Time, s *subscription, batch *Batch) {
 	for missing := 0; b.next <= l.ring.Highest(); b.next++ {
 		kept, ok := l.ring.Get(now, b.next)
 		if !ok {
-			if missing++; b.next <= b.whole || missing > maxMissing {
+			if missing++; b.next <= b.whole || l.ring.Left(b.next) || missing > maxMissing {
 				s.giveUp(now)
 				return
 			}

@@ -131,6 +131,37 @@ func TestReplay_onlyOfWhatIsWholeAndPublic(t *testing.T) {
 	}
 }
 
+// A key frame that comes so late that what followed it has left the ring is no
+// beginning: the viewer would wait for numbers that can't be sent any more.
+func TestReplay_goesNotOverWhatIsTooOld(t *testing.T) {
+	n := newNetwork(t)
+	cam := n.join(1).camera("TR_v")
+	cam.off = [3]bool{false, true, true}
+	viewer := n.join(2)
+	viewer.watch("TR_v", 640, 360)
+	late := cam.next(0, true, false)
+	cam.packet(0, false, true, true)
+	cam.frame(false)
+	n.pass(1100 * time.Millisecond)
+	cam.frame(false)
+	cam.send(late)
+	n.pass(10 * time.Millisecond)
+	cam.frame(false)
+	if got := len(viewer.rtp); got > 1 {
+		t.Errorf("got %d packets, want none behind the first of the key frame", got)
+	}
+	cam.frame(true)
+	cam.frame(false)
+	if got := len(viewer.rtp); got < 4 {
+		t.Errorf("got %d packets, want the 4 from the next key frame on", got)
+	}
+	for i, p := range viewer.rtp {
+		if want := viewer.rtp[0].SequenceNumber + uint16(i); p.SequenceNumber != want {
+			t.Errorf("packet %d: got number %d, want %d", i, p.SequenceNumber, want)
+		}
+	}
+}
+
 func TestReplay_paddingIsNoHole(t *testing.T) {
 	n := newNetwork(t)
 	cam := n.join(1).camera("TR_v")

@@ -96,6 +96,7 @@ type Ring struct {
 	written [blocks]time.Duration
 
 	highest  uint64
+	left     uint64 // highest number of a packet whose slot was given up
 	keySeq   uint64
 	keyStamp uint32
 	hasKey   bool
@@ -157,6 +158,12 @@ func (r *Ring) Get(now time.Time, seq uint64) (Packet, bool) {
 	}, true
 }
 
+// Left reports whether a packet that Get does not return may have been there: it
+// is too old, or gave way to another. Else it never came.
+func (r *Ring) Left(seq uint64) bool {
+	return seq <= r.left || r.slots != nil && r.slots[seq&uint64(len(r.slots)-1)].seq == seq
+}
+
 // Highest returns the highest extended sequence number put, 0 if none was.
 func (r *Ring) Highest() uint64 { return r.highest }
 
@@ -185,6 +192,7 @@ func (r *Ring) claim(at time.Duration, seq uint64) *slot {
 	for {
 		s := &r.slots[seq&uint64(len(r.slots)-1)]
 		if !r.holds(s, at) {
+			r.left = max(r.left, s.seq)
 			return s
 		}
 		if s.seq == seq {
@@ -194,6 +202,7 @@ func (r *Ring) claim(at time.Duration, seq uint64) *slot {
 			if s.seq > seq {
 				return nil
 			}
+			r.left = max(r.left, s.seq)
 			return s
 		}
 		r.growSlots(at)
@@ -201,11 +210,21 @@ func (r *Ring) claim(at time.Duration, seq uint64) *slot {
 }
 
 func (r *Ring) growSlots(at time.Duration) {
+	r.forget(at)
 	old := r.slots
 	r.slots = make([]slot, 2*len(old))
 	for i := range old {
 		if s := &old[i]; r.holds(s, at) {
 			r.slots[s.seq&uint64(len(r.slots)-1)] = *s
+		}
+	}
+}
+
+// forget notes which packets are too old before their slots are given up.
+func (r *Ring) forget(at time.Duration) {
+	for i := range r.slots {
+		if s := &r.slots[i]; !r.holds(s, at) {
+			r.left = max(r.left, s.seq)
 		}
 	}
 }

@@ -55,6 +55,61 @@ func TestRing_forgetsByAge(t *testing.T) {
 	}
 }
 
+// What was there is told from what never came, whatever became of its slot.
+func TestRing_knowsWhatLeft(t *testing.T) {
+	const first, missing, count = 1 << 16, 1<<16 + 5, 20
+	later := start.Add(1100 * time.Millisecond)
+	for name, then := range map[string]func(r *Ring){
+		"too old": func(*Ring) {},
+		"overwritten": func(r *Ring) {
+			for seq := uint64(first + firstPackets); seq < first+firstPackets+count; seq++ {
+				r.Put(later, seq, Packet{})
+			}
+		},
+		"grown": func(r *Ring) {
+			r.Put(later, first+count, Packet{})
+			r.Put(later, first+count+firstPackets, Packet{})
+		},
+		"shrunk": func(r *Ring) {
+			for seq := uint64(first + count); seq < first+4*firstPackets; seq++ {
+				r.Put(start, seq, Packet{})
+			}
+			r.Put(later, first+4*firstPackets, Packet{})
+			for range patience {
+				r.Trim(later)
+			}
+		},
+		"trimmed": func(r *Ring) {
+			for range patience {
+				r.Trim(later)
+			}
+		},
+	} {
+		r := New(Config{})
+		for seq := uint64(first); seq < first+count; seq++ {
+			if seq != missing {
+				r.Put(start, seq, Packet{Payload: []byte("x")})
+			}
+		}
+		if r.Left(missing) || r.Left(first+count) {
+			t.Errorf("%s: a packet that never came is said to have left", name)
+		}
+		then(r)
+		for seq := uint64(first); seq < first+count; seq++ {
+			if _, held := r.Get(later, seq); held || seq != missing && !r.Left(seq) {
+				t.Errorf("%s: packet %d: held %v, left %v", name, seq, held, r.Left(seq))
+			}
+		}
+	}
+	r := New(Config{Packets: firstPackets})
+	for seq := uint64(first); seq < first+2*firstPackets; seq++ { // all young
+		r.Put(start, seq, Packet{})
+	}
+	if !r.Left(first + 1) {
+		t.Error("a packet that gave way to another is said never to have come")
+	}
+}
+
 func TestRing_boundedInPackets(t *testing.T) {
 	r := New(Config{Packets: 100, Age: time.Hour})
 	for seq := uint64(1); seq <= 1000; seq++ {

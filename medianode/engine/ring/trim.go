@@ -17,9 +17,11 @@ func (r *Ring) Trim(now time.Time) {
 	if r.slots == nil {
 		return
 	}
-	young, bytes := r.youngest(now.Sub(r.epoch))
+	at := now.Sub(r.epoch)
+	young, bytes := r.youngest(at)
 	if len(young) == 0 {
 		if r.roomy++; r.roomy >= patience { // as new, until the next packet
+			r.forget(at)
 			r.slots, r.arena, r.roomy = nil, nil, 0
 			r.head, r.lap, r.written = 0, 1, [blocks]time.Duration{}
 		}
@@ -40,6 +42,7 @@ func (r *Ring) Trim(now time.Time) {
 		return
 	}
 	r.roomy = 0
+	r.forget(at)
 	r.move(young, slots, arena)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 
 	"github.com/pion/webrtc/v4"
@@ -52,6 +53,9 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(before + 1) // the thread that forwards keeps its processor, as a node's does
+	defer runtime.GOMAXPROCS(before)
 	mux := webrtc.NewICEUDPMux(nil, s.socket)
 	settings := client.ServerSettings()
 	settings.SetICEUDPMux(mux)

@@ -17,6 +17,9 @@ import (
 // socketBuffers are asked of the kernel, in bytes each way.
 const socketBuffers = 4 << 20
 
+// pollTime is how long a wait may be that the scheduler does not see.
+const pollTime = 20 * time.Millisecond
+
 // socket is the one UDP port. Media goes to handle, on the reader's goroutine;
 // pion sees the rest as a net.PacketConn.
 type socket struct {
@@ -39,6 +42,7 @@ func listen() (*socket, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("floor: %w", err), group[0].Close())
 	}
+	poller.Hold = true // Run has raised GOMAXPROCS for it
 	return &socket{Socket: group[0], poller: poller}, nil
 }
 
@@ -83,7 +87,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 		if len(s.waiting) > 0 {
 			continue
 		}
-		if _, err = s.poller.Wait(-1); err != nil {
+		if _, err = s.poller.Wait(pollTime); err != nil {
 			return 0, nil, err
 		}
 	}

@@ -161,6 +161,7 @@ async function measure(more, dir) {
       kbps: (8 * published('bytesSent')) / elapsed / 1000,
       packetsPerFrame: published('packetsSent') / published('framesSent'),
       forwarded: grown('media_packets_forwarded_total') / elapsed,
+      received: grown('packets_received_total') / elapsed,
       segmentsPerMessage: grown('egress_segments_total') / grown('egress_messages_total'),
       // Control goes in messages of its own, as packets that are sent again do.
       mediaPerMessage: grown('media_packets_forwarded_total') / (grown('egress_messages_total') - control),
@@ -199,12 +200,12 @@ for (let round = 0; round < rounds; round++) {
 }
 
 console.log(`\n${cpus().length} x ${cpus()[0].model}; Chromium, VP8 of ${picture.width}x${picture.height} at ${picture.fps} fps and ${kbps} kbit/s; ${subscribers} subscribers; windows of ${seconds} s, medians of ${rounds}; the node ${preferred ? 'goes before' : 'has the priority of'} its clients\n`);
-console.log('| node | packets in a frame | frames/s, kbit/s | sent a second | segments per message, of media alone | CPU per packet: user, system | delay in the node: mean, p50, p99 | loss |');
+console.log('| node | packets in a frame | frames/s, kbit/s | sent, received a second | segments per message, of media alone | CPU per packet: user, system | delay in the node: mean, p50, p99 | loss |');
 console.log('|---|---|---|---|---|---|---|---|');
 for (const [name, all] of results) {
   const of = (figure, digits) => median(all.map((one) => one[figure])).toFixed(digits);
   console.log(
-    `| ${name} | ${of('packetsPerFrame', 2)} | ${of('fps', 1)}, ${of('kbps', 0)} | ${of('forwarded', 0)} | ${of('segmentsPerMessage', 2)}, ${of('mediaPerMessage', 2)} | ` +
+    `| ${name} | ${of('packetsPerFrame', 2)} | ${of('fps', 1)}, ${of('kbps', 0)} | ${of('forwarded', 0)}, ${of('received', 0)} | ${of('segmentsPerMessage', 2)}, ${of('mediaPerMessage', 2)} | ` +
       `${of('user', 2)}, ${of('system', 2)} us | ${of('mean', 2)}, ${of('p50', 2)}, ${of('p99', 2)} ms | ${of('loss', 3)} % |`,
   );
 }

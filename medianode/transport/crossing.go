@@ -21,7 +21,8 @@ const (
 )
 
 // link is one direction between two workers. The sender's mutex guards what is
-// its part, and orders the goroutines that send; the receiver is to's thread.
+// its part, and orders the goroutines that send; the receiver's mutex orders
+// those that receive.
 type link struct {
 	to     *worker
 	lane   *handoff.Lane[cargo]
@@ -128,6 +129,9 @@ func (w *worker) ship() {
 		if l.to == nil {
 			continue
 		}
+		if len(l.strays.list) > 0 && l.to.visit(&l.strays) {
+			l.strays.reset()
+		}
 		parcel := w.core.Outbound(l.to.id)
 		if parcel.Empty() && len(l.strays.list) == 0 {
 			continue
@@ -155,6 +159,21 @@ func (w *worker) ship() {
 		l.lane.Put(c)
 		l.to.wake()
 	}
+}
+
+// visit has the worker take strays in the thread of another, if nobody is busy
+// with it: to wake a thread for one report of a viewer costs more than to handle
+// it. It says whether it could.
+func (w *worker) visit(s *strays) bool {
+	if !w.mu.TryLock() {
+		return false
+	}
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.unload(now) // what came before them
+	w.accept(now, s)
+	w.flush()
+	return true
 }
 
 // waiting reports whether another worker has handed over something.
@@ -185,13 +204,18 @@ func (w *worker) unload(now time.Time) {
 	}
 }
 
-func (w *worker) unpack(now time.Time, from engine.CoreID, c *cargo) {
-	payloads := c.strays.memory
-	for _, s := range c.strays.list {
-		w.batch.Arrival = s.arrival
-		w.core.HandleDatagram(now, s.from, payloads[:s.size], &w.batch)
-		payloads = payloads[s.size:]
+// accept takes datagrams that came to another worker.
+func (w *worker) accept(now time.Time, s *strays) {
+	payloads := s.memory
+	for _, one := range s.list {
+		w.batch.Arrival = one.arrival
+		w.core.HandleDatagram(now, one.from, payloads[:one.size], &w.batch)
+		payloads = payloads[one.size:]
 	}
+}
+
+func (w *worker) unpack(now time.Time, from engine.CoreID, c *cargo) {
+	w.accept(now, &c.strays)
 	c.strays.reset()
 	if !c.parcel.Empty() {
 		w.batch.Arrival = time.Time{}

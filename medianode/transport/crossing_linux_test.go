@@ -322,6 +322,24 @@ func (k *taker) HandleDatagram(_ time.Time, _ netip.AddrPort, b []byte, _ *engin
 	k.took <- b[0]
 }
 
+// What is another's is given to its core at once if nobody is busy there, behind
+// what waits in the lane already.
+func TestCrossing_visitsAWorkerThatIsFree(t *testing.T) {
+	k := &taker{took: make(chan byte, 4)}
+	ws, _ := workersOf(t, &script{}, k)
+	from := stranger(ws)
+	ws[1].mu.Lock()
+	ws[0].handle(one(from, []byte{1}))
+	ws[1].mu.Unlock()
+	ws[0].handle(one(from, []byte{2}))
+	if len(k.took) != 2 {
+		t.Fatalf("the other worker took %d, want 2 without a turn of its own", len(k.took))
+	}
+	if first, second := <-k.took, <-k.took; first != 1 || second != 2 {
+		t.Errorf("took %d, then %d, want 1, then 2", first, second)
+	}
+}
+
 // A worker that stands still makes nobody wait and no memory grow; when it goes
 // on, it gets what was there first.
 func TestCrossing_aFullLaneDrops(t *testing.T) {
@@ -329,9 +347,11 @@ func TestCrossing_aFullLaneDrops(t *testing.T) {
 	ws, registry := workersOf(t, &script{}, k)
 	from := stranger(ws)
 	const sent = laneCargoes + 100
+	ws[1].mu.Lock() // it is at something else
 	for i := range sent {
 		ws[0].handle(one(from, []byte{byte(i)}))
 	}
+	ws[1].mu.Unlock()
 	if got := gathered(t, registry, "handoff_drops_total"); got != sent-laneCargoes {
 		t.Errorf("%v drops, want %d", got, sent-laneCargoes)
 	}
@@ -354,8 +374,8 @@ func TestCrossing_aFullLaneDrops(t *testing.T) {
 	}
 }
 
-// A worker that sleeps without end is woken by each datagram that is its own.
-func TestCrossing_wakesTheOther(t *testing.T) {
+// A worker that sleeps without end hears of each datagram that is its own.
+func TestCrossing_reachesTheOther(t *testing.T) {
 	k := &taker{took: make(chan byte, 1)}
 	ws, _ := workersOf(t, &script{}, k)
 	defer running(t, ws[1])()

@@ -20,10 +20,15 @@ const maxSockets = 2
 // the call.
 const maxHold = 20 * time.Millisecond
 
+// maxEmpty is how many waits in a row may bring nothing before longer ones are
+// left to the scheduler: a second after the last datagram.
+const maxEmpty = 50
+
 // Poller waits for the first datagram on any of its sockets, for the time, or
 // for Wake. It asks the kernel about arrivals alone, never about room to send.
 type Poller struct {
-	// Hold lets a Wait of up to 20 ms keep the processor (P) of Go's scheduler.
+	// Hold lets a Wait of up to 20 ms keep the processor (P) of Go's scheduler, and
+	// cuts longer ones to that while datagrams come.
 	// Without it the scheduler's monitor wakes some thousand times a second to
 	// see whether the thread that sleeps could lend its processor to others: a
 	// fifth of the cost of forwarding to 100 subscribers. Set it before the first
@@ -37,6 +42,7 @@ type Poller struct {
 	events  [maxSockets + 1]unix.EpollEvent
 	timeout unix.Timespec // of the present call: here, so that nothing is allocated
 	coarse  bool          // the kernel knows milliseconds alone
+	empty   int           // waits in a row in which nothing came
 
 	mu     sync.Mutex // guards what follows
 	event  int        // an eventfd, whose count nobody reads
@@ -82,12 +88,15 @@ func (p *Poller) add(fd int, events uint32, mark int) error {
 // Wait blocks until a datagram waits on a socket, until the timeout is over, or
 // until Wake is or has been called since the last Wait. A negative timeout is
 // for ever. It returns the sockets with datagrams, good until the next call,
-// which can be none. One goroutine, which should be locked to a thread: it
+// which can be none, also before the time with Hold. One goroutine, which should be locked to a thread: it
 // spends its time in the kernel.
 func (p *Poller) Wait(timeout time.Duration) ([]*Socket, error) {
 	n, errno := p.wait(timeout)
 	if errno != 0 && errno != unix.EINTR {
 		return nil, fmt.Errorf("mmsg: waiting: %w", os.NewSyscallError("epoll_pwait2", errno))
+	}
+	if p.empty++; n > 0 {
+		p.empty = 0
 	}
 	ready := p.ready[:0]
 	for _, e := range p.events[:n] {
@@ -100,6 +109,9 @@ func (p *Poller) Wait(timeout time.Duration) ([]*Socket, error) {
 
 func (p *Poller) wait(timeout time.Duration) (int, unix.Errno) {
 	call := unix.Syscall6
+	if p.Hold && (timeout < 0 || timeout > maxHold) && p.empty < maxEmpty {
+		timeout = maxHold // and once more, if need be
+	}
 	if p.Hold && timeout >= 0 && timeout <= maxHold {
 		call = unix.RawSyscall6
 	}

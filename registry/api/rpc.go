@@ -13,6 +13,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/node"
@@ -22,6 +23,7 @@ import (
 
 // service is registryv1connect.RegistryServiceHandler.
 type service struct {
+	registryv1connect.UnimplementedRegistryServiceHandler
 	config  Config
 	backend Backend
 	meter   *meter

@@ -426,7 +426,11 @@ type RegisterNodeResponse struct {
 	// The newer record that stands in the way, when accepted is false. A node
 	// that lost its state checks its own signature on it and continues from its
 	// generation and seq.
-	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	Held *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	// The lowest generation that the network accepts of this node.
+	MinGeneration uint64 `protobuf:"varint,4,opt,name=min_generation,json=minGeneration,proto3" json:"min_generation,omitempty"`
+	// The Registries that probe the node. It opens a KeepAlive to each.
+	Probers       []*Prober `protobuf:"bytes,5,rep,name=probers,proto3" json:"probers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -482,6 +486,75 @@ func (x *RegisterNodeResponse) GetHeld() *Record {
 	return nil
 }
 
+func (x *RegisterNodeResponse) GetMinGeneration() uint64 {
+	if x != nil {
+		return x.MinGeneration
+	}
+	return 0
+}
+
+func (x *RegisterNodeResponse) GetProbers() []*Prober {
+	if x != nil {
+		return x.Probers
+	}
+	return nil
+}
+
+// Prober is a Registry that watches over a node.
+type Prober struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// EVM address hex.
+	Registry string `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
+	// Base URL of its API.
+	Url           string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prober) Reset() {
+	*x = Prober{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prober) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prober) ProtoMessage() {}
+
+func (x *Prober) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prober.ProtoReflect.Descriptor instead.
+func (*Prober) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Prober) GetRegistry() string {
+	if x != nil {
+		return x.Registry
+	}
+	return ""
+}
+
+func (x *Prober) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
 type RefreshNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
@@ -491,7 +564,7 @@ type RefreshNodeRequest struct {
 
 func (x *RefreshNodeRequest) Reset() {
 	*x = RefreshNodeRequest{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +576,7 @@ func (x *RefreshNodeRequest) String() string {
 func (*RefreshNodeRequest) ProtoMessage() {}
 
 func (x *RefreshNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +589,7 @@ func (x *RefreshNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshNodeRequest.ProtoReflect.Descriptor instead.
 func (*RefreshNodeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{4}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RefreshNodeRequest) GetRecord() *Record {
@@ -529,16 +602,18 @@ func (x *RefreshNodeRequest) GetRecord() *Record {
 type RefreshNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in RegisterNodeResponse.
-	Registry      string  `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
-	Accepted      bool    `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	Registry      string    `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
+	Accepted      bool      `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Held          *Record   `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	MinGeneration uint64    `protobuf:"varint,4,opt,name=min_generation,json=minGeneration,proto3" json:"min_generation,omitempty"`
+	Probers       []*Prober `protobuf:"bytes,5,rep,name=probers,proto3" json:"probers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefreshNodeResponse) Reset() {
 	*x = RefreshNodeResponse{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +625,7 @@ func (x *RefreshNodeResponse) String() string {
 func (*RefreshNodeResponse) ProtoMessage() {}
 
 func (x *RefreshNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +638,7 @@ func (x *RefreshNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshNodeResponse.ProtoReflect.Descriptor instead.
 func (*RefreshNodeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{5}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RefreshNodeResponse) GetRegistry() string {
@@ -587,6 +662,20 @@ func (x *RefreshNodeResponse) GetHeld() *Record {
 	return nil
 }
 
+func (x *RefreshNodeResponse) GetMinGeneration() uint64 {
+	if x != nil {
+		return x.MinGeneration
+	}
+	return 0
+}
+
+func (x *RefreshNodeResponse) GetProbers() []*Prober {
+	if x != nil {
+		return x.Probers
+	}
+	return nil
+}
+
 type DeregisterNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A record with flag bit 0 and an empty body.
@@ -597,7 +686,7 @@ type DeregisterNodeRequest struct {
 
 func (x *DeregisterNodeRequest) Reset() {
 	*x = DeregisterNodeRequest{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +698,7 @@ func (x *DeregisterNodeRequest) String() string {
 func (*DeregisterNodeRequest) ProtoMessage() {}
 
 func (x *DeregisterNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +711,7 @@ func (x *DeregisterNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterNodeRequest.ProtoReflect.Descriptor instead.
 func (*DeregisterNodeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{6}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeregisterNodeRequest) GetTombstone() *Record {
@@ -644,7 +733,7 @@ type DeregisterNodeResponse struct {
 
 func (x *DeregisterNodeResponse) Reset() {
 	*x = DeregisterNodeResponse{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +745,7 @@ func (x *DeregisterNodeResponse) String() string {
 func (*DeregisterNodeResponse) ProtoMessage() {}
 
 func (x *DeregisterNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +758,7 @@ func (x *DeregisterNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeregisterNodeResponse.ProtoReflect.Descriptor instead.
 func (*DeregisterNodeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{7}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeregisterNodeResponse) GetRegistry() string {
@@ -706,7 +795,7 @@ type KeepAliveRequest struct {
 
 func (x *KeepAliveRequest) Reset() {
 	*x = KeepAliveRequest{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +807,7 @@ func (x *KeepAliveRequest) String() string {
 func (*KeepAliveRequest) ProtoMessage() {}
 
 func (x *KeepAliveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +820,7 @@ func (x *KeepAliveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeepAliveRequest.ProtoReflect.Descriptor instead.
 func (*KeepAliveRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{8}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KeepAliveRequest) GetMessage() isKeepAliveRequest_Message {
@@ -787,7 +876,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +888,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +901,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Hello) GetNode() []byte {
@@ -834,7 +923,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +935,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +948,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Pong) GetNonce() []byte {
@@ -888,7 +977,7 @@ type KeepAliveResponse struct {
 
 func (x *KeepAliveResponse) Reset() {
 	*x = KeepAliveResponse{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +989,7 @@ func (x *KeepAliveResponse) String() string {
 func (*KeepAliveResponse) ProtoMessage() {}
 
 func (x *KeepAliveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1002,7 @@ func (x *KeepAliveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeepAliveResponse.ProtoReflect.Descriptor instead.
 func (*KeepAliveResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KeepAliveResponse) GetNonce() []byte {
@@ -926,6 +1015,556 @@ func (x *KeepAliveResponse) GetNonce() []byte {
 func (x *KeepAliveResponse) GetRegistry() []byte {
 	if x != nil {
 		return x.Registry
+	}
+	return nil
+}
+
+// RegistryBody is the body of kind "registry": how to reach a Registry.
+type RegistryBody struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// EVM address hex, the record's subject.
+	RegistryId string `protobuf:"bytes,1,opt,name=registry_id,json=registryId,proto3" json:"registry_id,omitempty"`
+	// Base URL of the API, http or https.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// Addresses of the gossip network as multiaddresses that end in /p2p/ID.
+	Addresses []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Version   string   `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// "lat,lon" in decimal degrees, empty when not declared.
+	Geolocation string `protobuf:"bytes,5,opt,name=geolocation,proto3" json:"geolocation,omitempty"`
+	// Compressed public key, hex.
+	PubKey        string `protobuf:"bytes,6,opt,name=pub_key,json=pubKey,proto3" json:"pub_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistryBody) Reset() {
+	*x = RegistryBody{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistryBody) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistryBody) ProtoMessage() {}
+
+func (x *RegistryBody) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistryBody.ProtoReflect.Descriptor instead.
+func (*RegistryBody) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RegistryBody) GetRegistryId() string {
+	if x != nil {
+		return x.RegistryId
+	}
+	return ""
+}
+
+func (x *RegistryBody) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RegistryBody) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *RegistryBody) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *RegistryBody) GetGeolocation() string {
+	if x != nil {
+		return x.Geolocation
+	}
+	return ""
+}
+
+func (x *RegistryBody) GetPubKey() string {
+	if x != nil {
+		return x.PubKey
+	}
+	return ""
+}
+
+// LivenessBody is the body of kind "liveness": one page of what a Registry saw
+// of the nodes that it probes. The record's subject names the page.
+type LivenessBody struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sightings     []*Sighting            `protobuf:"bytes,1,rep,name=sightings,proto3" json:"sightings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LivenessBody) Reset() {
+	*x = LivenessBody{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LivenessBody) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LivenessBody) ProtoMessage() {}
+
+func (x *LivenessBody) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LivenessBody.ProtoReflect.Descriptor instead.
+func (*LivenessBody) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *LivenessBody) GetSightings() []*Sighting {
+	if x != nil {
+		return x.Sightings
+	}
+	return nil
+}
+
+// Sighting is what one Registry says about one node.
+type Sighting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// EVM address, 20 bytes.
+	Node []byte `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Whether the node answers, in the eyes of this Registry.
+	Down bool `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
+	// Unix time in milliseconds of the last answer, 0 for none.
+	AnsweredAtMs int64 `protobuf:"varint,3,opt,name=answered_at_ms,json=answeredAtMs,proto3" json:"answered_at_ms,omitempty"`
+	// Round trips in microseconds over the last minutes, 0 for none or for one
+	// that says nothing about distance.
+	RttMinUs      uint32 `protobuf:"varint,4,opt,name=rtt_min_us,json=rttMinUs,proto3" json:"rtt_min_us,omitempty"`
+	RttMedianUs   uint32 `protobuf:"varint,5,opt,name=rtt_median_us,json=rttMedianUs,proto3" json:"rtt_median_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sighting) Reset() {
+	*x = Sighting{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sighting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sighting) ProtoMessage() {}
+
+func (x *Sighting) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sighting.ProtoReflect.Descriptor instead.
+func (*Sighting) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Sighting) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *Sighting) GetDown() bool {
+	if x != nil {
+		return x.Down
+	}
+	return false
+}
+
+func (x *Sighting) GetAnsweredAtMs() int64 {
+	if x != nil {
+		return x.AnsweredAtMs
+	}
+	return 0
+}
+
+func (x *Sighting) GetRttMinUs() uint32 {
+	if x != nil {
+		return x.RttMinUs
+	}
+	return 0
+}
+
+func (x *Sighting) GetRttMedianUs() uint32 {
+	if x != nil {
+		return x.RttMedianUs
+	}
+	return 0
+}
+
+// EquivocationBody is the body of kind "equivocation": two records with the
+// same kind, subject, issuer and version and different contents. The subject is
+// who signed both.
+type EquivocationBody struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical bytes; the smaller hash first.
+	First         []byte `protobuf:"bytes,1,opt,name=first,proto3" json:"first,omitempty"`
+	Second        []byte `protobuf:"bytes,2,opt,name=second,proto3" json:"second,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EquivocationBody) Reset() {
+	*x = EquivocationBody{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EquivocationBody) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EquivocationBody) ProtoMessage() {}
+
+func (x *EquivocationBody) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EquivocationBody.ProtoReflect.Descriptor instead.
+func (*EquivocationBody) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EquivocationBody) GetFirst() []byte {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *EquivocationBody) GetSecond() []byte {
+	if x != nil {
+		return x.Second
+	}
+	return nil
+}
+
+// AdmissionBody is the body of kind "admission": who takes part in the network,
+// as one Registry reads it from the agreed list. Registries that read the same
+// list write the same bytes.
+type AdmissionBody struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the list, rises with each change.
+	Serial uint64 `protobuf:"varint,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	// EVM addresses, 20 bytes each, ascending. Who may command nodes.
+	Orchestrators [][]byte `protobuf:"bytes,2,rep,name=orchestrators,proto3" json:"orchestrators,omitempty"`
+	// Who may attest, ascending.
+	Registries [][]byte `protobuf:"bytes,3,rep,name=registries,proto3" json:"registries,omitempty"`
+	// Anybody may command nodes; orchestrators is then empty. For development.
+	AnyOrchestrator bool `protobuf:"varint,4,opt,name=any_orchestrator,json=anyOrchestrator,proto3" json:"any_orchestrator,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AdmissionBody) Reset() {
+	*x = AdmissionBody{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmissionBody) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmissionBody) ProtoMessage() {}
+
+func (x *AdmissionBody) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmissionBody.ProtoReflect.Descriptor instead.
+func (*AdmissionBody) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AdmissionBody) GetSerial() uint64 {
+	if x != nil {
+		return x.Serial
+	}
+	return 0
+}
+
+func (x *AdmissionBody) GetOrchestrators() [][]byte {
+	if x != nil {
+		return x.Orchestrators
+	}
+	return nil
+}
+
+func (x *AdmissionBody) GetRegistries() [][]byte {
+	if x != nil {
+		return x.Registries
+	}
+	return nil
+}
+
+func (x *AdmissionBody) GetAnyOrchestrator() bool {
+	if x != nil {
+		return x.AnyOrchestrator
+	}
+	return false
+}
+
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for every region.
+	Region        string `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WatchRequest) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Signed records of kind "node", tombstones too.
+	Records []*Record `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	// Nodes that are no longer shown although their record stands: they expired
+	// or stopped answering. EVM addresses, 20 bytes.
+	Hidden [][]byte `protobuf:"bytes,2,rep,name=hidden,proto3" json:"hidden,omitempty"`
+	// Everything that was there when the watch began has been sent.
+	Complete      bool `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WatchResponse) GetRecords() []*Record {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetHidden() [][]byte {
+	if x != nil {
+		return x.Hidden
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+type GetAdmissionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAdmissionRequest) Reset() {
+	*x = GetAdmissionRequest{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAdmissionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAdmissionRequest) ProtoMessage() {}
+
+func (x *GetAdmissionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAdmissionRequest.ProtoReflect.Descriptor instead.
+func (*GetAdmissionRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+}
+
+type GetAdmissionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AdmissionBody bytes that the attestations are about; empty when too few
+	// Registries agree.
+	Body []byte `protobuf:"bytes,1,opt,name=body,proto3" json:"body,omitempty"`
+	// Records of kind "admission" without their body, one for each Registry that
+	// signed it.
+	Attestations  []*Record `protobuf:"bytes,2,rep,name=attestations,proto3" json:"attestations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAdmissionResponse) Reset() {
+	*x = GetAdmissionResponse{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAdmissionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAdmissionResponse) ProtoMessage() {}
+
+func (x *GetAdmissionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAdmissionResponse.ProtoReflect.Descriptor instead.
+func (*GetAdmissionResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetAdmissionResponse) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *GetAdmissionResponse) GetAttestations() []*Record {
+	if x != nil {
+		return x.Attestations
 	}
 	return nil
 }
@@ -976,17 +1615,24 @@ const file_drtc_registry_v1_registry_proto_rawDesc = "" +
 	"\x05owner\x18\x13 \x01(\tR\x05owner\x12\x1a\n" +
 	"\bdraining\x18\x14 \x01(\bR\bdraining\"G\n" +
 	"\x13RegisterNodeRequest\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"|\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"\xd7\x01\n" +
 	"\x14RegisterNodeResponse\x12\x1a\n" +
 	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
-	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"F\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\x12%\n" +
+	"\x0emin_generation\x18\x04 \x01(\x04R\rminGeneration\x122\n" +
+	"\aprobers\x18\x05 \x03(\v2\x18.drtc.registry.v1.ProberR\aprobers\"6\n" +
+	"\x06Prober\x12\x1a\n" +
+	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"F\n" +
 	"\x12RefreshNodeRequest\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"{\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"\xd6\x01\n" +
 	"\x13RefreshNodeResponse\x12\x1a\n" +
 	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
-	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"O\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\x12%\n" +
+	"\x0emin_generation\x18\x04 \x01(\x04R\rminGeneration\x122\n" +
+	"\aprobers\x18\x05 \x03(\v2\x18.drtc.registry.v1.ProberR\aprobers\"O\n" +
 	"\x15DeregisterNodeRequest\x126\n" +
 	"\ttombstone\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\ttombstone\"~\n" +
 	"\x16DeregisterNodeResponse\x12\x1a\n" +
@@ -1004,12 +1650,51 @@ const file_drtc_registry_v1_registry_proto_rawDesc = "" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"E\n" +
 	"\x11KeepAliveResponse\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x12\x1a\n" +
-	"\bregistry\x18\x02 \x01(\fR\bregistry2\x8b\x03\n" +
+	"\bregistry\x18\x02 \x01(\fR\bregistry\"\xb4\x01\n" +
+	"\fRegistryBody\x12\x1f\n" +
+	"\vregistry_id\x18\x01 \x01(\tR\n" +
+	"registryId\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12 \n" +
+	"\vgeolocation\x18\x05 \x01(\tR\vgeolocation\x12\x17\n" +
+	"\apub_key\x18\x06 \x01(\tR\x06pubKey\"H\n" +
+	"\fLivenessBody\x128\n" +
+	"\tsightings\x18\x01 \x03(\v2\x1a.drtc.registry.v1.SightingR\tsightings\"\x9a\x01\n" +
+	"\bSighting\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
+	"\x04down\x18\x02 \x01(\bR\x04down\x12$\n" +
+	"\x0eanswered_at_ms\x18\x03 \x01(\x03R\fansweredAtMs\x12\x1c\n" +
+	"\n" +
+	"rtt_min_us\x18\x04 \x01(\rR\brttMinUs\x12\"\n" +
+	"\rrtt_median_us\x18\x05 \x01(\rR\vrttMedianUs\"@\n" +
+	"\x10EquivocationBody\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\fR\x05first\x12\x16\n" +
+	"\x06second\x18\x02 \x01(\fR\x06second\"\x98\x01\n" +
+	"\rAdmissionBody\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\x04R\x06serial\x12$\n" +
+	"\rorchestrators\x18\x02 \x03(\fR\rorchestrators\x12\x1e\n" +
+	"\n" +
+	"registries\x18\x03 \x03(\fR\n" +
+	"registries\x12)\n" +
+	"\x10any_orchestrator\x18\x04 \x01(\bR\x0fanyOrchestrator\"&\n" +
+	"\fWatchRequest\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\"w\n" +
+	"\rWatchResponse\x122\n" +
+	"\arecords\x18\x01 \x03(\v2\x18.drtc.registry.v1.RecordR\arecords\x12\x16\n" +
+	"\x06hidden\x18\x02 \x03(\fR\x06hidden\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\"\x15\n" +
+	"\x13GetAdmissionRequest\"h\n" +
+	"\x14GetAdmissionResponse\x12\x12\n" +
+	"\x04body\x18\x01 \x01(\fR\x04body\x12<\n" +
+	"\fattestations\x18\x02 \x03(\v2\x18.drtc.registry.v1.RecordR\fattestations2\xb6\x04\n" +
 	"\x0fRegistryService\x12]\n" +
 	"\fRegisterNode\x12%.drtc.registry.v1.RegisterNodeRequest\x1a&.drtc.registry.v1.RegisterNodeResponse\x12Z\n" +
 	"\vRefreshNode\x12$.drtc.registry.v1.RefreshNodeRequest\x1a%.drtc.registry.v1.RefreshNodeResponse\x12c\n" +
 	"\x0eDeregisterNode\x12'.drtc.registry.v1.DeregisterNodeRequest\x1a(.drtc.registry.v1.DeregisterNodeResponse\x12X\n" +
-	"\tKeepAlive\x12\".drtc.registry.v1.KeepAliveRequest\x1a#.drtc.registry.v1.KeepAliveResponse(\x010\x01B>Z<github.com/drtc-network/drtc/gen/drtc/registry/v1;registryv1b\x06proto3"
+	"\tKeepAlive\x12\".drtc.registry.v1.KeepAliveRequest\x1a#.drtc.registry.v1.KeepAliveResponse(\x010\x01\x12J\n" +
+	"\x05Watch\x12\x1e.drtc.registry.v1.WatchRequest\x1a\x1f.drtc.registry.v1.WatchResponse0\x01\x12]\n" +
+	"\fGetAdmission\x12%.drtc.registry.v1.GetAdmissionRequest\x1a&.drtc.registry.v1.GetAdmissionResponseB>Z<github.com/drtc-network/drtc/gen/drtc/registry/v1;registryv1b\x06proto3"
 
 var (
 	file_drtc_registry_v1_registry_proto_rawDescOnce sync.Once
@@ -1023,43 +1708,62 @@ func file_drtc_registry_v1_registry_proto_rawDescGZIP() []byte {
 	return file_drtc_registry_v1_registry_proto_rawDescData
 }
 
-var file_drtc_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_drtc_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_drtc_registry_v1_registry_proto_goTypes = []any{
 	(*Record)(nil),                 // 0: drtc.registry.v1.Record
 	(*NodeBody)(nil),               // 1: drtc.registry.v1.NodeBody
 	(*RegisterNodeRequest)(nil),    // 2: drtc.registry.v1.RegisterNodeRequest
 	(*RegisterNodeResponse)(nil),   // 3: drtc.registry.v1.RegisterNodeResponse
-	(*RefreshNodeRequest)(nil),     // 4: drtc.registry.v1.RefreshNodeRequest
-	(*RefreshNodeResponse)(nil),    // 5: drtc.registry.v1.RefreshNodeResponse
-	(*DeregisterNodeRequest)(nil),  // 6: drtc.registry.v1.DeregisterNodeRequest
-	(*DeregisterNodeResponse)(nil), // 7: drtc.registry.v1.DeregisterNodeResponse
-	(*KeepAliveRequest)(nil),       // 8: drtc.registry.v1.KeepAliveRequest
-	(*Hello)(nil),                  // 9: drtc.registry.v1.Hello
-	(*Pong)(nil),                   // 10: drtc.registry.v1.Pong
-	(*KeepAliveResponse)(nil),      // 11: drtc.registry.v1.KeepAliveResponse
+	(*Prober)(nil),                 // 4: drtc.registry.v1.Prober
+	(*RefreshNodeRequest)(nil),     // 5: drtc.registry.v1.RefreshNodeRequest
+	(*RefreshNodeResponse)(nil),    // 6: drtc.registry.v1.RefreshNodeResponse
+	(*DeregisterNodeRequest)(nil),  // 7: drtc.registry.v1.DeregisterNodeRequest
+	(*DeregisterNodeResponse)(nil), // 8: drtc.registry.v1.DeregisterNodeResponse
+	(*KeepAliveRequest)(nil),       // 9: drtc.registry.v1.KeepAliveRequest
+	(*Hello)(nil),                  // 10: drtc.registry.v1.Hello
+	(*Pong)(nil),                   // 11: drtc.registry.v1.Pong
+	(*KeepAliveResponse)(nil),      // 12: drtc.registry.v1.KeepAliveResponse
+	(*RegistryBody)(nil),           // 13: drtc.registry.v1.RegistryBody
+	(*LivenessBody)(nil),           // 14: drtc.registry.v1.LivenessBody
+	(*Sighting)(nil),               // 15: drtc.registry.v1.Sighting
+	(*EquivocationBody)(nil),       // 16: drtc.registry.v1.EquivocationBody
+	(*AdmissionBody)(nil),          // 17: drtc.registry.v1.AdmissionBody
+	(*WatchRequest)(nil),           // 18: drtc.registry.v1.WatchRequest
+	(*WatchResponse)(nil),          // 19: drtc.registry.v1.WatchResponse
+	(*GetAdmissionRequest)(nil),    // 20: drtc.registry.v1.GetAdmissionRequest
+	(*GetAdmissionResponse)(nil),   // 21: drtc.registry.v1.GetAdmissionResponse
 }
 var file_drtc_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: drtc.registry.v1.RegisterNodeRequest.record:type_name -> drtc.registry.v1.Record
 	0,  // 1: drtc.registry.v1.RegisterNodeResponse.held:type_name -> drtc.registry.v1.Record
-	0,  // 2: drtc.registry.v1.RefreshNodeRequest.record:type_name -> drtc.registry.v1.Record
-	0,  // 3: drtc.registry.v1.RefreshNodeResponse.held:type_name -> drtc.registry.v1.Record
-	0,  // 4: drtc.registry.v1.DeregisterNodeRequest.tombstone:type_name -> drtc.registry.v1.Record
-	0,  // 5: drtc.registry.v1.DeregisterNodeResponse.held:type_name -> drtc.registry.v1.Record
-	9,  // 6: drtc.registry.v1.KeepAliveRequest.hello:type_name -> drtc.registry.v1.Hello
-	10, // 7: drtc.registry.v1.KeepAliveRequest.pong:type_name -> drtc.registry.v1.Pong
-	2,  // 8: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
-	4,  // 9: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
-	6,  // 10: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
-	8,  // 11: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
-	3,  // 12: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
-	5,  // 13: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
-	7,  // 14: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
-	11, // 15: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	4,  // 2: drtc.registry.v1.RegisterNodeResponse.probers:type_name -> drtc.registry.v1.Prober
+	0,  // 3: drtc.registry.v1.RefreshNodeRequest.record:type_name -> drtc.registry.v1.Record
+	0,  // 4: drtc.registry.v1.RefreshNodeResponse.held:type_name -> drtc.registry.v1.Record
+	4,  // 5: drtc.registry.v1.RefreshNodeResponse.probers:type_name -> drtc.registry.v1.Prober
+	0,  // 6: drtc.registry.v1.DeregisterNodeRequest.tombstone:type_name -> drtc.registry.v1.Record
+	0,  // 7: drtc.registry.v1.DeregisterNodeResponse.held:type_name -> drtc.registry.v1.Record
+	10, // 8: drtc.registry.v1.KeepAliveRequest.hello:type_name -> drtc.registry.v1.Hello
+	11, // 9: drtc.registry.v1.KeepAliveRequest.pong:type_name -> drtc.registry.v1.Pong
+	15, // 10: drtc.registry.v1.LivenessBody.sightings:type_name -> drtc.registry.v1.Sighting
+	0,  // 11: drtc.registry.v1.WatchResponse.records:type_name -> drtc.registry.v1.Record
+	0,  // 12: drtc.registry.v1.GetAdmissionResponse.attestations:type_name -> drtc.registry.v1.Record
+	2,  // 13: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
+	5,  // 14: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
+	7,  // 15: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
+	9,  // 16: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
+	18, // 17: drtc.registry.v1.RegistryService.Watch:input_type -> drtc.registry.v1.WatchRequest
+	20, // 18: drtc.registry.v1.RegistryService.GetAdmission:input_type -> drtc.registry.v1.GetAdmissionRequest
+	3,  // 19: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
+	6,  // 20: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
+	8,  // 21: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
+	12, // 22: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
+	19, // 23: drtc.registry.v1.RegistryService.Watch:output_type -> drtc.registry.v1.WatchResponse
+	21, // 24: drtc.registry.v1.RegistryService.GetAdmission:output_type -> drtc.registry.v1.GetAdmissionResponse
+	19, // [19:25] is the sub-list for method output_type
+	13, // [13:19] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_drtc_registry_v1_registry_proto_init() }
@@ -1067,7 +1771,7 @@ func file_drtc_registry_v1_registry_proto_init() {
 	if File_drtc_registry_v1_registry_proto != nil {
 		return
 	}
-	file_drtc_registry_v1_registry_proto_msgTypes[8].OneofWrappers = []any{
+	file_drtc_registry_v1_registry_proto_msgTypes[9].OneofWrappers = []any{
 		(*KeepAliveRequest_Hello)(nil),
 		(*KeepAliveRequest_Pong)(nil),
 	}
@@ -1077,7 +1781,7 @@ func file_drtc_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_registry_v1_registry_proto_rawDesc), len(file_drtc_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

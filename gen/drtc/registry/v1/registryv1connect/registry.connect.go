@@ -49,6 +49,11 @@ const (
 	// RegistryServiceKeepAliveProcedure is the fully-qualified name of the RegistryService's KeepAlive
 	// RPC.
 	RegistryServiceKeepAliveProcedure = "/drtc.registry.v1.RegistryService/KeepAlive"
+	// RegistryServiceWatchProcedure is the fully-qualified name of the RegistryService's Watch RPC.
+	RegistryServiceWatchProcedure = "/drtc.registry.v1.RegistryService/Watch"
+	// RegistryServiceGetAdmissionProcedure is the fully-qualified name of the RegistryService's
+	// GetAdmission RPC.
+	RegistryServiceGetAdmissionProcedure = "/drtc.registry.v1.RegistryService/GetAdmission"
 )
 
 // RegistryServiceClient is a client for the drtc.registry.v1.RegistryService service.
@@ -66,6 +71,11 @@ type RegistryServiceClient interface {
 	// signs each and sends it back. A stream that stops answering makes the node
 	// disappear from answers before its record expires.
 	KeepAlive(context.Context) *connect.BidiStreamForClient[v1.KeepAliveRequest, v1.KeepAliveResponse]
+	// Watch sends the nodes that are shown and then every change, as signed
+	// records. A watcher that falls behind is cut off and begins again.
+	Watch(context.Context, *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error)
+	// GetAdmission returns who may command Media Nodes, attested by Registries.
+	GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error)
 }
 
 // NewRegistryServiceClient constructs a client for the drtc.registry.v1.RegistryService service. By
@@ -103,6 +113,18 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(registryServiceMethods.ByName("KeepAlive")),
 			connect.WithClientOptions(opts...),
 		),
+		watch: connect.NewClient[v1.WatchRequest, v1.WatchResponse](
+			httpClient,
+			baseURL+RegistryServiceWatchProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("Watch")),
+			connect.WithClientOptions(opts...),
+		),
+		getAdmission: connect.NewClient[v1.GetAdmissionRequest, v1.GetAdmissionResponse](
+			httpClient,
+			baseURL+RegistryServiceGetAdmissionProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("GetAdmission")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -112,6 +134,8 @@ type registryServiceClient struct {
 	refreshNode    *connect.Client[v1.RefreshNodeRequest, v1.RefreshNodeResponse]
 	deregisterNode *connect.Client[v1.DeregisterNodeRequest, v1.DeregisterNodeResponse]
 	keepAlive      *connect.Client[v1.KeepAliveRequest, v1.KeepAliveResponse]
+	watch          *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	getAdmission   *connect.Client[v1.GetAdmissionRequest, v1.GetAdmissionResponse]
 }
 
 // RegisterNode calls drtc.registry.v1.RegistryService.RegisterNode.
@@ -134,6 +158,16 @@ func (c *registryServiceClient) KeepAlive(ctx context.Context) *connect.BidiStre
 	return c.keepAlive.CallBidiStream(ctx)
 }
 
+// Watch calls drtc.registry.v1.RegistryService.Watch.
+func (c *registryServiceClient) Watch(ctx context.Context, req *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error) {
+	return c.watch.CallServerStream(ctx, req)
+}
+
+// GetAdmission calls drtc.registry.v1.RegistryService.GetAdmission.
+func (c *registryServiceClient) GetAdmission(ctx context.Context, req *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error) {
+	return c.getAdmission.CallUnary(ctx, req)
+}
+
 // RegistryServiceHandler is an implementation of the drtc.registry.v1.RegistryService service.
 type RegistryServiceHandler interface {
 	// RegisterNode takes a node's first record (algorithm 2). It returns after
@@ -149,6 +183,11 @@ type RegistryServiceHandler interface {
 	// signs each and sends it back. A stream that stops answering makes the node
 	// disappear from answers before its record expires.
 	KeepAlive(context.Context, *connect.BidiStream[v1.KeepAliveRequest, v1.KeepAliveResponse]) error
+	// Watch sends the nodes that are shown and then every change, as signed
+	// records. A watcher that falls behind is cut off and begins again.
+	Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error
+	// GetAdmission returns who may command Media Nodes, attested by Registries.
+	GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error)
 }
 
 // NewRegistryServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -182,6 +221,18 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 		connect.WithSchema(registryServiceMethods.ByName("KeepAlive")),
 		connect.WithHandlerOptions(opts...),
 	)
+	registryServiceWatchHandler := connect.NewServerStreamHandler(
+		RegistryServiceWatchProcedure,
+		svc.Watch,
+		connect.WithSchema(registryServiceMethods.ByName("Watch")),
+		connect.WithHandlerOptions(opts...),
+	)
+	registryServiceGetAdmissionHandler := connect.NewUnaryHandler(
+		RegistryServiceGetAdmissionProcedure,
+		svc.GetAdmission,
+		connect.WithSchema(registryServiceMethods.ByName("GetAdmission")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/drtc.registry.v1.RegistryService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case RegistryServiceRegisterNodeProcedure:
@@ -192,6 +243,10 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 			registryServiceDeregisterNodeHandler.ServeHTTP(w, r)
 		case RegistryServiceKeepAliveProcedure:
 			registryServiceKeepAliveHandler.ServeHTTP(w, r)
+		case RegistryServiceWatchProcedure:
+			registryServiceWatchHandler.ServeHTTP(w, r)
+		case RegistryServiceGetAdmissionProcedure:
+			registryServiceGetAdmissionHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -215,4 +270,12 @@ func (UnimplementedRegistryServiceHandler) DeregisterNode(context.Context, *conn
 
 func (UnimplementedRegistryServiceHandler) KeepAlive(context.Context, *connect.BidiStream[v1.KeepAliveRequest, v1.KeepAliveResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("drtc.registry.v1.RegistryService.KeepAlive is not implemented"))
+}
+
+func (UnimplementedRegistryServiceHandler) Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("drtc.registry.v1.RegistryService.Watch is not implemented"))
+}
+
+func (UnimplementedRegistryServiceHandler) GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.registry.v1.RegistryService.GetAdmission is not implemented"))
 }

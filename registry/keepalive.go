@@ -23,7 +23,7 @@ type keepAlive struct {
 	nonces chan liveness.Nonce
 }
 
-// OpenKeepAlive implements api.Backend.
+// OpenKeepAlive implements api.Nodes.
 func (l *ledger) OpenKeepAlive(node drtc.NodeID) (api.KeepAlive, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,12 +2,10 @@ package registry
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +19,7 @@ import (
 	"github.com/drtc-network/drtc/registry/wire"
 )
 
-// ledger joins the cores to the disk. It is the api.Backend.
+// ledger joins the cores to the disk. It is all of the api.Backend.
 //
 // Every change goes into the batch that is open; one writer commits a batch,
 // publishes it and wakes those who wait for it, while the next one fills. So
@@ -33,7 +31,7 @@ type ledger struct {
 	log    *slog.Logger
 	meter  *meter
 
-	nodes atomic.Pointer[index.Snapshot]
+	board api.Board
 
 	mu       sync.Mutex // guards all below
 	set      *record.Set
@@ -43,7 +41,7 @@ type ledger struct {
 	open     *batch
 	inflight *batch // being committed, or the last that was
 	failure  error  // of the disk; nothing is accepted any more
-	digest   string
+	digest   [32]byte
 	stale    bool // digest does not show the latest change
 
 	wake chan struct{} // holds one: the open batch has something
@@ -81,7 +79,6 @@ func newLedger(c Config, id drtc.NodeID, s disk, log *slog.Logger, metrics prome
 		wake: make(chan struct{}, 1), stale: true,
 	}
 	close(l.inflight.done)
-	l.nodes.Store(new(index.Snapshot).With(nil))
 	if l.meter, err = newMeter(metrics, l); err != nil {
 		return nil, err
 	}
@@ -103,7 +100,7 @@ func (l *ledger) load(now time.Time) error {
 		}
 		changes = append(changes, l.change(now, record.KeyOf(&e)))
 	}
-	l.nodes.Store(l.nodes.Load().With(changes))
+	l.board.Publish(new(index.Snapshot).With(changes), l.set.Root(), now)
 	if err := l.store.Write(nil, l.open.remove); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -112,7 +109,7 @@ func (l *ledger) load(now time.Time) error {
 	return nil
 }
 
-// Submit implements api.Backend.
+// Submit implements api.Records.
 func (l *ledger) Submit(ctx context.Context, e envelope.Envelope) (api.Receipt, error) {
 	receipt, wait, err := l.apply(time.Now(), e)
 	if wait != nil {
@@ -235,7 +232,7 @@ func (l *ledger) change(now time.Time, key record.Key) index.Change {
 // publish needs mu, so that Snapshots follow one another.
 func (l *ledger) publish(changes []index.Change) {
 	if len(changes) > 0 {
-		l.nodes.Store(l.nodes.Load().With(changes))
+		l.board.Publish(l.Nodes().With(changes), l.digest, time.Now())
 	}
 }
 
@@ -257,7 +254,7 @@ func (l *ledger) expire(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var changes []index.Change
-	for _, id := range l.nodes.Load().IDs() {
+	for _, id := range l.Nodes().IDs() {
 		if _, live := l.set.Live(now, nodeKey(id)); !live {
 			changes = append(changes, l.change(now, nodeKey(id)))
 		}
@@ -274,32 +271,57 @@ func (l *ledger) expire(now time.Time) {
 
 // refreshDigest needs mu.
 func (l *ledger) refreshDigest() {
-	d := l.set.Root()
-	l.digest, l.stale = hex.EncodeToString(d[:]), false
+	l.digest, l.stale = l.set.Root(), false
+	l.board.Publish(l.Nodes(), l.digest, time.Now())
 }
 
 func nodeKey(id drtc.NodeID) record.Key {
 	return record.Key{Kind: record.KindNode, Subject: id, Issuer: id}
 }
 
-// Held implements api.Backend.
+// Held implements api.Records.
 func (l *ledger) Held(id drtc.NodeID) (envelope.Envelope, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.set.Get(nodeKey(id))
 }
 
-// Nodes implements api.Backend.
-func (l *ledger) Nodes() *index.Snapshot { return l.nodes.Load() }
+// About implements api.Records: nodes alone are spoken of, by themselves.
+func (l *ledger) About(kind string, subject drtc.NodeID) []envelope.Envelope {
+	if e, ok := l.Held(subject); ok && kind == record.KindNode {
+		return []envelope.Envelope{e}
+	}
+	return nil
+}
 
-// Health implements api.Backend.
+// MinGeneration implements api.Records: nothing is revoked.
+func (l *ledger) MinGeneration(drtc.NodeID) uint64 { return 0 }
+
+// Admission implements api.Records: nobody attests yet.
+func (l *ledger) Admission() ([]byte, []envelope.Envelope) { return nil, nil }
+
+// Nodes returns what is shown.
+func (l *ledger) Nodes() *index.Snapshot { return l.board.View().Nodes }
+
+// View implements api.Nodes.
+func (l *ledger) View() api.View { return l.board.View() }
+
+// Probers implements api.Nodes: every Registry watches over its own.
+func (l *ledger) Probers(drtc.NodeID) []api.Prober { return nil }
+
+// Peers implements api.Peering: this Registry is alone.
+func (l *ledger) Peers() ([]string, []api.Peer) { return nil, nil }
+
+// backend is the ledger as the API sees it.
+func (l *ledger) backend() api.Backend {
+	return api.Backend{Registry: l.id, Network: l.config.Network, Records: l, Nodes: l, Peering: l, Health: l.Health}
+}
+
+// Health reports how the Registry is.
 func (l *ledger) Health() api.Health {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := api.Health{
-		Registry: l.id, Network: l.config.Network, Version: drtc.Version,
-		Records: l.set.Len(), Nodes: l.nodes.Load().Len(), Digest: l.digest,
-	}
+	h := api.Health{Version: drtc.Version, Records: l.set.Len()}
 	if l.failure != nil {
 		h.Problem = "the records cannot be written: " + l.failure.Error()
 	}

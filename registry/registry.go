@@ -65,7 +65,7 @@ func (r *Registry) assemble() error {
 	if r.ledger, err = newLedger(r.config, r.key.ID(), r.store, r.log, metrics); err != nil {
 		return err
 	}
-	handler, err := api.New(r.config.api(), r.ledger, metrics)
+	handler, err := api.New(r.config.api(), r.ledger.backend(), metrics)
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}

@@ -488,9 +488,9 @@ func TestRegistry_manyAtOnceSurviveARestart(t *testing.T) {
 	calls.Wait()
 	first.wantShown(nodes...)
 	digest := func(p *process) string {
-		var health struct{ Digest string }
+		var health struct{ Root string }
 		p.get("/healthz", &health)
-		return health.Digest
+		return health.Root
 	}
 	first.stop()
 	second := start(t, c)
@@ -534,12 +534,12 @@ func TestRegistry_healthAndMetrics(t *testing.T) {
 	p, n := start(t, testConfig(t)), newNode(t)
 	p.mustRegister(n.record(t, nil))
 	var health struct {
-		Status, Network, Digest string
-		Registry                drtc.NodeID
-		Records, Nodes          int
+		Status, Network, Root string
+		Registry              drtc.NodeID
+		Records, Nodes        int
 	}
 	if status := p.get("/healthz", &health); status != http.StatusOK || health.Status != "ok" || health.Registry != p.ID() ||
-		health.Records != 1 || health.Nodes != 1 || health.Network != "devnet" || len(health.Digest) != 64 {
+		health.Records != 1 || health.Nodes != 1 || health.Network != "devnet" || len(health.Root) != 64 {
 		t.Errorf("healthz: got %d, %+v", status, health)
 	}
 	a, err := http.Get(p.URL() + "/metrics")

@@ -15,7 +15,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,63 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/drtc-network/drtc"
-	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
-	"github.com/drtc-network/drtc/identity"
-	"github.com/drtc-network/drtc/registry/index"
-	"github.com/drtc-network/drtc/registry/liveness"
 )
-
-// Backend is the Registry behind the API. All methods are safe for concurrent
-// use.
-type Backend interface {
-	// Submit judges a record and returns once it is on disk and in the answers.
-	// Its errors are those of registry/record and envelope and of the kind's
-	// rule about bodies.
-	Submit(ctx context.Context, e envelope.Envelope) (Receipt, error)
-	// Held returns the node record that is held, shown or not.
-	Held(id drtc.NodeID) (envelope.Envelope, bool)
-	// Nodes returns what is shown.
-	Nodes() *index.Snapshot
-	// OpenKeepAlive starts a keepalive stream of somebody who claims to be node.
-	OpenKeepAlive(node drtc.NodeID) (KeepAlive, error)
-	// Health reports how the Registry is.
-	Health() Health
-}
-
-// ErrUnknownNode is returned by OpenKeepAlive for a node without a record.
-var ErrUnknownNode = errors.New("registry: node: is not registered here")
-
-// Receipt is the answer to a record that was not refused.
-type Receipt struct {
-	// Accepted: it is now the newest held, or was so already.
-	Accepted bool
-	// Held is the newer record, if not accepted.
-	Held envelope.Envelope
-}
-
-// KeepAlive is one open stream.
-type KeepAlive interface {
-	// Nonces are to be sent; it is closed when the stream is to end.
-	Nonces() <-chan liveness.Nonce
-	// Pong takes an answer.
-	Pong(nonce []byte, sig identity.Signature) error
-	// Close ends the stream. It is called once.
-	Close()
-}
-
-// Health is the body of /healthz.
-type Health struct {
-	Registry drtc.NodeID `json:"registry"`
-	Network  string      `json:"network"`
-	Version  string      `json:"version"`
-	Records  int         `json:"records"` // held, marks included
-	Nodes    int         `json:"nodes"`   // shown
-	Digest   string      `json:"digest"`  // of everything held, a few seconds old
-	// Problem is empty while all is well.
-	Problem string `json:"problem,omitempty"`
-}
 
 // Config sets the limits of the API.
 type Config struct {

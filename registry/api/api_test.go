@@ -26,21 +26,41 @@ import (
 
 // backend is a Registry with fixed contents.
 type backend struct {
-	nodes   *index.Snapshot
-	held    map[drtc.NodeID]envelope.Envelope
-	problem string
+	nodes        *index.Snapshot
+	at           time.Time
+	held         map[drtc.NodeID]envelope.Envelope
+	about        map[string][]envelope.Envelope // by kind and subject
+	body         []byte
+	attestations []envelope.Envelope
+	peers        []Peer
+	problem      string
 }
 
-var self = drtc.NodeID{19: 0xff}
+var (
+	self = drtc.NodeID{19: 0xff}
+	root = [32]byte{0xab}
+)
 
 func (b *backend) Submit(context.Context, envelope.Envelope) (Receipt, error) {
 	return Receipt{Accepted: true}, nil
 }
 func (b *backend) Held(id drtc.NodeID) (envelope.Envelope, bool) { e, ok := b.held[id]; return e, ok }
-func (b *backend) Nodes() *index.Snapshot                        { return b.nodes }
-func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error)  { return nil, ErrUnknownNode }
-func (b *backend) Health() Health {
-	return Health{Registry: self, Network: "devnet", Problem: b.problem}
+func (b *backend) About(kind string, subject drtc.NodeID) []envelope.Envelope {
+	return b.about[kind+subject.String()]
+}
+func (b *backend) MinGeneration(drtc.NodeID) uint64         { return 7 }
+func (b *backend) Admission() ([]byte, []envelope.Envelope) { return b.body, b.attestations }
+func (b *backend) View() View                               { return View{Nodes: b.nodes, Root: root, At: b.at} }
+func (b *backend) Probers(id drtc.NodeID) []Prober {
+	return []Prober{{ID: self, URL: "http://" + id.Short()}}
+}
+func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error) { return nil, ErrUnknownNode }
+func (b *backend) Peers() ([]string, []Peer)                    { return []string{"/ip4/192.0.2.1/tcp/7901"}, b.peers }
+func (b *backend) Health() Health                               { return Health{Version: "0.1.0", Problem: b.problem} }
+
+// all is b in every part of a Backend.
+func (b *backend) all() Backend {
+	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health}
 }
 
 func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n)} }
@@ -72,7 +92,7 @@ func serve(t *testing.T, b *backend, change func(*Config)) *httptest.Server {
 	if change != nil {
 		change(&c)
 	}
-	h, err := New(c, b, prometheus.NewRegistry())
+	h, err := New(c, b.all(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +408,7 @@ func TestValidate_namesTheField(t *testing.T) {
 	} {
 		c := DefaultConfig()
 		change(&c)
-		if _, err := New(c, newBackend(0), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
+		if _, err := New(c, newBackend(0).all(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: got %v, want an error that names it", field, err)
 		}
 	}
@@ -398,7 +418,7 @@ func FuzzGetMediaNodes(f *testing.F) {
 	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0"} {
 		f.Add(q)
 	}
-	s := newRest(newBackend(3))
+	s := newRest(newBackend(3).all())
 	f.Fuzz(func(t *testing.T, rawQuery string) {
 		p, bad := newParams(rawQuery)
 		if bad == nil {

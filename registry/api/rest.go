@@ -76,7 +76,7 @@ func (s *rest) get(query func(*params) (answer, *problem)) http.Handler {
 		p, bad := newParams(r.URL.RawQuery)
 		if bad == nil {
 			// Snapshots only get newer, so a tag taken first is never too new.
-			tag := s.etag(s.backend.Nodes().Version(), r)
+			tag := s.etag(s.backend.Nodes.View().Nodes.Version(), r)
 			if r.Header.Get("If-None-Match") == tag {
 				h.Set("ETag", tag)
 				w.WriteHeader(http.StatusNotModified)
@@ -154,9 +154,9 @@ func (s *rest) list(p *params, q index.Query) (answer, *problem) {
 	if bad := p.done(); bad != nil {
 		return answer{}, bad
 	}
-	snapshot := s.backend.Nodes()
+	snapshot := s.backend.Nodes.View().Nodes
 	found, next := snapshot.Find(q)
-	body := listJSON{Registry: s.backend.Health().Registry, Nodes: make([]nodeJSON, len(found)), Cursor: next.String()}
+	body := listJSON{Registry: s.backend.Registry, Nodes: make([]nodeJSON, len(found)), Cursor: next.String()}
 	for i, f := range found {
 		body.Nodes[i] = toJSON(f.Entry)
 		if q.Near != nil {
@@ -171,7 +171,7 @@ func (s *rest) nodeByID(p *params) (answer, *problem) {
 	if bad := p.done(); bad != nil {
 		return answer{}, bad
 	}
-	snapshot := s.backend.Nodes()
+	snapshot := s.backend.Nodes.View().Nodes
 	e, ok := snapshot.Get(id)
 	if !ok {
 		return answer{}, &problem{status: http.StatusNotFound, Code: "not_found", Parameter: "nodeId",
@@ -200,9 +200,9 @@ func (s *rest) records(p *params) (answer, *problem) {
 	if bad := p.done(); bad != nil {
 		return answer{}, bad
 	}
-	body := recordsJSON{Registry: s.backend.Health().Registry, Records: []recordJSON{}, Missing: []drtc.NodeID{}}
+	body := recordsJSON{Registry: s.backend.Registry, Records: []recordJSON{}, Missing: []drtc.NodeID{}}
 	for _, id := range ids {
-		if e, ok := s.backend.Held(id); ok {
+		if e, ok := s.backend.Records.Held(id); ok {
 			body.Records = append(body.Records, recordJSON{NodeID: id, Record: e.Bytes()})
 		} else {
 			body.Missing = append(body.Missing, id)
@@ -215,19 +215,25 @@ func (s *rest) healthz(p *params) (answer, *problem) {
 	if bad := p.done(); bad != nil {
 		return answer{}, bad
 	}
-	health := s.backend.Health()
-	a := answer{body: struct {
-		Status string `json:"status"`
-		Health
-	}{"ok", health}}
-	if health.Problem != "" {
-		a.status = http.StatusServiceUnavailable
-		a.body = struct {
-			Status string `json:"status"`
-			Health
-		}{"failing", health}
+	view := s.backend.Nodes.View()
+	body := healthJSON{
+		Status: "ok", Registry: s.backend.Registry, Network: s.backend.Network, Nodes: view.Nodes.Len(),
+		Root: hex.EncodeToString(view.Root[:]), Health: s.backend.Health(),
+	}
+	a := answer{body: &body}
+	if body.Problem != "" {
+		body.Status, a.status = "failing", http.StatusServiceUnavailable
 	}
 	return a, nil
+}
+
+type healthJSON struct {
+	Status   string      `json:"status"`
+	Registry drtc.NodeID `json:"registry"`
+	Network  string      `json:"network"`
+	Nodes    int         `json:"nodes"` // with a live record
+	Root     string      `json:"root"`
+	Health
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -46,7 +46,7 @@ func (s *service) RefreshNode(ctx context.Context, r *connect.Request[registryv1
 	if err != nil {
 		return nil, err
 	}
-	if _, known := s.backend.Held(e.Subject); !known {
+	if _, known := s.backend.Records.Held(e.Subject); !known {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("subject: %s is not registered here: call RegisterNode", e.Subject))
 	}
 	accepted, held, err := s.submit(ctx, e)
@@ -68,7 +68,7 @@ func (s *service) DeregisterNode(ctx context.Context, r *connect.Request[registr
 	return connect.NewResponse(&registryv1.DeregisterNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
 }
 
-func (s *service) id() string { return s.backend.Health().Registry.String() }
+func (s *service) id() string { return s.backend.Registry.String() }
 
 // nodeRecord reads a record of kind "node" that leaves or does not.
 func nodeRecord(field string, r *registryv1.Record, leaves bool) (envelope.Envelope, error) {
@@ -86,7 +86,7 @@ func nodeRecord(field string, r *registryv1.Record, leaves bool) (envelope.Envel
 }
 
 func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted bool, held *registryv1.Record, err error) {
-	receipt, err := s.backend.Submit(ctx, e)
+	receipt, err := s.backend.Records.Submit(ctx, e)
 	if err != nil {
 		return false, nil, connect.NewError(codeOf(err), err)
 	}
@@ -136,7 +136,7 @@ func (s *service) KeepAlive(ctx context.Context, stream *connect.BidiStream[regi
 		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("hello.node: want %d bytes in the first message, got %d", len(id), len(hello.GetNode())))
 	}
 	copy(id[:], hello.GetNode())
-	ka, err := s.backend.OpenKeepAlive(id)
+	ka, err := s.backend.Nodes.OpenKeepAlive(id)
 	if err != nil {
 		return connect.NewError(codeOf(err), err)
 	}
@@ -154,7 +154,7 @@ func (s *service) KeepAlive(ctx context.Context, stream *connect.BidiStream[regi
 }
 
 func (s *service) sendNonces(ctx context.Context, rc *http.ResponseController, ka KeepAlive, stream *connect.BidiStream[registryv1.KeepAliveRequest, registryv1.KeepAliveResponse]) {
-	registry := s.backend.Health().Registry
+	registry := s.backend.Registry
 	defer rc.SetReadDeadline(time.Now()) //nolint:errcheck // it worked before
 	for {
 		select {

@@ -82,6 +82,7 @@ func Repository() Rules {
 			{"registry/wire", Shell, "wire types to the Registry's own and back"},
 			{"registry/record", Core, "signed-record map and its merge rule"},
 			{"registry/liveness", Core, "who is alive, from evidence and now"},
+			{"registry/ledger", Shell, "the record map under a lock, on disk and followed"},
 			{"registry/store", Shell, "records on disk"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},

@@ -83,6 +83,7 @@ func Repository() Rules {
 			{"registry/record", Core, "signed-record map and its merge rule"},
 			{"registry/liveness", Core, "who is alive, from evidence and now"},
 			{"registry/store", Shell, "records on disk"},
+			{"registry/bonding", Shell, "who may take part, from a file that may change"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry", Composition, "the Registry role"},

@@ -84,6 +84,7 @@ func Repository() Rules {
 			{"registry/liveness", Core, "who is alive, from evidence and now"},
 			{"registry/ledger", Shell, "the record map under a lock, on disk and followed"},
 			{"registry/store", Shell, "records on disk"},
+			{"registry/bonding", Shell, "who may take part, from a file that may change"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry", Composition, "the Registry role"},

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"

@@ -195,8 +195,8 @@ func (r *running) counter(name, label, value string) (sum float64) {
 }
 
 const (
-	refusals = "drtc_orchestrator_discovery_refusals_total"
-	polls    = "drtc_orchestrator_discovery_polls_total"
+	refusals = "drtc_discovery_refusals_total"
+	polls    = "drtc_discovery_polls_total"
 )
 
 func TestDiscovery_mergesSeveralRegistries(t *testing.T) {

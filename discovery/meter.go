@@ -18,14 +18,14 @@ type meter struct {
 func newMeter(r prometheus.Registerer, d *Discovery) (*meter, error) {
 	m := &meter{
 		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_orchestrator_discovery_polls_total", Help: "Questions to Registries, by outcome.",
+			Name: "drtc_discovery_polls_total", Help: "Questions to Registries, by outcome.",
 		}, []string{"registry", "outcome"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_orchestrator_discovery_refusals_total", Help: "Records that a Registry gave and that were not believed, by reason.",
+			Name: "drtc_discovery_refusals_total", Help: "Records that a Registry gave and that were not believed, by reason.",
 		}, []string{"registry", "reason"}),
 	}
 	nodes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "drtc_orchestrator_discovery_nodes", Help: "Media Nodes known.",
+		Name: "drtc_discovery_nodes", Help: "Media Nodes known.",
 	}, func() float64 { return float64(len(d.Snapshot())) })
 	for _, c := range []prometheus.Collector{m.polls, m.refusals, nodes} {
 		if err := r.Register(c); err != nil {

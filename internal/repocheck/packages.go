@@ -67,6 +67,7 @@ func Repository() Rules {
 			{"identity/keyfile", Shell, "a private key on disk"},
 			{"rpcauth", Core, "signs and verifies calls with the time passed in (algorithm 1)"},
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
+			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
 			{"discovery", Shell, "asks several Registries and believes none: the client of the Registry network"},
 

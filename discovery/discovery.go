@@ -2,13 +2,8 @@ package discovery
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,82 +13,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config of a Discovery. Start from DefaultConfig.
-type Config struct {
-	// Registries are base URLs, http or https. Ask at least three of different
-	// owners where there are so many.
-	Registries []string
-	// Network is the name that records must carry.
-	Network string
-	// Every is the time between questions to one Registry, give or take a fifth;
-	// it doubles with each failure up to MaxEvery.
-	Every, MaxEvery time.Duration
-	// Timeout bounds one request.
-	Timeout time.Duration
-	// Remember is how long the last answer of a silent Registry counts.
-	Remember time.Duration
-	// MaxNodes bounds memory, about 2 kB each.
-	MaxNodes int
-	// Transport carries the requests; nil is the network.
-	Transport http.RoundTripper
-}
-
-// DefaultConfig returns the usual times; Registries and Network are to be filled
-// in.
-func DefaultConfig() Config {
-	return Config{
-		Every: 2 * time.Second, MaxEvery: 30 * time.Second, Timeout: 5 * time.Second,
-		Remember: time.Minute, MaxNodes: 100_000,
-	}
-}
-
-// Validate names the field that is out of range.
-func (c Config) Validate() error {
-	if len(c.Registries) == 0 {
-		return errors.New("discovery: Registries is empty: give at least one URL")
-	}
-	seen := map[string]bool{}
-	for _, r := range c.Registries {
-		u, err := url.Parse(r)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("discovery: Registries: want a URL such as https://registry.example, got %q", r)
-		}
-		if r = strings.TrimSuffix(r, "/"); seen[r] {
-			return fmt.Errorf("discovery: Registries: %s is listed twice", r)
-		}
-		seen[r] = true
-	}
-	switch {
-	case c.Network == "":
-		return errors.New("discovery: Network is empty: give the network's name, such as devnet")
-	case c.Every <= 0:
-		return fmt.Errorf("discovery: Every must be above 0, is %s", c.Every)
-	case c.MaxEvery < c.Every:
-		return fmt.Errorf("discovery: MaxEvery must be at least Every, is %s", c.MaxEvery)
-	case c.Timeout <= 0:
-		return fmt.Errorf("discovery: Timeout must be above 0, is %s", c.Timeout)
-	case c.Remember < 0:
-		return fmt.Errorf("discovery: Remember must not be negative, is %s", c.Remember)
-	case c.MaxNodes < 1:
-		return fmt.Errorf("discovery: MaxNodes must be at least 1, is %d", c.MaxNodes)
-	}
-	return nil
-}
+// settle is how long changes are gathered before the Snapshot is made anew.
+const settle = 50 * time.Millisecond
 
 // Discovery asks the Registries. Make one with New, then call Run.
 type Discovery struct {
 	config   Config
 	log      *slog.Logger
 	meter    *meter
-	http     *http.Client
+	way      carriers      // to the Registries of Config
+	learnWay carriers      // to learned ones
+	touched  chan struct{} // holds one: something was learned
 	snapshot atomic.Pointer[[]Node]
 
 	mu      sync.Mutex // guards all below
 	view    *view
+	learned []acquaintance
 	changed chan struct{} // closed and replaced when snapshot is
 }
 
-// New prepares a discovery that knows no nodes yet.
+// New prepares a discovery that knows what CacheFile holds. A file that cannot
+// be used is logged and written anew.
 func New(c Config, log *slog.Logger, metrics prometheus.Registerer) (*Discovery, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -102,23 +42,21 @@ func New(c Config, log *slog.Logger, metrics prometheus.Registerer) (*Discovery,
 	for i, r := range c.Registries {
 		c.Registries[i] = strings.TrimSuffix(r, "/")
 	}
-	d := &Discovery{config: c, log: log, view: newView(c), changed: make(chan struct{})}
+	d := &Discovery{
+		config: c, log: log, view: newView(c), changed: make(chan struct{}), touched: make(chan struct{}, 1),
+		way: newCarriers(c, false), learnWay: newCarriers(c, !local(c.Registries)),
+	}
 	d.snapshot.Store(&[]Node{})
 	var err error
 	if d.meter, err = newMeter(metrics, d); err != nil {
 		return nil, err
 	}
-	transport := c.Transport
-	if transport == nil {
-		transport = &http.Transport{
-			MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: c.Timeout,
-			ResponseHeaderTimeout: c.Timeout, MaxResponseHeaderBytes: 16 << 10,
+	if c.CacheFile != "" {
+		if err := d.load(time.Now()); err != nil {
+			log.Warn("what was known before the start cannot be used", slog.String("file", c.CacheFile), slog.Any("error", err))
 		}
 	}
-	d.http = &http.Client{
-		Transport: transport, Timeout: c.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	d.refresh()
 	return d, nil
 }
 
@@ -134,92 +72,53 @@ func (d *Discovery) Changed() <-chan struct{} {
 	return d.changed
 }
 
-// Run asks until ctx is done. It returns nil when all goroutines have ended.
-func (d *Discovery) Run(ctx context.Context) error {
-	var polls sync.WaitGroup
-	for _, registry := range d.config.Registries {
-		polls.Go(func() { d.poll(ctx, newClient(d.http, registry)) })
-	}
-	polls.Wait()
-	d.http.CloseIdleConnections()
-	return nil
-}
-
-// Bounds of one question with all its requests: a Registry that claims many
-// nodes and proves none costs no more than this.
-const (
-	maxFetch    = 10_000 // records; the rest comes with the next questions
-	askTimeouts = 6
-)
-
-// poll asks one Registry again and again.
-func (d *Discovery) poll(ctx context.Context, c *client) {
-	log := d.log.With(slog.String("registry", c.base))
-	wait, silent := time.Duration(0), false
-	for ctx.Err() == nil {
-		err := d.ask(ctx, c)
-		if ctx.Err() != nil {
-			return
-		}
-		d.meter.polled(c.base, err)
-		if (err != nil) != silent {
-			silent = err != nil
-			if silent {
-				log.Warn("registry gives no answer", slog.Any("error", err))
-			} else {
-				log.Info("registry answers again")
-			}
-		}
-		if wait = d.config.Every; err != nil {
-			wait = min(2*max(wait, d.config.Every), d.config.MaxEvery)
-			d.refresh() // time passes for what is held
-		}
-		timer := time.NewTimer(time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
-
-// ask takes in one complete answer, or nothing of it that needs completeness.
-// A Registry that keeps it longer than askTimeouts has not answered.
-func (d *Discovery) ask(ctx context.Context, c *client) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeouts*d.config.Timeout)
-	defer cancel()
-	answer, err := c.list(ctx, d.config.MaxNodes)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	ids := d.view.wanted(c.base, answer)
-	d.mu.Unlock()
-	ids = ids[:min(len(ids), maxFetch)]
-	for len(ids) > 0 {
-		page := ids[:min(len(ids), maxIDs)]
-		ids = ids[len(page):]
-		records, err := c.records(ctx, page)
-		if err != nil {
-			return err
-		}
-		d.take(c.base, records)
-	}
-	d.mu.Lock()
-	d.view.listedBy(c.base, time.Now(), answer)
-	d.mu.Unlock()
-	d.refresh()
-	return nil
-}
-
-func (d *Discovery) take(registry string, records []rawRecord) {
+// Registries returns the base URLs of those whose word counts: of Config, then
+// learned ones.
+func (d *Discovery) Registries() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, r := range records {
-		if _, err := d.view.add(time.Now(), r.NodeID, r.Record); err != nil {
-			d.meter.refused(registry, err)
-			d.log.Debug("record refused", slog.String("registry", registry), slog.Any("error", err))
+	return slices.Clone(d.view.registries)
+}
+
+// Run asks until ctx is done. It returns nil when all goroutines have ended.
+func (d *Discovery) Run(ctx context.Context) error {
+	var parts sync.WaitGroup
+	for _, registry := range d.config.Registries {
+		parts.Go(func() { d.follow(ctx, d.newSource(registry, false)) })
+	}
+	if d.config.Learn > 0 {
+		parts.Go(func() { d.keepLearning(ctx) })
+	}
+	if d.config.CacheFile != "" {
+		parts.Go(func() { d.keepSaving(ctx) })
+	}
+	parts.Go(func() { d.keepFresh(ctx) })
+	parts.Wait()
+	d.way.close()
+	d.learnWay.close()
+	return nil
+}
+
+// keepFresh makes a new Snapshot soon after something was learned, and now and
+// then because records end.
+func (d *Discovery) keepFresh(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.touched:
+			pause(ctx, min(settle, d.config.Every))
+		case <-time.After(d.config.Every):
 		}
+		d.refresh()
+	}
+}
+
+// touch asks for a new Snapshot.
+func (d *Discovery) touch() {
+	select {
+	case d.touched <- struct{}{}:
+	default:
 	}
 }
 
@@ -228,10 +127,25 @@ func (d *Discovery) refresh() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	nodes := d.view.nodes(time.Now())
-	if reflect.DeepEqual(nodes, d.Snapshot()) {
+	if same(nodes, d.Snapshot()) {
 		return
 	}
 	d.snapshot.Store(&nodes)
 	close(d.changed)
 	d.changed = make(chan struct{})
+}
+
+// pause returns after d, or early when ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// spread returns d, give or take a fifth.
+func spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }

@@ -67,7 +67,9 @@ func Repository() Rules {
 			{"identity/keyfile", Shell, "a private key on disk"},
 			{"rpcauth", Core, "signs and verifies calls with the time passed in (algorithm 1)"},
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
+			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
+			{"discovery", Shell, "asks several Registries and believes none: the client of the Registry network"},
 
 			{"medianode/negotiate", Core, "SDP offer and answer as a function"},
 			{"medianode/datapacket", Core, "the sender of a data packet, on the wire"},
@@ -94,7 +96,6 @@ func Repository() Rules {
 			{"orchestrator/signal/...", Shell, "the client protocol"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
-			{"orchestrator/discovery", Shell, "snapshot of the Registry"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/memory", Shell, "that interface in memory"},
 			{"orchestrator/state/statetest", TestOnly, "the conformance suite that every store passes"},

@@ -100,7 +100,7 @@ func (l *ledger) load(now time.Time) error {
 		}
 		changes = append(changes, l.change(now, record.KeyOf(&e)))
 	}
-	l.board.Publish(new(index.Snapshot).With(changes), l.set.Digest(), now)
+	l.board.Publish(new(index.Snapshot).With(changes), l.set.Root(), now)
 	if err := l.store.Write(nil, l.open.remove); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
@@ -271,7 +271,7 @@ func (l *ledger) expire(now time.Time) {
 
 // refreshDigest needs mu.
 func (l *ledger) refreshDigest() {
-	l.digest, l.stale = l.set.Digest(), false
+	l.digest, l.stale = l.set.Root(), false
 	l.board.Publish(l.Nodes(), l.digest, time.Now())
 }
 

@@ -179,7 +179,7 @@ func TestStore_cutOffAtAnyInstantLosesNothingAcknowledged(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	fs := vfs.NewCrashableMem()
-	s, err := open(fs, "records", "devnet", slog.New(slog.DiscardHandler))
+	s, err := open(fs, "records", "devnet", defaultTuning(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestStore_cutOffAtAnyInstantLosesNothingAcknowledged(t *testing.T) {
 
 func checkCut(t *testing.T, fs vfs.FS, acked []uint64) {
 	t.Helper()
-	s, err := open(fs, "records", "devnet", slog.New(slog.DiscardHandler))
+	s, err := open(fs, "records", "devnet", defaultTuning(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("reopening after a cut: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 )
 
 // Bounds of what a Registry may answer.
@@ -26,9 +27,11 @@ var errAnswer = errors.New("discovery: answer")
 
 // client asks one Registry. It belongs to one goroutine.
 type client struct {
-	http  *http.Client
-	base  string
-	pages map[string]page // by URL, to be had again by ETag
+	http   *http.Client
+	base   string
+	label  string // in metrics
+	stream registryv1connect.RegistryServiceClient
+	pages  map[string]page // by URL, to be had again by ETag
 }
 
 type page struct {
@@ -43,7 +46,7 @@ type rawRecord struct {
 }
 
 func newClient(h *http.Client, base string) *client {
-	return &client{http: h, base: base, pages: map[string]page{}}
+	return &client{http: h, base: base, label: base, pages: map[string]page{}}
 }
 
 // list gets all pages of /listMediaNodes.
@@ -96,16 +99,20 @@ func (c *client) page(ctx context.Context, at string) (page, error) {
 	return p, nil
 }
 
-// records gets up to maxIDs records.
-func (c *client) records(ctx context.Context, ids []drtc.NodeID) ([]rawRecord, error) {
+// records gets up to maxIDs records of a kind; empty is that of nodes.
+func (c *client) records(ctx context.Context, kind string, ids []drtc.NodeID) ([]rawRecord, error) {
 	text := make([]string, len(ids))
 	for i, id := range ids {
 		text[i] = id.String()
 	}
+	at := c.base + "/records?ids=" + strings.Join(text, ",")
+	if kind != "" {
+		at += "&kind=" + kind
+	}
 	var body struct {
 		Records []rawRecord `json:"records"`
 	}
-	if _, err := c.get(ctx, c.base+"/records?ids="+strings.Join(text, ","), "", &body); err != nil {
+	if _, err := c.get(ctx, at, "", &body); err != nil {
 		return nil, err
 	}
 	if len(body.Records) > len(ids) {
@@ -138,7 +145,7 @@ func (c *client) get(ctx context.Context, at, etag string, into any) (newTag str
 	case err != nil:
 		return "", fmt.Errorf("discovery: reading: %w", err)
 	case a.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("%w: status %d: %.200q", errAnswer, a.StatusCode, b)
+		return "", fmt.Errorf("%w: status %d: %s", errAnswer, a.StatusCode, complaint(b))
 	case len(b) > maxAnswer:
 		return "", fmt.Errorf("%w: more than %d bytes", errAnswer, maxAnswer)
 	}
@@ -146,4 +153,17 @@ func (c *client) get(ctx context.Context, at, etag string, into any) (newTag str
 		return "", fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	return a.Header.Get("ETag"), nil
+}
+
+// complaint is what a Registry says is wrong with a question.
+func complaint(body []byte) string {
+	var said struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &said) == nil && said.Error.Message != "" {
+		return fmt.Sprintf("%.200q", said.Error.Message)
+	}
+	return fmt.Sprintf("%.200q", body)
 }

@@ -83,8 +83,8 @@ func TestView_readsTheWholeRecord(t *testing.T) {
 	if learned, err := v.add(epoch, k.ID(), e.Bytes()); !learned || err != nil {
 		t.Fatalf("got %v, %v", learned, err)
 	}
-	v.listedBy(two, epoch, []listed{claim(e)})
-	v.listedBy(one, epoch, []listed{claim(e)})
+	v.listedBy(two, epoch, []listed{claim(e)}, false)
+	v.listedBy(one, epoch, []listed{claim(e)}, false)
 	got := v.nodes(epoch)
 	if len(got) != 1 {
 		t.Fatalf("got %v, want one node", got)
@@ -147,7 +147,7 @@ func TestView_refuses(t *testing.T) {
 			if learned, err := v.add(epoch, k.ID(), tt.raw); learned || !errors.Is(err, tt.want) {
 				t.Errorf("got %v, %v, want %v", learned, err, tt.want)
 			}
-			v.listedBy(one, epoch, []listed{{id: k.ID()}})
+			v.listedBy(one, epoch, []listed{{id: k.ID()}}, false)
 			if got := v.nodes(epoch); len(got) != 0 {
 				t.Errorf("shown: %v", got)
 			}
@@ -175,8 +175,8 @@ func TestView_oneRegistryProvesThatANodeLeft(t *testing.T) {
 	if _, err := v.add(epoch, k.ID(), e.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	v.listedBy(one, epoch, []listed{claim(e)})
-	v.listedBy(two, epoch, []listed{claim(e)})
+	v.listedBy(one, epoch, []listed{claim(e)}, false)
+	v.listedBy(two, epoch, []listed{claim(e)}, false)
 
 	now := epoch.Add(2 * time.Second)
 	if got := v.wanted(one, nil); !slices.Equal(got, []drtc.NodeID{k.ID()}) {
@@ -185,14 +185,14 @@ func TestView_oneRegistryProvesThatANodeLeft(t *testing.T) {
 	if learned, err := v.add(now, k.ID(), gone.Bytes()); !learned || err != nil {
 		t.Fatalf("tombstone: got %v, %v", learned, err)
 	}
-	v.listedBy(one, now, nil)
+	v.listedBy(one, now, nil, false)
 	if got := v.nodes(now); len(got) != 0 {
 		t.Errorf("shown although it left: %v", got)
 	}
 	if learned, err := v.add(now, k.ID(), e.Bytes()); learned || err != nil {
 		t.Errorf("the old record again: got %v, %v, want nothing new", learned, err)
 	}
-	v.listedBy(two, now, []listed{claim(e)})
+	v.listedBy(two, now, []listed{claim(e)}, false)
 	if got := v.nodes(now); len(got) != 0 {
 		t.Errorf("brought back by the other Registry: %v", got)
 	}
@@ -201,7 +201,7 @@ func TestView_oneRegistryProvesThatANodeLeft(t *testing.T) {
 	}
 }
 
-func TestView_aNodeIsShownWhileAnyFreshRegistryListsIt(t *testing.T) {
+func TestView_whatASilentRegistrySaidCountsForAWhile(t *testing.T) {
 	v, k := newView(testConfig(one, two)), newKey(t)
 	e := sign(t, k, epoch, nil)
 	if _, err := v.add(epoch, k.ID(), e.Bytes()); err != nil {
@@ -219,16 +219,67 @@ func TestView_aNodeIsShownWhileAnyFreshRegistryListsIt(t *testing.T) {
 		}
 	}
 	check("before anybody lists it", at(0))
-	v.listedBy(one, at(0), []listed{claim(e)})
-	v.listedBy(two, at(0), []listed{claim(e)})
+	v.listedBy(one, at(0), []listed{claim(e)}, false)
+	v.listedBy(two, at(0), []listed{claim(e)}, false)
 	check("both list it", at(0), one, two)
-	v.listedBy(two, at(10), nil)
+	v.listedBy(two, at(10), nil, false)
 	check("one still does", at(10), one)
 	check("and fell silent a while ago", at(60), one)
-	v.listedBy(two, at(61), nil)
+	v.listedBy(two, at(61), nil, false)
 	check("and fell silent long ago", at(61))
 	check("and so did the other: the last answers count", at(200), one)
 	check("until the record ends", at(330))
+}
+
+// The rule of the contract: at least half of those who answer.
+func TestView_minorityNeitherHidesNorShows(t *testing.T) {
+	registries := []string{"a", "b", "c", "d", "e"}
+	k := newKey(t)
+	e := sign(t, k, epoch, nil)
+	for answers := 1; answers <= len(registries); answers++ {
+		for list := 0; list <= answers; list++ {
+			v := newView(testConfig(registries...))
+			if _, err := v.add(epoch, k.ID(), e.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range registries[:answers] {
+				var says []listed
+				if i < list {
+					says = []listed{claim(e)}
+				}
+				v.listedBy(r, epoch, says, false)
+			}
+			got, want := len(v.nodes(epoch)) == 1, list > 0 && list >= answers-list
+			if got != want {
+				t.Errorf("%d of %d list it: shown %v, want %v", list, answers, got, want)
+			}
+		}
+	}
+}
+
+func TestView_openAnswerIsTrueUntilItEnds(t *testing.T) {
+	v, k := newView(testConfig(one, two)), newKey(t)
+	e := sign(t, k, epoch, func(e *envelope.Envelope, _ *registryv1.NodeBody) { e.TTL = 900 * time.Second })
+	if _, err := v.add(epoch, k.ID(), e.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(at int) bool { return len(v.nodes(epoch.Add(time.Duration(at)*time.Second))) == 1 }
+	v.listedBy(one, epoch, nil, true)
+	v.listedBy(two, epoch.Add(700*time.Second), nil, false)
+	if v.change(one, k.ID(), false) || !v.change(one, k.ID(), true) || v.change(one, k.ID(), true) || v.change("three", k.ID(), true) {
+		t.Error("what is news and what is not is told wrongly")
+	}
+	if !shown(701) {
+		t.Error("not shown although an open answer shows it, and half is enough")
+	}
+	v.ended(one, epoch.Add(600*time.Second))
+	if shown(701) {
+		t.Error("shown although the stream ended long ago and the other Registry does not list it")
+	}
+	v.ask([]string{one})
+	if !shown(800) || len(v.lists) != 1 {
+		t.Errorf("the last answers of those who are asked count: shown %v, %d answers kept", shown(800), len(v.lists))
+	}
 }
 
 func TestView_wantsWhatIsNewer(t *testing.T) {
@@ -294,7 +345,7 @@ func TestView_anyOrderGivesTheNewest(t *testing.T) {
 			}
 		}
 		slices.SortFunc(want, compareIDs)
-		v.listedBy(one, epoch, answer)
+		v.listedBy(one, epoch, answer, false)
 		got := v.nodes(epoch)
 		if !slices.Equal(ids(got), want) {
 			t.Fatalf("got %v, want %v", ids(got), want)

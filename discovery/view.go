@@ -33,7 +33,7 @@ var (
 // now is passed in. One goroutine at a time uses it.
 type view struct {
 	network    string
-	registries []string // in the order of Config
+	registries []string // those whose word counts: of Config, then learned ones
 	remember   time.Duration
 	maxNodes   int
 
@@ -49,10 +49,12 @@ type held struct {
 	node Node // zero for a tombstone
 }
 
-// list is a Registry's last good answer.
+// list is a Registry's last good answer. While a Watch stream is open it is
+// true now.
 type list struct {
-	at  time.Time
-	ids map[drtc.NodeID]bool
+	at   time.Time
+	ids  map[drtc.NodeID]bool
+	open bool
 }
 
 // listed is one line of a Registry's answer: a claim, good for knowing what to
@@ -104,16 +106,10 @@ func (v *view) add(now time.Time, id drtc.NodeID, raw []byte) (bool, error) {
 	if old != nil && old.hash == h.hash {
 		return false, nil
 	}
-	switch {
-	case e.Kind != "node" || e.Network != v.network:
-		return false, fmt.Errorf("%w: %q of %q", errForeign, e.Kind, e.Network)
-	case e.Subject != id || e.Issuer != id:
-		return false, fmt.Errorf("%w: asked for %s, got one about %s by %s", errAnother, id, e.Subject, e.Issuer)
-	case len(e.Body) > maxBody || e.TTL > maxTTL:
-		return false, fmt.Errorf("%w: %d bytes for %s", errSize, len(e.Body), e.TTL)
-	case e.IssuedAt.After(now.Add(skew)):
-		return false, fmt.Errorf("%w: by %s", errFuture, e.IssuedAt.Sub(now))
-	case !alive(now, &e) && !e.IsTombstone() || !now.Before(standsUntil(&e)):
+	if err := fits(now, "node", v.network, id, &e); err != nil {
+		return false, err
+	}
+	if !alive(now, &e) && !e.IsTombstone() || !now.Before(standsUntil(&e)) {
 		return false, errExpired
 	}
 	if old != nil && !newer(h, old) {
@@ -129,9 +125,34 @@ func (v *view) add(now time.Time, id drtc.NodeID, raw []byte) (bool, error) {
 		if h.node, err = parseNode(&e); err != nil {
 			return false, err
 		}
+		h.node.hash = h.hash
 	}
 	v.held[id] = h
 	return true, nil
+}
+
+// restore takes a record of which nobody says whose it is.
+func (v *view) restore(now time.Time, raw []byte) error {
+	e, err := envelope.Parse(raw)
+	if err == nil {
+		_, err = v.add(now, e.Subject, raw)
+	}
+	return err
+}
+
+// fits holds a record about its own issuer to what every kind of it must keep.
+func fits(now time.Time, kind, network string, id drtc.NodeID, e *envelope.Envelope) error {
+	switch {
+	case e.Kind != kind || e.Network != network:
+		return fmt.Errorf("%w: %q of %q", errForeign, e.Kind, e.Network)
+	case e.Subject != id || e.Issuer != id:
+		return fmt.Errorf("%w: asked for %s, got one about %s by %s", errAnother, id, e.Subject, e.Issuer)
+	case len(e.Body) > maxBody || e.TTL > maxTTL:
+		return fmt.Errorf("%w: %d bytes for %s", errSize, len(e.Body), e.TTL)
+	case e.IssuedAt.After(now.Add(skew)):
+		return fmt.Errorf("%w: by %s", errFuture, e.IssuedAt.Sub(now))
+	}
+	return nil
 }
 
 func alive(now time.Time, e *envelope.Envelope) bool { return now.Before(e.ExpiresAt().Add(grace)) }
@@ -149,17 +170,50 @@ func newer(a, b *held) bool {
 	return bytes.Compare(a.hash[:], b.hash[:]) > 0
 }
 
-// listedBy takes a Registry's complete answer.
-func (v *view) listedBy(registry string, now time.Time, answer []listed) {
+// listedBy takes a Registry's complete answer. open says that its changes will
+// follow.
+func (v *view) listedBy(registry string, now time.Time, answer []listed, open bool) {
 	ids := make(map[drtc.NodeID]bool, len(answer))
 	for _, l := range answer {
 		ids[l.id] = true
 	}
-	v.lists[registry] = &list{at: now, ids: ids}
+	v.lists[registry] = &list{at: now, ids: ids, open: open}
 }
 
-// nodes returns what is proven, alive and vouched for, in order of id, and
-// forgets what no longer matters.
+// change takes one change of an open answer: the Registry shows the node from
+// now on, or does not. It reports whether that is news.
+func (v *view) change(registry string, id drtc.NodeID, shown bool) bool {
+	l := v.lists[registry]
+	if l == nil || l.ids[id] == shown {
+		return false
+	}
+	if shown {
+		l.ids[id] = true
+	} else {
+		delete(l.ids, id)
+	}
+	return true
+}
+
+// ended says that no more changes of an answer will follow.
+func (v *view) ended(registry string, now time.Time) {
+	if l := v.lists[registry]; l != nil && l.open {
+		l.at, l.open = now, false
+	}
+}
+
+// ask sets the Registries whose word counts and forgets what others said.
+func (v *view) ask(registries []string) {
+	v.registries = registries
+	for r := range v.lists {
+		if !slices.Contains(registries, r) {
+			delete(v.lists, r)
+		}
+	}
+}
+
+// nodes returns what is proven, alive and vouched for by at least half of those
+// who answer, in order of id, and forgets what no longer matters.
 func (v *view) nodes(now time.Time) []Node {
 	vouchers := v.vouchers(now)
 	all := []Node{}
@@ -177,7 +231,7 @@ func (v *view) nodes(now time.Time) []Node {
 				n.VouchedBy = append(n.VouchedBy, registry)
 			}
 		}
-		if len(n.VouchedBy) > 0 {
+		if len(n.VouchedBy) > 0 && 2*len(n.VouchedBy) >= len(vouchers) {
 			all = append(all, n)
 		}
 	}
@@ -194,7 +248,7 @@ func (v *view) vouchers(now time.Time) []string {
 			continue
 		}
 		any = append(any, registry)
-		if now.Sub(l.at) <= v.remember {
+		if l.open || now.Sub(l.at) <= v.remember {
 			fresh = append(fresh, registry)
 		}
 	}
@@ -202,6 +256,13 @@ func (v *view) vouchers(now time.Time) []string {
 		return fresh
 	}
 	return any
+}
+
+// same reports whether two Snapshots say the same.
+func same(a, b []Node) bool {
+	return slices.EqualFunc(a, b, func(x, y Node) bool {
+		return x.ID == y.ID && x.hash == y.hash && slices.Equal(x.VouchedBy, y.VouchedBy)
+	})
 }
 
 func compareIDs(a, b drtc.NodeID) int { return bytes.Compare(a[:], b[:]) }

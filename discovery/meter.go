@@ -12,22 +12,29 @@ import (
 // meter counts what the Registries say.
 type meter struct {
 	polls    *prometheus.CounterVec
+	watches  *prometheus.CounterVec
 	refusals *prometheus.CounterVec
 }
 
 func newMeter(r prometheus.Registerer, d *Discovery) (*meter, error) {
 	m := &meter{
 		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_orchestrator_discovery_polls_total", Help: "Questions to Registries, by outcome.",
+			Name: "drtc_discovery_polls_total", Help: "Questions to Registries, by outcome.",
+		}, []string{"registry", "outcome"}),
+		watches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_discovery_watches_total", Help: "Watch streams of Registries that have ended, by whether they had told everything.",
 		}, []string{"registry", "outcome"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_orchestrator_discovery_refusals_total", Help: "Records that a Registry gave and that were not believed, by reason.",
+			Name: "drtc_discovery_refusals_total", Help: "Records that a Registry gave and that were not believed, by reason.",
 		}, []string{"registry", "reason"}),
 	}
 	nodes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "drtc_orchestrator_discovery_nodes", Help: "Media Nodes known.",
+		Name: "drtc_discovery_nodes", Help: "Media Nodes known.",
 	}, func() float64 { return float64(len(d.Snapshot())) })
-	for _, c := range []prometheus.Collector{m.polls, m.refusals, nodes} {
+	registries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "drtc_discovery_registries", Help: "Registries whose word counts, learned ones too.",
+	}, func() float64 { return float64(len(d.Registries())) })
+	for _, c := range []prometheus.Collector{m.polls, m.watches, m.refusals, nodes, registries} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("discovery: metrics: %w", err)
 		}
@@ -41,6 +48,14 @@ func (m *meter) polled(registry string, err error) {
 		outcome = "failed"
 	}
 	m.polls.WithLabelValues(registry, outcome).Inc()
+}
+
+func (m *meter) watched(registry string, complete bool) {
+	outcome := "incomplete"
+	if complete {
+		outcome = "complete"
+	}
+	m.watches.WithLabelValues(registry, outcome).Inc()
 }
 
 func (m *meter) refused(registry string, err error) {

@@ -3,44 +3,101 @@ package discovery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
+	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/identity"
 )
 
 // fakeRegistry answers as a Registry does, or as it is told to.
 type fakeRegistry struct {
+	registryv1connect.UnimplementedRegistryServiceHandler
 	*httptest.Server
-
 	mu        sync.Mutex // guards all below
+	id        drtc.NodeID
+	network   string
 	listed    []envelope.Envelope
 	held      map[drtc.NodeID][]byte // what /records gives
+	peers     []drtc.NodeID          // what /peers names
+	records   map[drtc.NodeID][]byte // what /records?kind=registry gives
+	opinion   map[string]any         // added to each node of /getMediaNodes
 	pageSize  int
 	override  http.HandlerFunc // instead of everything
 	tag       int              // of the ETag
 	unchanged int              // answers 304
+	// watch, if set, offers the stream: what is sent, until it is closed.
+	watch chan *registryv1.WatchResponse
 }
 
+var fakes atomic.Uint32
+
 func newFake(t *testing.T, nodes ...envelope.Envelope) *fakeRegistry {
-	f := &fakeRegistry{held: map[drtc.NodeID][]byte{}, pageSize: 2}
-	f.Server = httptest.NewServer(f)
+	f := &fakeRegistry{
+		id: drtc.NodeID{1, 19: byte(fakes.Add(1))}, network: "devnet", pageSize: 2,
+		held: map[drtc.NodeID][]byte{}, records: map[drtc.NodeID][]byte{},
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", f)
+	path, rpc := registryv1connect.NewRegistryServiceHandler(f)
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		override := f.override
+		f.mu.Unlock()
+		if override != nil {
+			override(w, r)
+			return
+		}
+		rpc.ServeHTTP(w, r)
+	})
+	f.Server = httptest.NewUnstartedServer(mux)
+	f.Config.Protocols = new(http.Protocols)
+	f.Config.Protocols.SetHTTP1(true)
+	f.Config.Protocols.SetUnencryptedHTTP2(true)
+	f.Start()
 	t.Cleanup(f.Close)
 	f.set(nodes...)
 	return f
+}
+
+// Watch sends what the test says, if the Registry offers it.
+func (f *fakeRegistry) Watch(ctx context.Context, _ *connect.Request[registryv1.WatchRequest], s *connect.ServerStream[registryv1.WatchResponse]) error {
+	f.mu.Lock()
+	watch := f.watch
+	f.mu.Unlock()
+	if watch == nil {
+		return connect.NewError(connect.CodeUnimplemented, errors.New("no such call"))
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case m, open := <-watch:
+			if !open {
+				return connect.NewError(connect.CodeUnavailable, errors.New("cut off"))
+			}
+			if err := s.Send(m); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // set replaces what is listed; what was held stays.
@@ -59,6 +116,13 @@ func (f *fakeRegistry) hold(id drtc.NodeID, raw []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held[id] = raw
+}
+
+// change does something under the lock.
+func (f *fakeRegistry) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
 }
 
 func (f *fakeRegistry) do(h http.HandlerFunc) {
@@ -93,14 +157,36 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			next = strconv.Itoa(at + f.pageSize)
 		}
 		_ = json.NewEncoder(w).Encode(object{"nodes": nodes, "cursor": next})
+	case "/getMediaNodes":
+		nodes := []object{}
+		for _, e := range f.listed {
+			n := object{"nodeId": e.Subject, "generation": fmt.Sprint(e.Generation), "seq": fmt.Sprint(e.Seq)}
+			maps.Copy(n, f.opinion)
+			nodes = append(nodes, n)
+		}
+		_ = json.NewEncoder(w).Encode(object{"registry": f.id, "nodes": nodes})
+	case "/healthz":
+		_ = json.NewEncoder(w).Encode(object{"status": "ok", "registry": f.id, "network": f.network})
+	case "/peers":
+		peers := []object{}
+		for _, id := range f.peers {
+			peers = append(peers, object{"registry": id, "url": "http://what.it.says", "addresses": []string{"/ip4/10.0.0.1/tcp/1"}, "since": 7})
+		}
+		_ = json.NewEncoder(w).Encode(object{"registry": f.id, "network": f.network, "addresses": []string{}, "peers": peers})
 	case "/records":
+		held := f.held
+		if r.URL.Query().Get("kind") == "registry" {
+			held = f.records
+		}
 		records := []object{}
 		for text := range strings.SplitSeq(r.URL.Query().Get("ids"), ",") {
-			if id, err := drtc.ParseNodeID(text); err == nil && f.held[id] != nil {
-				records = append(records, object{"nodeId": id, "record": f.held[id]})
+			if id, err := drtc.ParseNodeID(text); err == nil && held[id] != nil {
+				records = append(records, object{"nodeId": id, "record": held[id]})
 			}
 		}
 		_ = json.NewEncoder(w).Encode(object{"records": records})
+	default:
+		http.NotFound(w, r)
 	}
 }
 
@@ -109,6 +195,7 @@ type running struct {
 	*Discovery
 	t       *testing.T
 	metrics *prometheus.Registry
+	stop    func()
 }
 
 func run(t *testing.T, registries ...*fakeRegistry) *running {
@@ -117,6 +204,19 @@ func run(t *testing.T, registries ...*fakeRegistry) *running {
 	for _, f := range registries {
 		c.Registries = append(c.Registries, f.URL+"/")
 	}
+	return runWith(t, c)
+}
+
+func runWith(t *testing.T, c Config) *running {
+	t.Helper()
+	r := start(t, c)
+	t.Cleanup(r.stop)
+	return r
+}
+
+// start runs a Discovery until stop.
+func start(t *testing.T, c Config) *running {
+	t.Helper()
 	c.Every, c.MaxEvery, c.Remember, c.Timeout = 10*time.Millisecond, 20*time.Millisecond, time.Hour, 5*time.Second
 	r := &running{t: t, metrics: prometheus.NewRegistry()}
 	var err error
@@ -126,7 +226,7 @@ func run(t *testing.T, registries ...*fakeRegistry) *running {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
-	t.Cleanup(func() {
+	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
@@ -195,8 +295,8 @@ func (r *running) counter(name, label, value string) (sum float64) {
 }
 
 const (
-	refusals = "drtc_orchestrator_discovery_refusals_total"
-	polls    = "drtc_orchestrator_discovery_polls_total"
+	refusals = "drtc_discovery_refusals_total"
+	polls    = "drtc_discovery_polls_total"
 )
 
 func TestDiscovery_mergesSeveralRegistries(t *testing.T) {
@@ -334,6 +434,10 @@ func TestNew_namesTheField(t *testing.T) {
 		"Timeout":             func(c *Config) { c.Timeout = 0 },
 		"Remember":            func(c *Config) { c.Remember = -1 },
 		"MaxNodes":            func(c *Config) { c.MaxNodes = 0 },
+		"Learn":               func(c *Config) { c.Learn = MaxLearn + 1 },
+		"LearnEvery":          func(c *Config) { c.LearnEvery = 0 },
+		"Silence":             func(c *Config) { c.Silence = 0 },
+		"CacheEvery":          func(c *Config) { c.CacheFile, c.CacheEvery = "x", 0 },
 	} {
 		c := testConfig(one)
 		change(&c)

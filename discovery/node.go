@@ -48,8 +48,10 @@ type Node struct {
 	Record              envelope.Version
 	IssuedAt, ExpiresAt time.Time
 	// VouchedBy are the Registries that list the node, in the order of
-	// Config.Registries.
+	// Config.Registries, then learned ones.
 	VouchedBy []string
+
+	hash [32]byte // of the record
 }
 
 // errBody is wrapped by the errors of parseNode.

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// keepingFS lets tables and logs that are out of use stay for a while: as many
+// bytes as the last compaction read and a few more, oldest out first. A copy of
+// the directory that began before they went out of use then finds every file of
+// the state that it began with, unless two compactions end while it is made. For
+// the same reason logs are never overwritten.
+//
+// Names of tables and logs are never used twice, and what is left behind by a
+// crash is found out of use at the next start.
+type keepingFS struct {
+	vfs.FS
+	least int64 // bytes to keep at least
+
+	mu      sync.Mutex // guards all below
+	atStake int64      // bytes that the last compaction read
+	kept    []keptFile
+	size    int64 // of kept
+}
+
+type keptFile struct {
+	name string
+	size int64
+}
+
+func newKeepingFS(fs vfs.FS, least int64) *keepingFS { return &keepingFS{FS: fs, least: least} }
+
+// compacted is told of a compaction before its inputs are removed.
+func (k *keepingFS) compacted(info pebble.CompactionInfo) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.atStake = 0
+	for _, level := range info.Input {
+		for _, table := range level.Tables {
+			k.atStake += int64(table.Size)
+		}
+	}
+}
+
+// Remove implements vfs.FS.
+func (k *keepingFS) Remove(name string) error {
+	if ext := path.Ext(name); ext != ".sst" && ext != ".log" {
+		return k.FS.Remove(name)
+	}
+	info, err := k.FS.Stat(name)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept = append(k.kept, keptFile{name, info.Size()})
+	k.size += info.Size()
+	for k.size > k.least+k.atStake {
+		if err := k.removeOldest(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create implements vfs.FS. The entry of a manifest is on disk before the marker
+// that names it can be: the storage engine writes both entries before it waits
+// for either, and a file system may keep the later one alone.
+func (k *keepingFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := k.FS.Create(name, category)
+	if err != nil || !strings.HasPrefix(k.PathBase(name), manifestPrefix) {
+		return f, err
+	}
+	if err := syncDir(k.FS, k.PathDir(name)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// ReuseForWrite implements vfs.FS by not using it again, which the interface
+// leaves open.
+func (k *keepingFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := k.Remove(oldname); err != nil {
+		return nil, err
+	}
+	return k.Create(newname, category)
+}
+
+// Unwrap implements vfs.FS.
+func (k *keepingFS) Unwrap() vfs.FS { return k.FS }
+
+// removeOldest needs mu.
+func (k *keepingFS) removeOldest() error {
+	f := k.kept[0]
+	k.kept = k.kept[1:]
+	k.size -= f.size
+	return k.FS.Remove(f.name)
+}
+
+// removeKept removes what is left. A file that cannot be removed is found out of
+// use at the next start.
+func (k *keepingFS) removeKept() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.kept) > 0 {
+		_ = k.removeOldest()
+	}
+}
+
+func (k *keepingFS) bytes() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.size
+}

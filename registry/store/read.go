@@ -1,0 +1,179 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/registry/record"
+)
+
+// Raw is one record as it lies on disk, with nothing checked. The slices are the
+// receiver's.
+type Raw struct {
+	Key   []byte // where the Store holds it; nil in a back-up
+	Value []byte // what should be canonical envelope bytes
+}
+
+// Record reads r. The error wraps ErrCorrupt: the bytes are no record, or one
+// that belongs elsewhere.
+func (r Raw) Record() (envelope.Envelope, error) {
+	e, err := envelope.Parse(r.Value)
+	if err == nil && r.Key != nil && string(keyBytes(record.KeyOf(&e))) != string(r.Key) {
+		err = errors.New("it is another key's record")
+	}
+	if err != nil {
+		return envelope.Envelope{}, fmt.Errorf("%w: key %x: %w", ErrCorrupt, r.Key, err)
+	}
+	return e, nil
+}
+
+// chunkSize is how many records go from the reader to a worker at once.
+const chunkSize = 256
+
+type chunk struct {
+	index   int
+	records []Raw
+}
+
+// All reads every record, in order of their keys. It does not check signatures:
+// they were checked before they were written, and blocks carry checksums. The
+// error wraps ErrCorrupt for what cannot be a record.
+func (s *Store) All() ([]envelope.Envelope, error) {
+	var mu sync.Mutex
+	var parts [][]envelope.Envelope
+	err := s.chunks(context.Background(), runtime.GOMAXPROCS(0), func(c chunk) error {
+		part := make([]envelope.Envelope, len(c.records))
+		for i, r := range c.records {
+			var err error
+			if part[i], err = r.Record(); err != nil {
+				return err
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		parts = append(parts, make([][]envelope.Envelope, max(0, c.index+1-len(parts)))...)
+		parts[c.index] = part
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(parts...), nil
+}
+
+// Each calls each with every record. With one worker the calls come in order of
+// the keys; with more they come from as many goroutines at once, in no order,
+// and have ended when Each returns. The first error ends it; as in All one may
+// wrap ErrCorrupt.
+func (s *Store) Each(ctx context.Context, workers int, each func(envelope.Envelope) error) error {
+	return s.EachRaw(ctx, workers, func(r Raw) error {
+		e, err := r.Record()
+		if err != nil {
+			return err
+		}
+		return each(e)
+	})
+}
+
+// EachRaw is Each for who wants to see damaged records too.
+func (s *Store) EachRaw(ctx context.Context, workers int, each func(Raw) error) error {
+	return s.chunks(ctx, workers, func(c chunk) error {
+		for _, r := range c.records {
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// chunks reads on the calling goroutine and works on others.
+func (s *Store) chunks(ctx context.Context, workers int, work func(chunk) error) error {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte(recordPrefix), UpperBound: []byte(recordEnd)})
+	if err != nil {
+		return fmt.Errorf("store: reading: %w", damaged(err))
+	}
+	err = fanOut(ctx, workers, work, func(send func(chunk) bool) error {
+		return readChunks(it, send)
+	})
+	return cmp.Or(err, it.Close())
+}
+
+func readChunks(it *pebble.Iterator, send func(chunk) bool) error {
+	c := chunk{}
+	for it.First(); it.Valid(); it.Next() {
+		both := append(append(make([]byte, 0, len(it.Key())+len(it.Value())), it.Key()...), it.Value()...)
+		n := len(it.Key())
+		c.records = append(c.records, Raw{Key: both[:n:n], Value: both[n:]})
+		if len(c.records) == chunkSize {
+			if !send(c) {
+				return nil
+			}
+			c = chunk{index: c.index + 1, records: make([]Raw, 0, chunkSize)}
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("store: reading: %w", damaged(err))
+	}
+	if len(c.records) > 0 {
+		send(c)
+	}
+	return nil
+}
+
+// fanOut runs work on what read sends. The first error of either is returned,
+// when all goroutines have ended; send reports whether to go on.
+func fanOut(ctx context.Context, workers int, work func(chunk) error, read func(send func(chunk) bool) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	todo := make(chan chunk, 2*workers)
+	var group sync.WaitGroup
+	for range max(1, workers) {
+		group.Go(func() {
+			for c := range todo {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := work(c); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	err := read(func(c chunk) bool {
+		select {
+		case todo <- c:
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			return false
+		}
+	})
+	close(todo)
+	group.Wait()
+	return cmp.Or(context.Cause(ctx), err)
+}
+
+// damaged marks what pebble found to be broken.
+func damaged(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// DiskBytes is the size of all files of the directory.
+func (s *Store) DiskBytes() int64 {
+	size := int64(s.db.Metrics().DiskSpaceUsage())
+	if s.files != nil {
+		size += s.files.bytes()
+	}
+	return size
+}

@@ -1,0 +1,263 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	walrecord "github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+)
+
+// A directory that is copied file by file while a Registry writes is in
+// disorder: the manifest, which lists the tables, may be copied later than the
+// tables were, and name some that are not in the copy or only in part.
+//
+// The manifest is a log of edits, and each of its beginnings is the state of an
+// earlier instant. So the copy is opened at its longest beginning whose tables
+// are all there and whole and whose oldest log is there. keepingFS makes that
+// one no older than the instant at which the copy began, if copying takes no
+// longer than the files out of use stay.
+
+const (
+	manifestPrefix = "MANIFEST-"
+	manifestMarker = "manifest" // name of pebble's marker file
+
+	// maxSteps bounds how many edits are taken back before it is called damage.
+	maxSteps = 1024
+)
+
+// wholeManifest reports whether the marker names the manifest, or nothing was
+// ever written. It is false for a copy that missed the marker's move.
+func wholeManifest(fs vfs.FS, dir string) (bool, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return false, err
+	}
+	marked := slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") })
+	written := slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".sst") })
+	return marked || !written, nil
+}
+
+func holdsManifest(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, manifestPrefix) })
+}
+
+// rewind opens a directory that pebble refused because of cause (nil: it was
+// not asked) at an earlier instant, or returns the cause.
+func (s *Store) rewind(dir string, t tuning, log *slog.Logger, cause error) (*pebble.DB, error) {
+	past, err := findPast(s.files, dir, t, s.lock, cause)
+	if err != nil {
+		return nil, err
+	}
+	if err := past.settle(); err != nil {
+		return nil, fmt.Errorf("going back to an earlier instant: %w", err)
+	}
+	s.rewound = true
+	log.Warn("records were copied while they were written; opened at an earlier instant",
+		slog.String("dir", dir), slog.Int("edits_taken_back", past.steps))
+	return pebble.Open(dir, t.options(s.files, s.lock, log))
+}
+
+// findPast looks for the latest whole state without changing anything. If there
+// is none it returns cause.
+func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (*pastFS, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	if cause == nil {
+		cause = fmt.Errorf("%w: the manifest's marker is missing", ErrCorrupt)
+	}
+	slices.Sort(names)
+	steps := 0
+	for _, name := range slices.Backward(names) {
+		if !strings.HasPrefix(name, manifestPrefix) {
+			continue
+		}
+		edits, err := readEdits(fs, fs.PathJoin(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range slices.Backward(edits) {
+			if steps++; steps > maxSteps {
+				return nil, cause
+			}
+			past := &pastFS{FS: fs, dir: dir, manifest: name, size: e.end, steps: steps - 1}
+			if e.logPresent(names) && past.opens(t, lock) {
+				return past, nil
+			}
+		}
+	}
+	return nil, cause
+}
+
+// edit is one record of a manifest.
+type edit struct {
+	end    int64  // offset of the first byte after it
+	oldest uint64 // number of the oldest log whose records are in no table, 0 at the very beginning
+}
+
+// logPresent: pebble itself does not miss a log that is not there.
+func (e edit) logPresent(names []string) bool {
+	if e.oldest == 0 {
+		return !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".sst") })
+	}
+	return slices.Contains(names, fmt.Sprintf("%06d.log", e.oldest))
+}
+
+// readEdits reads as far as the manifest is whole.
+func readEdits(fs vfs.FS, name string) ([]edit, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var edits []edit
+	oldest := uint64(0)
+	for r := walrecord.NewReader(f, 0); ; {
+		content, err := r.Next()
+		if err != nil {
+			return edits, nil
+		}
+		b, err := io.ReadAll(content)
+		if err != nil {
+			return edits, nil
+		}
+		if n := oldestLog(b); n != 0 {
+			oldest = n
+		}
+		edits = append(edits, edit{r.Offset(), oldest})
+	}
+}
+
+// Tags of a version edit, in the order in which they come first.
+const (
+	tagComparer  = 1
+	tagOldestLog = 2
+)
+
+// oldestLog reads what it needs from the beginning of a version edit: the number
+// of the oldest log, or 0 if the edit does not change it.
+func oldestLog(b []byte) uint64 {
+	for {
+		tag, n := binary.Uvarint(b)
+		if n <= 0 {
+			return 0
+		}
+		v, m := binary.Uvarint(b[n:])
+		switch {
+		case m <= 0:
+			return 0
+		case tag == tagOldestLog:
+			return v
+		case tag == tagComparer && v <= uint64(len(b)-n-m): // its name's length
+			b = b[n+m+int(v):]
+		default:
+			return 0
+		}
+	}
+}
+
+// pastFS shows a directory as it was when manifest had only size bytes.
+type pastFS struct {
+	vfs.FS
+	dir      string
+	manifest string
+	size     int64
+	steps    int // edits that are not shown
+}
+
+// opens reports whether that state can be opened and read, blocks' checksums
+// included.
+func (p *pastFS) opens(t tuning, lock *pebble.Lock) bool {
+	options := t.options(p, lock, slog.New(slog.DiscardHandler))
+	options.ReadOnly = true
+	db, err := pebble.Open(p.dir, options)
+	if err != nil {
+		return false
+	}
+	it, err := db.NewIter(nil)
+	if err != nil {
+		return errors.Join(err, db.Close()) == nil
+	}
+	for it.First(); it.Valid(); it.Next() {
+		if _, err = it.ValueAndErr(); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, it.Close(), db.Close()) == nil
+}
+
+// settle makes the directory what p shows.
+func (p *pastFS) settle() error {
+	name := p.PathJoin(p.dir, p.manifest)
+	from, err := p.Open(name)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(from)
+	if err := errors.Join(err, from.Close()); err != nil {
+		return err
+	}
+	shorter := p.PathJoin(p.dir, "manifest.dbtmp")
+	to, err := p.Create(shorter, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(b)
+	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return err
+	}
+	if err := p.Rename(shorter, name); err != nil {
+		return err
+	}
+	marker, _, err := atomicfs.LocateMarker(p.FS, p.dir, manifestMarker)
+	if err != nil {
+		return err
+	}
+	return errors.Join(marker.Move(p.manifest), marker.Close()) // syncs the directory
+}
+
+// List implements vfs.FS: the marker names the manifest, whatever is there.
+func (p *pastFS) List(dir string) ([]string, error) {
+	names, err := p.FS.List(dir)
+	if err != nil || dir != p.dir {
+		return names, err
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") })
+	return append(names, "marker."+manifestMarker+".000001."+p.manifest), nil
+}
+
+// Open implements vfs.FS.
+func (p *pastFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := p.FS.Open(name, opts...)
+	if err != nil || p.PathBase(name) != p.manifest {
+		return f, err
+	}
+	return &beginning{File: f, left: p.size}, nil
+}
+
+// Unwrap implements vfs.FS.
+func (p *pastFS) Unwrap() vfs.FS { return p.FS }
+
+// beginning is a file that ends early.
+type beginning struct {
+	vfs.File
+	left int64
+}
+
+func (f *beginning) Read(b []byte) (int, error) {
+	if f.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := f.File.Read(b[:min(int64(len(b)), f.left)])
+	f.left -= int64(n)
+	return n, err
+}

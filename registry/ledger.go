@@ -225,7 +225,7 @@ func (l *ledger) change(now time.Time, key record.Key) index.Change {
 		return c
 	}
 	c.Entry = index.NewEntry(payload, &e)
-	c.Entry.Down = l.alive.State(key.Subject) == liveness.Down
+	c.Entry.State = map[liveness.State]index.State{liveness.Up: index.Up, liveness.Down: index.Down}[l.alive.State(key.Subject)]
 	return c
 }
 

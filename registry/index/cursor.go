@@ -1,11 +1,25 @@
 package index
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"math"
+
+	"github.com/drtc-network/drtc"
 )
+
+// position is the sort key of an answer.
+type position struct {
+	chord2 float64 // 0 without Query.Near
+	id     drtc.NodeID
+}
+
+func (p *position) compare(chord2 float64, id *drtc.NodeID) int {
+	return cmp.Or(cmp.Compare(p.chord2, chord2), bytes.Compare(p.id[:], id[:]))
+}
 
 // ErrCursor is returned by ParseCursor.
 var ErrCursor = errors.New("index: cursor: not one that a Registry gave out; ask again without it")

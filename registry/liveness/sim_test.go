@@ -518,4 +518,3 @@ func BenchmarkFalseDowns(b *testing.B) {
 		b.ReportMetric(float64(dials), "dials")
 	}
 }
-

@@ -77,6 +77,7 @@ func Repository() Rules {
 			{"medianode/transport/record", Core, "DTLS records, opened and sealed with bytes passed in"},
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
+			{"medianode/admit", Shell, "keeps the list of who may command the node"},
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 

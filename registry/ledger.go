@@ -274,7 +274,7 @@ func (l *ledger) expire(now time.Time) {
 
 // refreshDigest needs mu.
 func (l *ledger) refreshDigest() {
-	d := l.set.Digest()
+	d := l.set.Root()
 	l.digest, l.stale = hex.EncodeToString(d[:]), false
 }
 

@@ -1,15 +1,40 @@
 package record
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 )
 
-// KindNode is the kind of a Media Node's own record.
-const KindNode = "node"
+// Names of the kinds of records that the network has.
+const (
+	KindNode         = "node"         // a Media Node about itself
+	KindRegistry     = "registry"     // a Registry about itself: how to reach it
+	KindLiveness     = "liveness"     // a Registry about a page of nodes
+	KindEquivocation = "equivocation" // proof that an issuer signed two records of one version
+	KindAdmission    = "admission"    // a Registry's reading of who takes part
+)
+
+// Role is what somebody takes part in the network as.
+type Role string
+
+// The roles that sign records and calls.
+const (
+	RoleNode         Role = "node"
+	RoleRegistry     Role = "registry"
+	RoleOrchestrator Role = "orchestrator"
+)
+
+// Bonding says who may take part. Its answers come from agreed data, so that
+// Registries that read the same data hold the same records. It must answer from
+// memory, and from any goroutine.
+type Bonding interface {
+	Bonded(role Role, id drtc.NodeID) bool
+	// MinGeneration is the lowest generation that is accepted of id; records of
+	// lower ones are revoked.
+	MinGeneration(id drtc.NodeID) uint64
+}
 
 // Kind is what holds for all records of one kind. A network has as many as it
 // has things to say; a Set refuses kinds that it does not list.
@@ -21,8 +46,16 @@ type Kind struct {
 	SelfIssued bool
 	// Tombstones says whether a subject can leave before its record expires.
 	Tombstones bool
+	// Issuer is who may write, asked of Rules.Bonding.
+	Issuer Role
+	// RateEvery, RateBurst and MaxPerIssuer narrow or widen the Rules' fields of
+	// the same names for this kind; 0 leaves them as they are.
+	RateEvery    time.Duration
+	RateBurst    int
+	MaxPerIssuer int
 	// Check, if set, judges the body of an envelope within the bounds above.
-	// Its error reaches whoever sent the record.
+	// Its error reaches whoever sent the record. It may be called from several
+	// goroutines at once.
 	Check func(*envelope.Envelope) error
 }
 
@@ -30,70 +63,40 @@ type Kind struct {
 func NodeKind(check func(*envelope.Envelope) error) Kind {
 	return Kind{
 		Name: KindNode, MaxBody: 4 << 10, MaxTTL: 900 * time.Second,
-		SelfIssued: true, Tombstones: true, Check: check,
+		SelfIssued: true, Tombstones: true, Issuer: RoleNode, Check: check,
 	}
 }
 
-// Rules are what a Set holds records to.
-type Rules struct {
-	Network string
-	Kinds   []Kind
-	// Skew is how far ahead of the local clock a record may be issued.
-	Skew time.Duration
-	// Grace is added to every record's life, for clocks that run ahead here.
-	Grace time.Duration
-	// RateEvery is the sustained time between updates of one key, RateBurst how
-	// many may come at once. RateEvery 0 is no limit, for synchronisation, where
-	// only the newest of a key is passed on.
-	RateEvery time.Duration
-	RateBurst int
-	// MaxRecords bounds the Set; entries of every state count.
-	MaxRecords int
-}
-
-// DefaultRules are the network's rules, without any kinds.
-func DefaultRules(network string) Rules {
-	return Rules{
-		Network: network, Skew: 30 * time.Second, Grace: 30 * time.Second,
-		RateEvery: 5 * time.Second, RateBurst: 5, MaxRecords: 200_000,
+// RegistryKind is the kind of a Registry's own record.
+func RegistryKind(check func(*envelope.Envelope) error) Kind {
+	return Kind{
+		Name: KindRegistry, MaxBody: 4 << 10, MaxTTL: 900 * time.Second,
+		SelfIssued: true, Tombstones: true, Issuer: RoleRegistry, Check: check,
 	}
 }
 
-// Validate names the field that is out of range.
-func (r Rules) Validate() error {
-	switch {
-	case r.Network == "":
-		return errors.New("record: Network is empty: give the network's name")
-	case len(r.Kinds) == 0:
-		return errors.New("record: Kinds is empty: no record could be stored")
-	case r.Skew < 0:
-		return fmt.Errorf("record: Skew must not be negative, is %s", r.Skew)
-	case r.Grace < 0:
-		return fmt.Errorf("record: Grace must not be negative, is %s", r.Grace)
-	case r.RateEvery < 0:
-		return fmt.Errorf("record: RateEvery must not be negative, is %s", r.RateEvery)
-	case r.RateEvery > 0 && r.RateBurst < 1:
-		return fmt.Errorf("record: RateBurst must be at least 1, is %d", r.RateBurst)
-	case r.MaxRecords < 1:
-		return fmt.Errorf("record: MaxRecords must be at least 1, is %d", r.MaxRecords)
+// LivenessKind is the kind of what a Registry saw of the nodes that it probes, a
+// page a record. The subject names the page; a tombstone takes a page back.
+func LivenessKind(check func(*envelope.Envelope) error) Kind {
+	return Kind{
+		Name: KindLiveness, MaxBody: 4 << 10, MaxTTL: 900 * time.Second,
+		Tombstones: true, Issuer: RoleRegistry, Check: check,
 	}
-	for _, k := range r.Kinds {
-		if k.Name == "" || k.MaxBody > envelope.MaxBody || k.MaxTTL < time.Second || k.MaxTTL > envelope.MaxTTL {
-			return fmt.Errorf("record: kind %q: needs a name, a MaxBody up to %d and a MaxTTL from 1s to %s", k.Name, envelope.MaxBody, envelope.MaxTTL)
-		}
-	}
-	return nil
 }
 
-// liveUntil is when a record stops being shown: for a tombstone, always before.
-func (r Rules) liveUntil(e *envelope.Envelope) time.Time {
-	if e.IsTombstone() {
-		return time.Time{}
+// EquivocationKind is the kind of a proof that its subject signed two records of
+// one version with different contents. It holds both.
+func EquivocationKind(check func(*envelope.Envelope) error) Kind {
+	return Kind{
+		Name: KindEquivocation, MaxBody: 10 << 10, MaxTTL: 24 * time.Hour,
+		Issuer: RoleRegistry, MaxPerIssuer: 256, Check: check,
 	}
-	return e.ExpiresAt().Add(r.Grace)
 }
 
-// heldUntil is when even the mark goes.
-func (r Rules) heldUntil(k Kind, e *envelope.Envelope) time.Time {
-	return e.IssuedAt.Add(k.MaxTTL + r.Grace + 2*r.Skew)
+// AdmissionKind is the kind of a Registry's attestation of who takes part.
+func AdmissionKind(check func(*envelope.Envelope) error) Kind {
+	return Kind{
+		Name: KindAdmission, MaxBody: 64 << 10, MaxTTL: 900 * time.Second,
+		SelfIssued: true, Issuer: RoleRegistry, Check: check,
+	}
 }

@@ -2,25 +2,19 @@ package record
 
 import "time"
 
-// bucket is the token bucket of one key, kept as the time at which it is full
-// again. Only genuine records are charged, so that a stranger cannot use up an
-// issuer's updates by forgeries.
-type bucket struct{ full time.Time }
+// bucket is a token bucket, kept as the Unix time in nanoseconds at which it is
+// full again. Only genuine records are charged, so that a stranger cannot use up
+// an issuer's updates by forgeries.
+type bucket int64
 
-// ready reports whether an update may come at now.
-func (b bucket) ready(now time.Time, r Rules) bool { return b.wait(now, r) <= 0 }
-
-// wait is how long until ready.
-func (b bucket) wait(now time.Time, r Rules) time.Duration {
-	if r.RateEvery == 0 || !b.full.After(now) { // the zero time is too far for Sub
+// wait is how long until an update may come; 0 or less is now.
+func (b bucket) wait(now time.Time, k *Kind) time.Duration {
+	if k.RateEvery == 0 {
 		return 0
 	}
-	return b.full.Sub(now) - time.Duration(r.RateBurst-1)*r.RateEvery
+	return time.Duration(int64(b)-now.UnixNano()) - time.Duration(k.RateBurst-1)*k.RateEvery
 }
 
-func (b *bucket) take(now time.Time, r Rules) {
-	if b.full.Before(now) {
-		b.full = now
-	}
-	b.full = b.full.Add(r.RateEvery)
+func (b *bucket) take(now time.Time, k *Kind) {
+	*b = max(*b, bucket(now.UnixNano())) + bucket(k.RateEvery)
 }

@@ -81,6 +81,7 @@ func Repository() Rules {
 			{"registry/node", Core, "what is known of a Media Node, and its bounds"},
 			{"registry/wire", Shell, "wire types to the Registry's own and back"},
 			{"registry/record", Core, "signed-record map and its merge rule"},
+			{"registry/reconcile", Core, "makes two signed-record maps equal over a stream of frames"},
 			{"registry/liveness", Core, "who is alive, from evidence and now"},
 			{"registry/store", Shell, "records on disk"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},

@@ -86,6 +86,7 @@ func Repository() Rules {
 			{"registry/store", Shell, "records on disk"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
+			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},
 			{"registry", Composition, "the Registry role"},
 
 			{"orchestrator/room", Core, "room state machine"},

@@ -95,6 +95,7 @@ func Repository() Rules {
 			{"registry/bonding", Shell, "who may take part, from a file that may change"},
 			{"registry/index", Shell, "answers queries from memory, under a lock"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
+			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},
 			{"registry", Composition, "the Registry role"},
 
 			{"orchestrator/room", Core, "room state machine"},

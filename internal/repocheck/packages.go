@@ -115,6 +115,8 @@ func Repository() Rules {
 			{"cmd/drtc", Program, "the one binary"},
 			{"internal/repocheck", TestOnly, "these rules"},
 			{"internal/testkit/...", TestOnly, "clients and fixtures that several tests share"},
+			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
+			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},

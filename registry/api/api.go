@@ -7,10 +7,10 @@
 // which parameter or field it is about.
 //
 //	/drtc.registry.v1.RegistryService/*   Connect, gRPC, gRPC-Web (HTTP/2 for KeepAlive)
-//	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /healthz  /metrics
+//	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /peers  /healthz  /openapi.json  /metrics
 //
-// docs/protocol/registry.md has all parameters and errors. A Handler is safe for
-// concurrent use.
+// docs/protocol/registry.md has all parameters and errors, openapi.json those of
+// the second line. A Handler is safe for concurrent use.
 package api
 
 import (
@@ -36,11 +36,21 @@ type Config struct {
 	Timeout time.Duration
 	// Silence is how long a keepalive stream may bring nothing.
 	Silence time.Duration
+	// MaxWatchers bounds the Watch streams, and MaxWatchersPerAddress those of
+	// each client address (IPv6: each /64).
+	MaxWatchers           int
+	MaxWatchersPerAddress int
+	// WatchLag is how old a watcher's knowledge may be while there is newer. It
+	// bounds the old records that are kept for slow watchers.
+	WatchLag time.Duration
 }
 
 // DefaultConfig returns limits for a public Registry.
 func DefaultConfig() Config {
-	return Config{RequestsPerSecond: 200, Burst: 1000, Timeout: 10 * time.Second, Silence: 30 * time.Second}
+	return Config{
+		RequestsPerSecond: 200, Burst: 1000, Timeout: 10 * time.Second, Silence: 30 * time.Second,
+		MaxWatchers: 1000, MaxWatchersPerAddress: 16, WatchLag: time.Minute,
+	}
 }
 
 // Validate names the field that is out of range.
@@ -54,6 +64,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("api: Timeout must be above 0, is %s", c.Timeout)
 	case c.Silence <= 0:
 		return fmt.Errorf("api: Silence must be above 0, is %s", c.Silence)
+	case c.MaxWatchers < 1:
+		return fmt.Errorf("api: MaxWatchers must be at least 1, is %d", c.MaxWatchers)
+	case c.MaxWatchersPerAddress < 1:
+		return fmt.Errorf("api: MaxWatchersPerAddress must be at least 1, is %d", c.MaxWatchersPerAddress)
+	case c.WatchLag <= 0:
+		return fmt.Errorf("api: WatchLag must be above 0, is %s", c.WatchLag)
 	}
 	return nil
 }
@@ -74,7 +90,7 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 	}
 	mux := http.NewServeMux()
 	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
-		&service{config: c, backend: b, meter: m}, connect.WithReadMaxBytes(maxMessage))
+		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(rpcPath, rpc)
 	newRest(b).register(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))

@@ -2,19 +2,23 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
@@ -22,6 +26,8 @@ import (
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
+	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/wire"
 )
 
 // backend is a Registry with fixed contents.
@@ -46,6 +52,9 @@ func (b *backend) Submit(context.Context, envelope.Envelope) (Receipt, error) {
 }
 func (b *backend) Held(id drtc.NodeID) (envelope.Envelope, bool) { e, ok := b.held[id]; return e, ok }
 func (b *backend) About(kind string, subject drtc.NodeID) []envelope.Envelope {
+	if e, ok := b.held[subject]; ok && kind == "node" {
+		return []envelope.Envelope{e}
+	}
 	return b.about[kind+subject.String()]
 }
 func (b *backend) MinGeneration(drtc.NodeID) uint64         { return 7 }
@@ -67,26 +76,45 @@ func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n
 
 // newBackend holds nodes 1 to n, one degree of longitude apart from Greenwich.
 func newBackend(n int) *backend {
-	b := &backend{held: map[drtc.NodeID]envelope.Envelope{}}
+	b := &backend{held: map[drtc.NodeID]envelope.Envelope{}, about: map[string][]envelope.Envelope{}, at: time.Now()}
 	var changes []index.Change
 	for i := 1; i <= n; i++ {
-		e := envelope.Envelope{
-			Kind: "node", Network: "devnet", Subject: nodeID(i), Issuer: nodeID(i), Seq: 1<<60 + uint64(i),
-			IssuedAt: time.UnixMilli(1790000000000).UTC(), TTL: 300 * time.Second, Body: []byte{byte(i)},
-		}
-		b.held[nodeID(i)] = e
-		p := node.Payload{
-			NodeID: nodeID(i), Region: drtc.Europe, Geolocation: fmt.Sprintf("0,%d", i), URL: "https://10.0.0.1:7901",
-			DiscoveryURL: "http://10.0.0.1:1", IP: "10.0.0.1", MetricsURL: "http://10.0.0.1:2", PubKey: "0x02", Version: "0.1.0",
-			CapacityMbps: 1000, Features: []string{"vp8"},
-		}
+		p, e := signedNode(i)
+		b.held[p.NodeID] = e
 		changes = append(changes, index.Change{ID: p.NodeID, Entry: index.NewEntry(p, &e)})
 	}
 	b.nodes = new(index.Snapshot).With(changes)
 	return b
 }
 
-func serve(t *testing.T, b *backend, change func(*Config)) *httptest.Server {
+// nodeRecord is a node's payload, and the record in which it says so.
+func signedNode(i int) (node.Payload, envelope.Envelope) {
+	p := node.Payload{
+		NodeID: nodeID(i), Region: drtc.Europe, Geolocation: fmt.Sprintf("0,%d", i%180), URL: "https://10.0.0.1:7901",
+		DiscoveryURL: "http://10.0.0.1:1", IP: "10.0.0.1", MetricsURL: "http://10.0.0.1:2", PubKey: "0x02", Version: "0.1.0",
+		CapacityMbps: 1000, Features: []string{"vp8"},
+	}
+	return p, recordOf(p, 1<<60+uint64(i))
+}
+
+func recordOf(p node.Payload, seq uint64) envelope.Envelope {
+	fingerprint, _ := hex.DecodeString(p.TLSFingerprint)
+	body, err := proto.Marshal(&registryv1.NodeBody{
+		NodeId: p.NodeID.String(), Region: string(p.Region), Geolocation: p.Geolocation, Url: p.URL, DiscoveryUrl: p.DiscoveryURL,
+		Ip: p.IP, MetricsUrl: p.MetricsURL, PubKey: p.PubKey, Version: p.Version, CapacityMbps: p.CapacityMbps, Cores: p.Cores,
+		Features: p.Features, TlsFingerprint: fingerprint, MediaAddresses: p.MediaAddresses, MaxSessions: p.MaxSessions,
+		Sessions: p.Sessions, LoadMbps: p.LoadMbps, PlaceName: p.PlaceName, Owner: p.Owner, Draining: p.Draining,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return envelope.Envelope{
+		Kind: "node", Network: "devnet", Subject: p.NodeID, Issuer: p.NodeID, Seq: seq,
+		IssuedAt: time.UnixMilli(1790000000000).UTC(), TTL: 300 * time.Second, Body: body,
+	}
+}
+
+func serve(t testing.TB, b *backend, change func(*Config)) *httptest.Server {
 	t.Helper()
 	c := DefaultConfig()
 	if change != nil {
@@ -151,7 +179,14 @@ func TestRest_pagesAreCompleteAndInOrder(t *testing.T) {
 		var ids []drtc.NodeID
 		for cursor := ""; ; {
 			a, body := request(t, http.MethodGet, s.URL+query+"&cursor="+cursor)
-			var page listJSON
+			var page struct {
+				Registry drtc.NodeID
+				Nodes    []struct {
+					NodeID     drtc.NodeID
+					DistanceKm *float64
+				}
+				Cursor string
+			}
 			if err := json.Unmarshal(body, &page); err != nil || a.StatusCode != http.StatusOK || page.Registry != self {
 				t.Fatalf("%s: %d %s %v", query, a.StatusCode, body, err)
 			}
@@ -189,6 +224,8 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/getMediaNodes?minBandwidthMbps=1.5":                {400, "invalid", "minBandwidthMbps"},
 		"/getMediaNodes?minBandwidthMbps=9999999999":         {400, "invalid", "minBandwidthMbps"},
 		"/getMediaNodes?minQos=2":                            {400, "invalid", "minQos"},
+		"/getMediaNodes?minAvailability=1.1":                 {400, "invalid", "minAvailability"},
+		"/getMediaNodes?minAvailability=Inf":                 {400, "invalid", "minAvailability"},
 		"/getMediaNodes?version=" + strings.Repeat("1", 65):  {400, "invalid", "version"},
 		"/getMediaNodes?feature=a,,b":                        {400, "invalid", "feature"},
 		"/getMediaNodes?feature=" + strings.Repeat("a,", 40): {400, "invalid", "feature"},
@@ -207,6 +244,10 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/nodeById?nodeId=" + nodeID(9).String():             {404, "not_found", "nodeId"},
 		"/records":                                           {400, "invalid", "ids"},
 		"/records?ids=" + strings.TrimSuffix(many, ","):      {400, "invalid", "ids"},
+		"/records?kind=qos&ids=" + nodeID(1).String():        {400, "invalid", "kind"},
+		"/records?kind=node":                                 {400, "invalid", "ids"},
+		"/peers?limit=1":                                     {400, "unknown_parameter", "limit"},
+		"/openapi.json?x=":                                   {400, "unknown_parameter", "x"},
 		"/healthz?x=1":                                       {400, "unknown_parameter", "x"},
 		"/":                                                  {404, "not_found", "path"},
 		"/admin":                                             {404, "not_found", "path"},
@@ -237,9 +278,77 @@ func TestRest_recordsAreAsSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := b.held[nodeID(2)]
-	if len(got.Records) != 1 || got.Records[0].NodeID != nodeID(2) || string(got.Records[0].Record) != string(e.Bytes()) ||
+	if len(got.Records) != 1 || got.Records[0].NodeID == nil || *got.Records[0].NodeID != nodeID(2) || string(got.Records[0].Record) != string(e.Bytes()) ||
 		len(got.Missing) != 1 || got.Missing[0] != nodeID(9) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Of other kinds everybody's records about a subject are given, as many as fit.
+func TestRest_recordsOfAllIssuers(t *testing.T) {
+	b := newBackend(1)
+	said := func(subject, issuers, size int) {
+		key := "equivocation" + nodeID(subject).String()
+		for i := range issuers {
+			b.about[key] = append(b.about[key], envelope.Envelope{
+				Kind: "equivocation", Network: "devnet", Subject: nodeID(subject), Issuer: nodeID(100 + i),
+				IssuedAt: time.UnixMilli(0), TTL: time.Hour, Body: make([]byte, size),
+			})
+		}
+	}
+	said(2, 3, 10)
+	said(3, 70, 64<<10)
+	said(4, 1, 10)
+	s := serve(t, b, nil)
+	ids := func(n ...int) string {
+		var list []string
+		for _, i := range n {
+			list = append(list, nodeID(i).String())
+		}
+		return strings.Join(list, ",")
+	}
+	_, body := request(t, http.MethodGet, s.URL+"/records?kind=equivocation&ids="+ids(1, 2, 3, 4))
+	var got recordsJSON
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Records) < 50 || len(got.Records) > 3+66 || got.Records[2].Issuer != nodeID(102) || got.Records[2].Subject != nodeID(2) || got.Records[2].NodeID != nil {
+		t.Errorf("got %d records, want those of three issuers and what else fits", len(got.Records))
+	}
+	if !slices.Equal(got.Missing, []drtc.NodeID{nodeID(1)}) || !slices.Equal(got.Omitted, []drtc.NodeID{nodeID(3), nodeID(4)}) {
+		t.Errorf("missing %v, omitted %v", got.Missing, got.Omitted)
+	}
+}
+
+func TestRest_peers(t *testing.T) {
+	b := newBackend(0)
+	s := serve(t, b, nil)
+	want := `{"registry":"` + self.String() + `","network":"devnet","addresses":["/ip4/192.0.2.1/tcp/7901"],"peers":[]}`
+	if _, body := request(t, http.MethodGet, s.URL+"/peers"); string(body) != want {
+		t.Errorf("alone: got %s, want %s", body, want)
+	}
+	b.peers = []Peer{{Registry: nodeID(1), Direction: "inbound", Since: time.UnixMilli(0).UTC(), Score: -1.5}}
+	if _, body := request(t, http.MethodGet, s.URL+"/peers"); !strings.Contains(string(body),
+		`"peers":[{"registry":"`+nodeID(1).String()+`","addresses":[],"direction":"inbound","since":"1970-01-01T00:00:00Z","score":-1.5}]`) {
+		t.Errorf("got %s", body)
+	}
+}
+
+// Answers say whose they are, of what, and how old.
+func TestRest_answersCarryTheirSource(t *testing.T) {
+	b := newBackend(1)
+	b.at = time.Now().Add(-time.Minute)
+	s := serve(t, b, nil)
+	for _, path := range []string{"/getMediaNodes", "/listMediaNodes", "/nodeById?nodeId=" + nodeID(1).String(), "/records?ids=" + nodeID(1).String(), "/healthz"} {
+		_, body := request(t, http.MethodGet, s.URL+path)
+		var got struct {
+			Registry drtc.NodeID
+			Root     string
+			AgeMs    int64
+		}
+		if err := json.Unmarshal(body, &got); err != nil || got.Registry != self || got.Root != hex.EncodeToString(root[:]) || got.AgeMs < 60_000 || got.AgeMs > 120_000 {
+			t.Errorf("%s: got %+v, %v", path, got, err)
+		}
 	}
 }
 
@@ -249,15 +358,47 @@ func TestRest_etagFollowsTheSnapshot(t *testing.T) {
 	at := s.URL + "/listMediaNodes?limit=2"
 	a, _ := request(t, http.MethodGet, at)
 	tag := a.Header.Get("ETag")
-	if a, body := request(t, http.MethodGet, at, "If-None-Match", tag); tag == "" || a.StatusCode != http.StatusNotModified || len(body) != 0 {
-		t.Errorf("unchanged: got %d with %d bytes for %q, want 304", a.StatusCode, len(body), tag)
+	for _, same := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag} {
+		if a, body := request(t, http.MethodGet, at, "If-None-Match", same); tag == "" || a.StatusCode != http.StatusNotModified || len(body) != 0 {
+			t.Errorf("unchanged: got %d with %d bytes for %q, want 304", a.StatusCode, len(body), same)
+		}
+	}
+	for _, other := range []string{`"x"`, "", `W/""`, ","} {
+		if a, _ := request(t, http.MethodGet, at, "If-None-Match", other); a.StatusCode != http.StatusOK {
+			t.Errorf("%q: got %d, want 200", other, a.StatusCode)
+		}
 	}
 	if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes?limit=1", "If-None-Match", tag); a.StatusCode != http.StatusOK {
 		t.Errorf("another query with the tag: got %d, want 200", a.StatusCode)
 	}
-	b.nodes = b.nodes.With(nil)
-	if a, _ := request(t, http.MethodGet, at, "If-None-Match", tag); a.StatusCode != http.StatusOK || a.Header.Get("ETag") == tag {
-		t.Errorf("changed: got %d with %q, want 200 with another tag", a.StatusCode, a.Header.Get("ETag"))
+}
+
+// A node that falls silent or proves to be elsewhere changes answers as much as
+// a new record does.
+func TestRest_etagFollowsLivenessAndPlace(t *testing.T) {
+	for name, change := range map[string]func(*index.Entry){
+		"state":        func(e *index.Entry) { e.State = index.Suspect },
+		"down":         func(e *index.Entry) { e.State = index.Down },
+		"availability": func(e *index.Entry) { e.Availability = 0.5 },
+		"place":        func(e *index.Entry) { e.PlaceVerdict, e.PlaceReasons = index.PlaceRefuted, []string{"too far"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(1)
+			s := serve(t, b, nil)
+			for _, path := range []string{"/listMediaNodes", "/getMediaNodes?lat=0&lon=0", "/nodeById?nodeId=" + nodeID(1).String()} {
+				a, before := request(t, http.MethodGet, s.URL+path)
+				old := b.nodes
+				e, _ := old.Lookup(nodeID(1))
+				changed := *e
+				change(&changed)
+				b.nodes = old.With([]index.Change{{ID: e.ID, Entry: &changed}})
+				again, after := request(t, http.MethodGet, s.URL+path, "If-None-Match", a.Header.Get("ETag"))
+				if again.StatusCode == http.StatusNotModified || string(before) == string(after) || again.Header.Get("ETag") == a.Header.Get("ETag") {
+					t.Errorf("%s: got %d %s after %s", path, again.StatusCode, after, before)
+				}
+				b.nodes = old
+			}
+		})
 	}
 }
 
@@ -401,10 +542,13 @@ func TestRPC_jsonForFollowers(t *testing.T) {
 
 func TestValidate_namesTheField(t *testing.T) {
 	for field, change := range map[string]func(*Config){
-		"RequestsPerSecond": func(c *Config) { c.RequestsPerSecond = 0 },
-		"Burst":             func(c *Config) { c.Burst = 0 },
-		"Timeout":           func(c *Config) { c.Timeout = 0 },
-		"Silence":           func(c *Config) { c.Silence = 0 },
+		"RequestsPerSecond":     func(c *Config) { c.RequestsPerSecond = 0 },
+		"Burst":                 func(c *Config) { c.Burst = 0 },
+		"Timeout":               func(c *Config) { c.Timeout = 0 },
+		"Silence":               func(c *Config) { c.Silence = 0 },
+		"MaxWatchers":           func(c *Config) { c.MaxWatchers = 0 },
+		"MaxWatchersPerAddress": func(c *Config) { c.MaxWatchersPerAddress = 0 },
+		"WatchLag":              func(c *Config) { c.WatchLag = 0 },
 	} {
 		c := DefaultConfig()
 		change(&c)
@@ -414,18 +558,118 @@ func TestValidate_namesTheField(t *testing.T) {
 	}
 }
 
-func FuzzGetMediaNodes(f *testing.F) {
-	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0"} {
-		f.Add(q)
+func TestRPC_registrationNamesTheProbers(t *testing.T) {
+	s := serve(t, newBackend(1), nil)
+	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
+	_, e := signedNode(1)
+	r, err := wire.ToProto(&e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{Record: r}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := rpc.RefreshNode(t.Context(), connect.NewRequest(&registryv1.RefreshNodeRequest{Record: r}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]interface {
+		GetMinGeneration() uint64
+		GetProbers() []*registryv1.Prober
+	}{"register": a.Msg, "refresh": b.Msg} {
+		if p := got.GetProbers(); got.GetMinGeneration() != 7 || len(p) != 1 || p[0].GetRegistry() != self.String() || p[0].GetUrl() == "" {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+func TestRPC_admissionIsGivenOnceAndSignedByMany(t *testing.T) {
+	b := newBackend(0)
+	s := serve(t, b, nil)
+	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
+	ask := func() *registryv1.GetAdmissionResponse {
+		a, err := rpc.GetAdmission(t.Context(), connect.NewRequest(&registryv1.GetAdmissionRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Msg
+	}
+	if a := ask(); len(a.GetBody()) != 0 || len(a.GetAttestations()) != 0 {
+		t.Errorf("too few agree: got %v, want nothing", a)
+	}
+	b.body = []byte("who takes part")
+	for i := range 2 {
+		_, e := signedNode(i + 1)
+		e.Kind, e.Body = "admission", b.body
+		b.attestations = append(b.attestations, e)
+	}
+	a := ask()
+	if string(a.GetBody()) != string(b.body) || len(a.GetAttestations()) != 2 {
+		t.Fatalf("got %v", a)
+	}
+	for i, r := range a.GetAttestations() {
+		if len(r.GetBody()) != 0 || r.GetSeq() != b.attestations[i].Seq || len(b.attestations[i].Body) == 0 {
+			t.Errorf("attestation %d: got %v, want the record without its body", i, r)
+		}
+	}
+}
+
+func TestRPC_refusalsHaveCodes(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want connect.Code
+	}{
+		{record.ErrBond, connect.CodePermissionDenied}, {record.ErrRevoked, connect.CodePermissionDenied},
+		{record.ErrQuota, connect.CodeResourceExhausted}, {record.ErrExpired, connect.CodeFailedPrecondition},
+		{envelope.ErrSignature, connect.CodeUnauthenticated}, {errors.New("the disk is full"), connect.CodeUnavailable},
+	} {
+		if got := codeOf(fmt.Errorf("more: %w", tt.err)); got != tt.want {
+			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestMeter_knowsEveryPathThatIsServed(t *testing.T) {
+	for _, r := range newRest(newBackend(0).all()).routes() {
+		if got := knownPath(r.path); got != r.path {
+			t.Errorf("%s is counted as %q", r.path, got)
+		}
+	}
+	methods := registryv1.File_drtc_registry_v1_registry_proto.Services().Get(0).Methods()
+	for i := range methods.Len() {
+		path := servicePath + string(methods.Get(i).Name())
+		if got := knownPath(path); got != path {
+			t.Errorf("%s is counted as %q", path, got)
+		}
+	}
+}
+
+// Whatever the parameters are, a refusal is a 4xx that names one of them.
+func FuzzParameters(f *testing.F) {
+	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0",
+		"minAvailability=0x1p-2", "kind=liveness&ids=0x0000000000000000000000000000000000000001", "ids=,&kind=", "nodeId=0X00", "feature=%0a", "limit=%2b5&cursor=&limit="} {
+		for route := range byte(7) {
+			f.Add(route, q)
+		}
 	}
 	s := newRest(newBackend(3).all())
-	f.Fuzz(func(t *testing.T, rawQuery string) {
+	view := s.backend.Nodes.View()
+	f.Fuzz(func(t *testing.T, route byte, rawQuery string) {
+		routes := s.routes()
+		var a answer
 		p, bad := newParams(rawQuery)
 		if bad == nil {
-			_, bad = s.getMediaNodes(p)
+			a, bad = routes[int(route)%len(routes)].query(p, &view)
 		}
-		if bad != nil && (bad.Parameter == "" || bad.status < 400 || bad.status > 499) {
-			t.Fatalf("%q: %+v", rawQuery, bad)
+		if bad != nil {
+			if bad.Parameter == "" || bad.status < 400 || bad.status > 499 {
+				t.Fatalf("%q: %+v", rawQuery, bad)
+			}
+			return
+		}
+		if b, ok := a.body.(json.RawMessage); ok && !json.Valid(b) {
+			t.Fatalf("%q: not JSON: %s", rawQuery, b)
 		}
 	})
 }

@@ -36,9 +36,9 @@ func TestAskProbe_bringsTheOthersAnswer(t *testing.T) {
 	if _, err := pair[1].AskProbe(t.Context(), pair[0].ID(), up); err == nil || errors.Is(err, gossip.ErrUnreachable) {
 		t.Errorf("got %v, want that it cannot tell", err)
 	}
-	if got := pair[1].counter("probes_total", "direction", "in"); got != 3 {
-		t.Errorf("counted %v questions, want 3", got)
-	}
+	eventually(t, 10*time.Second, "3 questions are counted", func() bool {
+		return pair[1].counter("probes_total", "direction", "in") == 3
+	})
 }
 
 func TestAskProbe_whoCannotBeAskedIsUnreachable(t *testing.T) {
@@ -49,19 +49,21 @@ func TestAskProbe_whoCannotBeAskedIsUnreachable(t *testing.T) {
 	if _, err := pair[0].AskProbe(t.Context(), drtc.NodeID{9}, drtc.NodeID{1}); !errors.Is(err, gossip.ErrUnreachable) {
 		t.Errorf("unknown: got %v, want ErrUnreachable", err)
 	}
-	pair[1].OnProbe(func(ctx context.Context, _, _ drtc.NodeID) (bool, error) {
-		<-ctx.Done()
+	release := make(chan struct{})
+	pair[1].OnProbe(func(context.Context, drtc.NodeID, drtc.NodeID) (bool, error) {
+		<-release
 		return true, nil
 	})
 	if _, err := pair[0].AskProbe(t.Context(), pair[1].ID(), drtc.NodeID{1}); !errors.Is(err, gossip.ErrUnreachable) {
 		t.Errorf("slow: got %v, want ErrUnreachable", err)
 	}
+	close(release)
 	if _, err := pair[0].AskProbe(t.Context(), pair[1].ID(), drtc.NodeID{1}); !errors.Is(err, gossip.ErrUnreachable) {
 		t.Errorf("too often: got %v, want ErrUnreachable", err)
 	}
-	if got := pair[1].counter("probes_total", "direction", "in", "outcome", "refused"); got != 1 {
-		t.Errorf("refused: got %v, want the second", got)
-	}
+	eventually(t, 10*time.Second, "the second is refused", func() bool {
+		return pair[1].counter("probes_total", "direction", "in", "outcome", "refused") == 1
+	})
 	pair[1].stop()
 	if _, err := pair[0].AskProbe(t.Context(), pair[1].ID(), drtc.NodeID{1}); !errors.Is(err, gossip.ErrUnreachable) {
 		t.Errorf("gone: got %v, want ErrUnreachable", err)

@@ -118,6 +118,18 @@ func (b *batch) take(now time.Time, c *Config) (message []byte) {
 	return message
 }
 
+// pace holds what this Registry publishes to its share of half the budget that
+// it grants to others: each of them passes on what all Registries publish and
+// must not be cut off for it. What goes beyond is left to anti-entropy.
+type pace struct{ records, bytes debt }
+
+func (p *pace) allow(now time.Time, b *Budget, registries, bytes int) bool {
+	part := func(r Rate) Rate {
+		return Rate{PerSecond: r.PerSecond / 2 / float64(registries), Burst: r.Burst / 2 / float64(registries)}
+	}
+	return p.records.allow(now, part(b.Records), 1) && p.bytes.allow(now, part(b.Bytes), float64(bytes))
+}
+
 // Publish tells the network of e. It never blocks: when too many wait to be sent
 // e is dropped, and anti-entropy brings it to the others.
 func (n *Network) Publish(e envelope.Envelope) {
@@ -134,6 +146,7 @@ func (n *Network) Publish(e envelope.Envelope) {
 
 // publishLoop forms batches until ctx is done.
 func (n *Network) publishLoop(ctx context.Context, topics map[string]*pubsub.Topic) {
+	var own pace
 	batches := map[string]*batch{}
 	for topic := range topics {
 		batches[topic] = &batch{topic: topic}
@@ -154,7 +167,7 @@ func (n *Network) publishLoop(ctx context.Context, topics map[string]*pubsub.Top
 		case <-ctx.Done():
 			return
 		case e := <-n.queue:
-			n.fill(e, batches, send)
+			n.fill(e, batches, &own, send)
 		case <-timer.C:
 		}
 		now, next := time.Now(), time.Hour
@@ -173,14 +186,19 @@ func (n *Network) publishLoop(ctx context.Context, topics map[string]*pubsub.Top
 }
 
 // fill takes e and what waits behind it, up to a batch.
-func (n *Network) fill(e envelope.Envelope, batches map[string]*batch, send func(time.Time, *batch)) {
+func (n *Network) fill(e envelope.Envelope, batches map[string]*batch, own *pace, send func(time.Time, *batch)) {
+	share := n.contacts.known() + 1
 	for taken := 1; ; taken++ {
 		topic, _ := topicOf(e.Kind) // Publish let no other kind in
 		now, b, record := time.Now(), batches[topic], e.Bytes()
 		if b.records > 0 && !b.room(len(record), &n.config) {
 			send(now, b)
 		}
-		b.add(now, &e, record)
+		if own.allow(now, &n.config.Budget, share, len(record)) {
+			b.add(now, &e, record)
+		} else {
+			n.dropped(dropPace, 1)
+		}
 		if taken == n.config.BatchRecords {
 			return
 		}

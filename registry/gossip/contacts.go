@@ -359,9 +359,13 @@ func (n *Network) contactLoop(ctx context.Context) {
 	}
 }
 
-// directions are the connections, outbound if any of a peer's is.
+// directions are the connections, outbound if any of a peer's is, and as neither
+// those who may not be dialled because they are banned.
 func (n *Network) directions() map[peer.ID]network.Direction {
 	all := map[peer.ID]network.Direction{}
+	for p := range n.gater.banned(time.Now()) {
+		all[p] = network.DirUnknown
+	}
 	for _, c := range n.host.Network().Conns() {
 		if p := c.RemotePeer(); all[p] != network.DirOutbound {
 			all[p] = c.Stat().Direction

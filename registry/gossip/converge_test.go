@@ -14,6 +14,7 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/registry/bonding"
 	"github.com/drtc-network/drtc/registry/gossip"
+	"github.com/drtc-network/drtc/registry/reconcile"
 	"github.com/drtc-network/drtc/registry/record"
 )
 
@@ -128,12 +129,51 @@ func TestPublish_neverBlocksAndAntiEntropyRepairsWhatWasDropped(t *testing.T) {
 	for range 20 { // nobody takes them from the queue yet
 		r.submit(signed(t, newKey(t), 1))
 	}
-	if got := r.counter("dropped_records_total", "queue", "queue"); got != 12 {
+	if got := r.counter("dropped_records_total", "where", "queue"); got != 12 {
 		t.Errorf("dropped: got %v, want 12 of 20 with room for 8", got)
 	}
 	r.run()
 	other := start(t, quick(), r.Addrs()...)
 	eventually(t, 20*time.Second, "the other holds all 20", func() bool { return converged(20, r, other) })
+}
+
+func TestPublish_staysBelowWhatTheOthersAllow(t *testing.T) {
+	c := quick()
+	c.Budget.Records = gossip.Rate{PerSecond: 10, Burst: 100}
+	pair := mesh(t, c, 2)
+	const nodes = 300
+	for range nodes {
+		pair[0].submit(signed(t, newKey(t), 1))
+	}
+	eventually(t, 20*time.Second, "both hold all", func() bool { return converged(nodes, pair...) })
+	if got := pair[0].counter("dropped_records_total", "where", "pace"); got == 0 {
+		t.Error("nothing was left to anti-entropy")
+	}
+	if got := pair[1].counter("bans_total"); got != 0 {
+		t.Error("an honest Registry was cut off")
+	}
+}
+
+// A new Registry does not wait for the next conversation when the first was too
+// short for everything.
+func TestSync_goesOnUntilEverythingIsThere(t *testing.T) {
+	c := quick()
+	c.SyncEvery, c.SyncIdle = 3*time.Second, 3*time.Second
+	c.SyncLimits.MaxBytes = reconcile.MaxFrame
+	full := open(t, c, newKey(t), newMemory(t, nil), bonding.AllowAll{})
+	const nodes = 3000
+	for range nodes {
+		e := signed(t, newKey(t), 1, func(e *envelope.Envelope) { e.Body = make([]byte, 200) })
+		if outcome, err := full.ledger.set.Apply(time.Now(), e); outcome != record.Stored {
+			t.Fatal(err)
+		}
+	}
+	full.run()
+	empty := start(t, c, full.Addrs()...)
+	eventually(t, 30*time.Second, "everything is there", func() bool { return converged(nodes, full, empty) })
+	if got := empty.counter("sync_sessions_total", "outcome", "partial"); got < 2 {
+		t.Errorf("%v conversations were cut short, want several for this to be the test it should be", got)
+	}
 }
 
 // learner is a registry whose ledger tells the network of registry records, as

@@ -21,3 +21,6 @@ func (n *Network) PeerID() peer.ID { return n.host.ID() }
 
 // AppendRecord adds one record to a message.
 func AppendRecord(message, record []byte) []byte { return appendRecord(message, record) }
+
+// Open says whether others may connect.
+func (n *Network) Open() bool { return n.gater.open.Load() }

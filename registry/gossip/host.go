@@ -19,6 +19,7 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
@@ -207,6 +208,7 @@ func (n *Network) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n.running = ctx
+	n.host.RemoveStreamHandler(identify.IDPush) // what a host offers does not change
 	n.host.SetStreamHandler(n.syncProtocol(), n.answer)
 	n.host.SetStreamHandler(n.probeProtocol(), n.probe)
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.greet})

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -227,6 +230,72 @@ func TestAllowReaders_aReaderCopiesAndSaysNothing(t *testing.T) {
 	}
 }
 
+// Three of eight are hostile: one drops everything, one sends forged records in
+// conversations, one sends garbage to everybody.
+func TestNetwork_convergesWithAThirdHostile(t *testing.T) {
+	honest := mesh(t, quick(), 5)
+	contacts := []gossip.Contact{}
+	for _, r := range honest {
+		contacts = append(contacts, r.contact())
+	}
+	hostile := func(change func(*memory)) *registry {
+		m := newMemory(t, nil)
+		change(m)
+		r := open(t, quick(), newKey(t), m, bonding.AllowAll{})
+		r.Know(contacts)
+		return r.run()
+	}
+	dropper := hostile(func(m *memory) { m.deaf = true })
+	liar := hostile(func(m *memory) {
+		m.lookup = func(e envelope.Envelope) envelope.Envelope {
+			e.Seq++
+			return e
+		}
+	})
+	for _, r := range honest {
+		r.Know(append(contacts, dropper.contact(), liar.contact()))
+	}
+	liar.submit(signed(t, newKey(t), 1))
+
+	var spammers sync.WaitGroup
+	for _, r := range honest {
+		a := newAttacker(t, newKey(t), r)
+		if err := a.connect(); err != nil {
+			t.Fatal(err)
+		}
+		spammers.Go(func() {
+			for i := 0; a.say("node", fmt.Appendf(nil, "spam %d", i)) == nil; i++ {
+			}
+		})
+	}
+	began := time.Now()
+	var sent []envelope.Envelope
+	for _, r := range honest {
+		for range 20 {
+			e := signed(t, newKey(t), 1)
+			sent = append(sent, e)
+			r.submit(e)
+		}
+	}
+	for _, r := range honest {
+		eventually(t, 30*time.Second, "what the honest say is held", func() bool {
+			return !slices.ContainsFunc(sent, func(e envelope.Envelope) bool { return !r.ledger.holds(e) })
+		})
+		eventually(t, 30*time.Second, "the spammer and the liar are cut off", func() bool {
+			return r.counter("bans_total", "reason", "invalid") == 1 && !r.connectedTo(liar.ID())
+		})
+		for _, o := range honest {
+			if r != o && !r.connectedTo(o.ID()) {
+				t.Errorf("%s lost the honest %s", r.ID().Short(), o.ID().Short())
+			}
+		}
+	}
+	spammers.Wait()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the spammers were cut off after %s, want 10s", took)
+	}
+}
+
 // flooders each break one budget; small budgets stand for a longer flood.
 func TestBudget_aFlooderIsCutOff(t *testing.T) {
 	tight := func(change func(*gossip.Budget)) gossip.Config {
@@ -418,4 +487,22 @@ func writeList(t *testing.T, path string, serial int, registries ...*identity.Ke
 		t.Fatal(err)
 	}
 	return f
+}
+
+func TestNetwork_offersOnlyWhatItNeeds(t *testing.T) {
+	victim := start(t, quick())
+	a := newAttacker(t, newKey(t), victim)
+	if err := a.connect(); err != nil {
+		t.Fatal(err)
+	}
+	offered, err := a.Peerstore().GetProtocols(victim.PeerID())
+	if err != nil || len(offered) == 0 {
+		t.Fatalf("got %v, %v, want the protocols that it offers", offered, err)
+	}
+	for _, p := range offered {
+		if !strings.HasPrefix(string(p), "/drtc/testnet/") && !strings.HasPrefix(string(p), "/meshsub/") &&
+			p != "/floodsub/1.0.0" && p != "/ipfs/id/1.0.0" {
+			t.Errorf("offers %s", p)
+		}
+	}
 }

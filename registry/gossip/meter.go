@@ -10,6 +10,7 @@ import (
 // Where records are dropped before anybody has judged them.
 const (
 	dropQueue      = "queue"      // of records to be sent here
+	dropPace       = "pace"       // more than the others' budgets allow
 	dropPublish    = "publish"    // gossipsub refused
 	dropOutbound   = "outbound"   // queue to one peer
 	dropValidation = "validation" // queue of messages to be judged
@@ -27,7 +28,7 @@ func newMeter(r prometheus.Registerer, n *Network) (*meter, error) {
 	m := &meter{
 		messages:    counter("messages_total", "Messages, by topic and outcome.", "topic", "outcome"),
 		records:     counter("records_total", "Records in messages and, as topic sync, in conversations, by outcome or reason of refusal.", "topic", "outcome"),
-		drops:       counter("dropped_records_total", "Records dropped because a queue was full, by queue.", "queue"),
+		drops:       counter("dropped_records_total", "Records dropped on the way, by where.", "where"),
 		sessions:    counter("sync_sessions_total", "Conversations, by who opened them and outcome.", "direction", "outcome"),
 		syncBytes:   counter("sync_bytes_total", "Bytes of conversations.", "direction"),
 		syncRecords: counter("sync_records_total", "Records in conversations.", "direction"),

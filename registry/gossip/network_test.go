@@ -168,6 +168,7 @@ func (r *registry) run() *registry {
 		}
 	})
 	r.t.Cleanup(r.stop)
+	eventually(r.t, 10*time.Second, "it runs", r.Open)
 	return r
 }
 

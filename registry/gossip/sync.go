@@ -20,6 +20,7 @@ import (
 const (
 	syncEqual    = "equal"    // nothing differed
 	syncRepaired = "repaired" // something did
+	syncPartial  = "partial"  // more differs than one conversation may carry
 	syncBroken   = "broken"   // the connection or the deadline
 	syncHostile  = "hostile"  // the peer broke the protocol or sent forged records
 	syncRefused  = "refused"  // too many, or one is under way
@@ -49,16 +50,22 @@ func (n *Network) hasten() {
 // syncLoop converses with whoever was just connected, and every while with a
 // random bonded peer, until ctx is done.
 func (n *Network) syncLoop(ctx context.Context) {
-	mean, ended := n.config.SyncEvery, make(chan string, maxAsking)
+	type end struct {
+		peer    peer.ID
+		outcome string
+	}
+	mean, ended := n.config.SyncEvery, make(chan end, maxAsking)
 	timer := time.NewTimer(spread(mean))
 	defer timer.Stop()
 	asking := 0
+	var rest peer.ID // has more for us, after wait
+	var wait <-chan time.Time
 	ask := func(p peer.ID) {
 		if asking == maxAsking || !n.connected(p) || !n.gater.bonded(p) {
 			return
 		}
 		asking++
-		go func() { ended <- n.ask(ctx, p) }() // one of maxAsking, awaited below
+		go func() { ended <- end{p, n.ask(ctx, p)} }() // one of maxAsking, awaited below
 	}
 	for {
 		select {
@@ -69,14 +76,18 @@ func (n *Network) syncLoop(ctx context.Context) {
 			return
 		case p := <-n.fresh:
 			ask(p)
+		case <-wait: // the other side has noticed the end of the last one
+			ask(rest)
 		case <-n.soon:
 			if mean > n.config.SyncEvery {
 				mean = n.config.SyncEvery
 				timer.Reset(spread(mean))
 			}
-		case outcome := <-ended:
+		case e := <-ended:
 			asking--
-			switch outcome {
+			switch e.outcome {
+			case syncPartial:
+				rest, wait = e.peer, time.After(spread(n.config.SyncEvery/20))
 			case syncEqual:
 				mean = min(2*mean, n.config.SyncIdle)
 			case syncRepaired:
@@ -172,6 +183,8 @@ func (n *Network) converse(stream network.Stream, session *reconcile.Session, fi
 		}
 	case err != nil:
 		outcome = syncBroken
+	case !stats.Complete:
+		outcome = syncPartial
 	case stats.Leaves > 0:
 		outcome = syncRepaired
 	}

@@ -18,7 +18,7 @@ const (
 	batchRecords = 64
 	syncEvery    = 3 * time.Second // +/- 50 %, doubled while roots are equal
 	syncMost     = 30 * time.Second
-	hotAfter     = 500*time.Millisecond
+	hotAfter     = 500 * time.Millisecond
 	sessionIdle  = 5 * time.Second // without a frame: given up
 	houseEvery   = time.Second
 )

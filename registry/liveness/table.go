@@ -1,24 +1,3 @@
-// Package liveness decides whether a Media Node still answers (whitepaper
-// section 4.2.3: the Registry's list is accurate and current).
-//
-// Contract: a node that has proven a keepalive and then falls silent is Down
-// within Misses+1 intervals, or within Reopen of its stream's end; a node that
-// never proved one is Unknown for ever, and its record's expiry alone counts.
-//
-//	          proven pong                Misses nonces unanswered,
-//	Unknown -------------> Up --------------------------------------> Down
-//	   ^                   ^  stream ended and not replaced in Reopen   |
-//	   |                   |                                            |
-//	   |                   +----------------- proven pong --------------+
-//	   +-------------- a record issued after the node went Down --------+
-//
-// A node opens a stream and says who it is; that is a claim. The Registry sends
-// a fresh nonce each Interval and the node signs it. Only a signed answer counts,
-// so a stranger who claims to be a node changes nothing about it. If a node has
-// several streams, the one proven last is the node's.
-//
-// This package is a core: now and nonces are parameters, a Table belongs to one
-// goroutine.
 package liveness
 
 import (
@@ -44,16 +23,20 @@ type StreamID uint64
 type State int
 
 const (
-	// Unknown: no keepalive was proven since the node was last Down or new.
+	// Unknown: nothing is known. In a Table, no keepalive was proven since the node
+	// was last Down or new.
 	Unknown State = iota
 	// Up: it answers.
 	Up
 	// Down: it answered once and no longer does.
 	Down
+	// Suspect: some of its probers say that it does not answer, but not most. Only
+	// Verdicts uses it.
+	Suspect
 )
 
 // String returns the state in lower case, for metrics.
-func (s State) String() string { return [...]string{"unknown", "up", "down"}[s] }
+func (s State) String() string { return [...]string{"unknown", "up", "down", "suspect"}[s] }
 
 // Errors of Pong and Open.
 var (
@@ -118,7 +101,20 @@ type nodeState struct {
 	changed time.Time
 }
 
-// Table is the keepalive state of all nodes. Make one with New.
+// Table is the keepalive state of all nodes. Make one with New. What it calls
+// Down is this Registry's evidence from streams alone; Prober weighs it.
+//
+//	          proven pong                Misses nonces unanswered,
+//	Unknown -------------> Up --------------------------------------> Down
+//	   ^                   ^  stream ended and not replaced in Reopen   |
+//	   |                   |                                            |
+//	   |                   +----------------- proven pong --------------+
+//	   +-------------- a record issued after the node went Down --------+
+//
+// A node opens a stream and says who it is; that is a claim. The Registry sends
+// a fresh nonce each Interval and the node signs it. Only a signed answer counts,
+// so a stranger who claims to be a node changes nothing about it. If a node has
+// several streams, the one proven last is the node's.
 type Table struct {
 	config   Config
 	registry drtc.NodeID
@@ -150,7 +146,8 @@ func (t *Table) Open(now time.Time, id StreamID, node drtc.NodeID) error {
 }
 
 // Pong takes the answer to the last nonce of a stream. Up reports that the node
-// was not Up before. A wrong answer changes nothing.
+// was not Up before, or was between two streams: tell Prober.Proven. A wrong
+// answer changes nothing.
 func (t *Table) Pong(now time.Time, id StreamID, n []byte, sig identity.Signature) (up bool, err error) {
 	s, ok := t.streams[id]
 	if !ok {
@@ -176,19 +173,21 @@ func (t *Table) Pong(now time.Time, id StreamID, n []byte, sig identity.Signatur
 		ns = &nodeState{}
 		t.nodes[s.node] = ns
 	}
+	gap := ns.stream == 0
 	ns.stream = id
 	if ns.state == Up {
-		return false, nil
+		return gap, nil
 	}
 	ns.state, ns.changed = Up, now
 	return true, nil
 }
 
-// Close ends a stream.
-func (t *Table) Close(now time.Time, id StreamID) {
+// Close ends a stream. Lost reports that it was the one by which node was kept
+// alive: tell Prober.Lost, which looks at once and not only after Reopen.
+func (t *Table) Close(now time.Time, id StreamID) (node drtc.NodeID, lost bool) {
 	s, ok := t.streams[id]
 	if !ok {
-		return
+		return node, false
 	}
 	delete(t.streams, id)
 	if !s.proven {
@@ -196,7 +195,9 @@ func (t *Table) Close(now time.Time, id StreamID) {
 	}
 	if ns := t.nodes[s.node]; ns != nil && ns.stream == id {
 		ns.stream, ns.ended = 0, now
+		return s.node, ns.state == Up
 	}
+	return s.node, false
 }
 
 // Ask is a nonce to send.
@@ -210,7 +211,8 @@ type Due struct {
 	Asks []Ask
 	// End are streams to close: their node missed too often or never answered.
 	End []StreamID
-	// Down are nodes that have just stopped answering, in order of id.
+	// Down are nodes that have just stopped answering, in order of id: tell
+	// Prober.Lost.
 	Down []drtc.NodeID
 }
 
@@ -300,6 +302,13 @@ func (t *Table) State(node drtc.NodeID) State {
 		return ns.state
 	}
 	return Unknown
+}
+
+// Kept reports whether the node is kept alive by a stream that is open and has
+// been proven.
+func (t *Table) Kept(node drtc.NodeID) bool {
+	ns := t.nodes[node]
+	return ns != nil && ns.state == Up && ns.stream != 0
 }
 
 // Streams counts the open streams.

@@ -236,6 +236,7 @@ func TestSetLink_isOneDirection(t *testing.T) {
 	net, nodes := listeners(t, 2, netsim.Config[int]{})
 	net.SetLink(0, 1, netsim.Link{Loss: 1})
 	nodes[0].port.Send(1, 1)
+	nodes[0].port.SendReliable(1, 1)
 	nodes[1].port.Send(0, 2)
 	run(t, net, time.Second)
 	if len(nodes[1].heard) != 0 || !slices.Equal(nodes[0].heard, []int{2}) {

@@ -245,11 +245,11 @@ func (n *Network[M]) sendReliable(from, to int, m M) {
 	}
 	w := &n.ways[from][to]
 	out, ok := w.transmit(n.now, n.size(m))
-	if !ok {
+	if !ok || w.Loss >= 1 {
 		n.note(Lost, from, to, 0, m)
 		return
 	}
-	for wait := resendAfter; chance(n.random, min(w.Loss, 0.99)); wait = min(2*wait, maxResend) {
+	for wait := resendAfter; chance(n.random, w.Loss); wait = min(2*wait, maxResend) {
 		out += wait
 	}
 	w.stream = max(out+w.travel(n.random), w.stream)

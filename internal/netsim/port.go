@@ -41,7 +41,8 @@ func (p *Port[M]) Send(to int, m M) {
 }
 
 // SendReliable sends a frame of a stream: in order, once, later where the link
-// loses it. When a partition or a crash loses one, later ones still arrive; a
+// loses it. When a partition, a crash or a link
+// that loses everything swallows one, later ones still arrive; a
 // receiver that numbers its frames sees the gap where a real stream is reset.
 func (p *Port[M]) SendReliable(to int, m M) {
 	if p.alive() {

@@ -18,6 +18,7 @@ const (
 	batchRecords = 64
 	syncEvery    = 3 * time.Second // +/- 50 %, doubled while roots are equal
 	syncMost     = 30 * time.Second
+	hotAfter     = 500 * time.Millisecond
 	sessionIdle  = 5 * time.Second // without a frame: given up
 	houseEvery   = time.Second
 )
@@ -28,6 +29,7 @@ const (
 	tagBatch
 	tagSync
 	tagHouse
+	tagHot
 )
 
 // Registry is one honest Registry.
@@ -143,6 +145,8 @@ func (r *Registry) Timeout(now time.Time, tag int) {
 	case tagSync:
 		r.open(r.partner())
 		r.port.After(r.jitter(min(syncEvery<<min(r.quiet, 8), syncMost)), tagSync)
+	case tagHot:
+		r.open(r.partner())
 	case tagHouse:
 		r.expire(now)
 		r.Proofs = append(r.Proofs, r.set.Equivocations()...)
@@ -300,6 +304,7 @@ func (r *Registry) frame(now time.Time, from int, f Frame) {
 		}
 		if s.exchange > 0 {
 			r.quiet = 0
+			r.port.After(r.jitter(hotAfter), tagHot)
 		}
 		delete(r.sessions, f.Session)
 	}

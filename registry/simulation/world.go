@@ -149,6 +149,13 @@ func (w *World) Registry(id int) *Registry {
 	return r
 }
 
+// Trust makes e pass for genuine, for worlds that begin with more records than
+// it takes time to sign.
+func (w *World) Trust(e *envelope.Envelope) {
+	hash := e.Hash()
+	w.verdicts[hash], w.signed[hash] = nil, true
+}
+
 // Hostile returns a hostile Registry that is up, or nil.
 func (w *World) Hostile(id int) *Hostile {
 	h, _ := w.net.Node(id).(*Hostile)
@@ -237,7 +244,7 @@ func (w *World) checkGenuine(now time.Time, set *record.Set) error {
 			if !w.signed[item.Hash] || e.Hash() != item.Hash {
 				return fmt.Errorf("simulation: %s is held, and no honest issuer signed it", name(&e))
 			}
-			if _, ok := w.acked[record.KeyOf(&e)]; !ok && e.Kind == record.KindNode && !w.mayHold(now, set, &e) {
+			if _, ok := w.acked[record.KeyOf(&e)]; !ok && e.Kind == record.KindNode && w.plan.Issuers > 0 && !w.mayHold(now, set, &e) {
 				return fmt.Errorf("simulation: %s is held, and was never acknowledged", name(&e))
 			}
 		}
@@ -258,7 +265,7 @@ func (w *World) Converge(limit time.Duration) (time.Duration, error) {
 		if took >= limit {
 			return took, fmt.Errorf("not converged after %s: %w\n%s", took, err, w.net.Report())
 		}
-		if err := w.net.Run(w.net.Elapsed() + 500*time.Millisecond); err != nil {
+		if err := w.net.Run(w.net.Elapsed() + 100*time.Millisecond); err != nil {
 			return took, fmt.Errorf("%w\n%s", err, w.net.Report())
 		}
 	}

@@ -89,7 +89,7 @@ const maxFound = 2 * pageLimit
 // proven by its own signature, fits the query by its own record, and is listed
 // by at least half of those who answer. The error says that none did.
 func Find(ctx context.Context, q Query) (Answer, error) {
-	if err := q.validate(); err != nil {
+	if err := q.Validate(); err != nil {
 		return Answer{}, err
 	}
 	f := newFinding(q)
@@ -111,7 +111,8 @@ func Find(ctx context.Context, q Query) (Answer, error) {
 	return Answer{Asked: f.asked}, fmt.Errorf("discovery: no Registry answers: %w", errors.Join(all...))
 }
 
-func (q Query) validate() error {
+// Validate names the field that is out of range.
+func (q Query) Validate() error {
 	if len(q.Registries) == 0 {
 		return errors.New("discovery: Registries is empty: give at least one URL")
 	}
@@ -247,10 +248,8 @@ func (f *finding) list(ctx context.Context, i int) {
 			Quality      *float64    `json:"quality"`
 			State        string      `json:"state"`
 			Availability *float64    `json:"availability"`
-			Location     struct {
-				Verdict string   `json:"verdict"`
-				Reasons []string `json:"reasons"`
-			} `json:"location"`
+			PlaceVerdict string      `json:"placeVerdict"`
+			PlaceReasons []string    `json:"placeReasons"`
 		} `json:"nodes"`
 	}
 	a := &f.asked[i]
@@ -262,7 +261,7 @@ func (f *finding) list(ctx context.Context, i int) {
 	for _, n := range body.Nodes[:min(len(body.Nodes), f.query.Limit)] {
 		f.opinions[i][n.NodeID] = Opinion{
 			Registry: a.URL, Quality: n.Quality, State: n.State, Availability: n.Availability,
-			PlaceVerdict: n.Location.Verdict, PlaceReasons: n.Location.Reasons,
+			PlaceVerdict: n.PlaceVerdict, PlaceReasons: n.PlaceReasons,
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestFind_nearestFirstAndWhoVouches(t *testing.T) {
 	p, k, n := sign(t, paris, now, at("48.86,2.35")), sign(t, tokyo, now, at("35.68,139.69")), sign(t, nowhere, now, at(""))
 	one, two := newFake(t, p, k, n), newFake(t, p)
 	one.opinion = map[string]any{
-		"quality": 0.5, "state": "up", "availability": 0.99, "location": map[string]any{"verdict": "refuted", "reasons": []string{"too far"}},
+		"quality": 0.5, "state": "up", "availability": 0.99, "placeVerdict": "refuted", "placeReasons": []string{"too far"},
 	}
 	q := query(one, two)
 	q.Near = &drtc.Place{Lat: 50.11, Lon: 8.68} // Frankfurt

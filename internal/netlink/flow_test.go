@@ -39,9 +39,8 @@ func socket(t testing.TB, h *Host, addr netip.Addr) *net.UDPConn {
 		if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 			t.Errorf("asking for the kernel's timestamps: %v", err)
 		}
-		if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
-			t.Errorf("asking for a large buffer: %v", err)
-		}
+		// So that only the link loses packets; in a user namespace it is refused.
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func newHost(name string, addresses [2]netip.Prefix, mtu int, r *router) (*Host,
 	})
 	if err := <-ready; err != nil {
 		h.close()
-		return nil, fmt.Errorf("netlink: host %s: %w", name, err)
+		return nil, fmt.Errorf("%w (host %s)", err, name)
 	}
 	return h, nil
 }

@@ -36,13 +36,20 @@ func onThread(f func()) {
 // newNamespace moves the calling thread, which must be locked, into a network
 // namespace of its own and returns a descriptor of it.
 func newNamespace() (int, error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		if errors.Is(err, unix.EPERM) {
-			return -1, fmt.Errorf("netlink: making a network namespace needs CAP_SYS_ADMIN: run as root, "+
-				"or as yourself by \"unshare --user --map-root-user go test ...\": %w", err)
-		}
-		return -1, fmt.Errorf("netlink: making a network namespace: %w", err)
+	before, err := openOwn()
+	if err != nil {
+		return -1, err
 	}
+	defer func() { _ = unix.Close(before) }()
+	// Going to where it is shows that Run will be able to come back.
+	if err := errors.Join(unix.Setns(before, unix.CLONE_NEWNET), unix.Unshare(unix.CLONE_NEWNET)); err != nil {
+		return -1, fmt.Errorf("netlink: making a network namespace needs CAP_SYS_ADMIN: run as root, "+
+			"or as yourself by \"unshare --user --map-root-user --net go test ...\": %w", err)
+	}
+	return openOwn()
+}
+
+func openOwn() (int, error) {
 	fd, err := unix.Open(own, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("netlink: opening %s (is /proc mounted?): %w", own, err)
@@ -55,9 +62,9 @@ func newNamespace() (int, error) {
 func within(enter func() error, f func()) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, err := unix.Open(own, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	before, err := openOwn()
 	if err != nil {
-		return fmt.Errorf("netlink: opening %s (is /proc mounted?): %w", own, err)
+		return err
 	}
 	defer func() { _ = unix.Close(before) }()
 	if err := enter(); err != nil {

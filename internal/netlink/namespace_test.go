@@ -315,7 +315,7 @@ func TestNew_saysWhatIsMissing(t *testing.T) {
 		{"no capabilities", dropCapabilities, func() error {
 			_, err := newNamespace()
 			return err
-		}, []string{"CAP_SYS_ADMIN", "run as root", "unshare --user --map-root-user"}},
+		}, []string{"CAP_SYS_ADMIN", "run as root", "unshare --user --map-root-user --net"}},
 		{"no device", hideDevices, func() error {
 			_, err := openTun()
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -34,14 +35,15 @@ func TestPing_takesTheDelaysOfBothLinks(t *testing.T) {
 		HostConfig{Up: shape.Settings{Delay: 3 * ms}, Down: shape.Settings{Delay: 10 * ms}})
 	for _, addresses := range [][2]netip.Addr{{a.Addr4(), b.Addr4()}, {a.Addr6(), b.Addr6()}} {
 		times := ping(t, a, b, 20, addresses[0], addresses[1])
+		// The least: the others also have the turns that both programs waited for.
 		const want = 30 * ms
-		got, least := quantile(times, 0.5), quantile(times, 0)
-		t.Logf("to %v: median %v, least %v, 99 %% late by at most %v", addresses[1], got, least, n.Lateness(0.99))
-		if least < want {
-			t.Errorf("to %v: least time: got %v, want at least %v", addresses[1], least, want)
+		got := quantile(times, 0)
+		t.Logf("to %v: least %v, median %v, 99 %% late by at most %v", addresses[1], got, quantile(times, 0.5), n.Lateness(0.99))
+		if got < want || got > want+3*ms {
+			t.Errorf("to %v: got %v, want %v to %v", addresses[1], got, want, want+3*ms)
 		}
-		if got > want+5*ms {
-			t.Errorf("to %v: median: got %v, want %v to %v", addresses[1], got, want, want+5*ms)
+		if late := n.Lateness(0.5); late > ms {
+			t.Errorf("half of all packets were late by up to %v, want less than a millisecond", late)
 		}
 	}
 }
@@ -102,16 +104,36 @@ func TestLoss_burstsShowInTheNumbers(t *testing.T) {
 
 func TestRate_isWithinFivePercent(t *testing.T) {
 	for _, rate := range []int64{1_000_000, 20_000_000, 100_000_000} {
-		limited := shape.Settings{Rate: shape.Rate{BitsPerSecond: rate, QueueTime: 10 * time.Second}}
-		_, a, b := pair(t, HostConfig{}, HostConfig{Down: limited})
+		limited := func(rate int64) shape.Settings {
+			return shape.Settings{Rate: shape.Rate{BitsPerSecond: rate, QueueBytes: 1 << 30}}
+		}
+		// A full queue before the measurement: so the sender's pace has no part in it.
+		_, a, b := pair(t, HostConfig{}, HostConfig{Down: limited(1000)})
+		source, sink := socket(t, a, a.Addr4()), socket(t, b, b.Addr4())
 		const size, headers = 1200, 28
 		n := int(rate / 2 / ((size + headers) * 8)) // half a second
-		got := stream(t, a, b, n, size, 0)
+		for i := range n {
+			sendNumbered(t, source, addrOf(sink), i, size)
+		}
+		eventually(t, func() string {
+			if in := b.Counters(Down).In; in != uint64(n) {
+				return fmt.Sprintf("rate %d: %d of %d packets are in the queue", rate, in, n)
+			}
+			return ""
+		})
+		if err := b.Set(Down, limited(rate)); err != nil {
+			t.Fatal(err)
+		}
+		got := receive(t, sink, n-1, time.Second)
 		if len(got) != n {
 			t.Fatalf("rate %d: got %d packets, want %d", rate, len(got), n)
 		}
-		took := got[n-1].at.Sub(got[0].at)
-		measured := float64(n-1) * (size + headers) * 8 / took.Seconds()
+		// The median of many spans of half the packets: a few late ones do not count.
+		var spans []time.Duration
+		for i := range n - n/2 {
+			spans = append(spans, got[i+n/2].at.Sub(got[i].at))
+		}
+		measured := float64(n/2) * (size + headers) * 8 / quantile(spans, 0.5).Seconds()
 		t.Logf("rate %d: measured %.0f", rate, measured)
 		if math.Abs(measured/float64(rate)-1) > 0.05 {
 			t.Errorf("rate %d: got %.0f bit/s, want it within 5 %%", rate, measured)
@@ -127,8 +149,8 @@ func TestQueue_fillsDelaysAndDrops(t *testing.T) {
 	if c.Dropped == 0 || c.Dropped+uint64(len(got)) != 200 {
 		t.Errorf("dropped %d and received %d, want some dropped and 200 together", c.Dropped, len(got))
 	}
-	if longest := quantile(got, 1); longest < 40*ms || longest > 80*ms {
-		t.Errorf("longest flight: got %v, want about 54ms: the queue and one packet", longest)
+	if long := quantile(got, 0.8); long < 40*ms || long > 80*ms {
+		t.Errorf("flight behind a full queue: got %v, want about 54ms: the queue and one packet", long)
 	}
 }
 
@@ -266,18 +288,19 @@ func TestSchedule_cutsAndMendsTheLink(t *testing.T) {
 	}
 	start := time.Now()
 	got := stream(t, a, b, 300, 50, ms)
-	var longest time.Duration
-	var from time.Time
-	for i := 1; i < len(got); i++ {
-		if pause := got[i].at.Sub(got[i-1].at); pause > longest {
-			longest, from = pause, got[i-1].at
+	before, after := 0, 0
+	for _, p := range got {
+		switch sent := p.at.Add(-p.flight).Sub(start); {
+		case sent < 100*ms:
+			before++
+		case sent > 180*ms: // those near the end may have been read after it
+			after++
+		default:
+			t.Errorf("a packet sent after %v arrived, want it cut", sent)
 		}
 	}
-	if longest < 95*ms || longest > 150*ms {
-		t.Errorf("longest pause: got %v, want 100ms", longest)
-	}
-	if after := from.Sub(start); after < 80*ms || after > 150*ms {
-		t.Errorf("the pause began after %v, want 100ms", after)
+	if before == 0 || after == 0 {
+		t.Errorf("got %d packets from before the cut and %d from its end on, want some of both", before, after)
 	}
 	if c := a.Counters(Up); c.Cut == 0 || c.Cut+uint64(len(got)) != 300 {
 		t.Errorf("cut %d and received %d, want 300 together", c.Cut, len(got))

@@ -1,10 +1,13 @@
 package netlink
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,5 +120,23 @@ func configure(device string, addresses [2]netip.Prefix, mtu, queue int) error {
 			return fmt.Errorf("netlink: giving %s the address %v: %w", device, a, err)
 		}
 	}
-	return nil
+	return awaitLocal(addresses[1].Addr())
+}
+
+// awaitLocal waits until the namespace takes packets to its IPv6 address: the
+// kernel makes the route to itself in a task of its own, after the answer to
+// the request, and drops what comes before.
+func awaitLocal(a netip.Addr) error {
+	const table = "/proc/thread-self/net/ipv6_route"
+	route := fmt.Sprintf("%x 80 ", a.As16()) // 128 bits
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		routes, err := os.ReadFile(table)
+		if err != nil {
+			return fmt.Errorf("netlink: reading routes: %w", err)
+		}
+		if bytes.Contains(routes, []byte(route)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("netlink: the kernel has not finished to take the address %v in 10 s", a)
 }

@@ -25,7 +25,7 @@ func openTun() (int, error) {
 		return -1, fmt.Errorf("netlink: no TUN devices here: load the kernel's module (modprobe tun), "+
 			"or give the container the device (--device %s): %w", tunControl, err)
 	case err != nil:
-		return -1, fmt.Errorf("netlink: opening %s needs its permission: %w", tunControl, err)
+		return -1, fmt.Errorf("netlink: opening %s: run as root, or let everybody open it as most systems do (chmod 0666 %[1]s): %w", tunControl, err)
 	}
 	request, err := unix.NewIfreq(device)
 	if err == nil {

@@ -11,7 +11,7 @@ type chance struct {
 	loss, burst, jitter, twice, late *rand.Rand
 
 	bad     bool    // state of the link after the last packet
-	wander  float64 // standard normal variate of the last packet's jitter
+	wander  float64 // standard normal variate of the last jitter
 	started bool    // wander is set
 	rest    int     // packets that may not be held back after the last that was
 }
@@ -65,7 +65,6 @@ func (c *chance) inBurst(b Burst) bool {
 // is the one named whatever the correlation.
 func (c *chance) spread(j Jitter) time.Duration {
 	if j.Spread == 0 {
-		c.started = false
 		return 0
 	}
 	innovation := c.jitter.NormFloat64()

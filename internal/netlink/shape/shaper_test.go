@@ -131,6 +131,26 @@ func TestRate_changeSendsTheRestAtTheNewRate(t *testing.T) {
 	}
 }
 
+func TestRate_changeKeepsTheTokensOfAPause(t *testing.T) {
+	const ms = time.Millisecond
+	bucket := func(rate int64) Settings {
+		return Settings{Rate: Rate{BitsPerSecond: rate, Burst: 3000, QueueTime: time.Hour}}
+	}
+	s := mustNew(t, bucket(8_000_000), 1)
+	s.Push(epoch, numbered(0, 1000))
+	if err := s.Set(epoch, bucket(800_000)); err != nil { // two packets are left in the bucket
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		s.Push(epoch, numbered(i+1, 1000))
+	}
+	got := pollAll(s, epoch.Add(time.Hour))
+	want := []departure{{0, 0}, {1, 0}, {2, 0}, {3, 10 * ms}, {4, 20 * ms}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestRate_changeToUnlimitedEmptiesTheQueue(t *testing.T) {
 	s := mustNew(t, Settings{Rate: Rate{BitsPerSecond: 8_000, QueueTime: time.Hour}}, 1)
 	for i := range 3 {

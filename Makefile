@@ -19,7 +19,7 @@ SOAK     ?= 20
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: build ## build drtc and start the network: 1 registry, 3 media nodes, 1 orchestrator, web page
+run: build ## build drtc and start the network: 4 registries, 3 media nodes, 1 orchestrator, web page
 	@exec bin/drtc devnet
 
 build: ## build bin/drtc (the first build compiles every dependency: some minutes on two cores)

@@ -25,6 +25,7 @@
 //
 //	08 serial   12 14 orchestrator(20) ...   1A 14 registry(20) ...   20 01
 //
-// This package is a core: no I/O, no clock. A Roll belongs to one goroutine; a
-// Snapshot is read only and may be shared.
+// The rules are numbered in spec/admission.md. This package is a core: no I/O, no
+// clock. A Roll belongs to one goroutine; a Snapshot is read only and may be
+// shared.
 package admission

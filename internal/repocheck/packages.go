@@ -87,7 +87,7 @@ func Repository() Rules {
 			{"registry/ledger", Shell, "the record map under a lock, on disk and followed"},
 			{"registry/store", Shell, "records on disk"},
 			{"registry/bonding", Shell, "who may take part, from a file that may change"},
-			{"registry/index", Shell, "answers queries from memory, under a lock"},
+			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry", Composition, "the Registry role"},
 
@@ -118,6 +118,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
+			"github.com/golang/geo/s2", // geometry
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
 		},
 		Owners: []Owner{
@@ -130,6 +131,7 @@ func Repository() Rules {
 			{"github.com/pion/interceptor", []string{"loadtest/client", "loadtest/reference"}, "an oracle of our tests, and part of the load test's PeerConnections"},
 			{"github.com/pion/ice", nil, "the Media Node is ICE-lite by code of its own"},
 			{"github.com/cockroachdb/pebble", []string{"registry/store"}, "one package knows the disk format"},
+			{"github.com/golang/geo", []string{"registry/index"}, "one package orders places"},
 			{"github.com/livekit", []string{"orchestrator/signal", "orchestrator/roomapi"}, "the client protocol stops at the signalling shell"},
 			{"github.com/coder/websocket", []string{"orchestrator/signal", "loadtest/client"}, "one package upgrades connections, one is a client"},
 			{"github.com/ethereum/go-ethereum", []string{"identity"}, "only crypto/secp256k1, for speed"},

@@ -36,12 +36,17 @@ func id(t testing.TB, text string) drtc.NodeID {
 
 // write gives the file a time of its own, so that no test depends on the
 // resolution of the disk's clock.
+// write replaces the file in one step: who reads it meanwhile sees the old one.
 func write(t testing.TB, path, text string, changed time.Time) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(path, changed, changed); err != nil {
+	if err := os.Chtimes(fresh, changed, changed); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
 		t.Fatal(err)
 	}
 }

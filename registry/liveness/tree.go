@@ -33,11 +33,11 @@ type leaf struct {
 type tree struct {
 	leaves map[drtc.NodeID]*leaf // by subject
 	depths [MaxDepth + 1]int     // leaves of each depth
-	gone   []drtc.NodeID         // issued pages that are no more
+	gone   map[drtc.NodeID]*leaf // issued pages that are no more
 }
 
 func newTree() *tree {
-	t := &tree{leaves: map[drtc.NodeID]*leaf{}}
+	t := &tree{leaves: map[drtc.NodeID]*leaf{}, gone: map[drtc.NodeID]*leaf{}}
 	t.add(0, 0)
 	return t
 }
@@ -47,7 +47,10 @@ func (t *tree) add(depth int, prefix uint64) *leaf {
 	l := &leaf{subject: subject, depth: depth, prefix: prefix & mask(depth)}
 	t.leaves[subject] = l
 	t.depths[depth]++
-	t.gone = slices.DeleteFunc(t.gone, func(id drtc.NodeID) bool { return id == subject })
+	if old := t.gone[subject]; old != nil { // its record still stands
+		l.issued, l.full, l.dirty = old.issued, old.full, true
+		delete(t.gone, subject)
+	}
 	return l
 }
 
@@ -55,7 +58,7 @@ func (t *tree) remove(l *leaf) {
 	delete(t.leaves, l.subject)
 	t.depths[l.depth]--
 	if !l.issued.IsZero() {
-		t.gone = append(t.gone, l.subject)
+		t.gone[l.subject] = l
 	}
 }
 

@@ -12,7 +12,7 @@ func (p *Prober) writePages(now time.Time, work *Work) {
 		if !l.write() {
 			if !l.issued.IsZero() {
 				l.issued = time.Time{}
-				p.tree.gone = append(p.tree.gone, l.subject)
+				work.Tombstones = append(work.Tombstones, l.subject)
 			}
 			continue
 		}
@@ -30,9 +30,11 @@ func (p *Prober) writePages(now time.Time, work *Work) {
 			p.pages = at
 		}
 	}
-	work.Tombstones = p.tree.gone
+	for subject := range p.tree.gone {
+		work.Tombstones = append(work.Tombstones, subject)
+	}
+	clear(p.tree.gone)
 	slices.SortFunc(work.Tombstones, compareIDs)
-	p.tree.gone = nil
 }
 
 // write writes one page and returns when it is due again.

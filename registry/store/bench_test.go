@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,9 +151,10 @@ func BenchmarkStore_all(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.db.Compact(b.Context(), []byte(recordPrefix), []byte(recordEnd), false), s.Close()); err != nil {
 		b.Fatal(err)
 	}
+	before := cpuSeconds(b)
 	for b.Loop() {
 		s, err := Open(dir, "devnet", slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -165,4 +168,14 @@ func BenchmarkStore_all(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric((cpuSeconds(b)-before)/float64(b.N), "CPU-s/op")
+}
+
+func cpuSeconds(tb testing.TB) float64 {
+	tb.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }

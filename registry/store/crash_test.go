@@ -24,7 +24,7 @@ import (
 // that was acknowledged as on disk.
 func TestStore_cutOffAtAnyOperationLeavesAPrefix(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	for i := range uint64(300) {
+	for i := range uint64(150) {
 		cutOff(t, seed+i)
 	}
 }

@@ -93,7 +93,7 @@ func Repository() Rules {
 			{"registry/store", Shell, "records on disk"},
 			{"registry/gossip", Shell, "the network between Registries"},
 			{"registry/bonding", Shell, "who may take part, from a file that may change"},
-			{"registry/index", Shell, "answers queries from memory, under a lock"},
+			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},
 			{"registry", Composition, "the Registry role"},
@@ -127,6 +127,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
+			"github.com/golang/geo/s2", // geometry
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
 		},
 		Owners: []Owner{
@@ -139,6 +140,7 @@ func Repository() Rules {
 			{"github.com/pion/interceptor", []string{"loadtest/client", "loadtest/reference"}, "an oracle of our tests, and part of the load test's PeerConnections"},
 			{"github.com/pion/ice", nil, "the Media Node is ICE-lite by code of its own"},
 			{"github.com/cockroachdb/pebble", []string{"registry/store"}, "one package knows the disk format"},
+			{"github.com/golang/geo", []string{"registry/index"}, "one package orders places"},
 			{"github.com/oschwald", []string{"registry/geoip"}, "one package reads address databases"},
 			{"github.com/libp2p", []string{"registry/gossip"}, "one package knows the network between Registries"},
 			{"github.com/multiformats", []string{"registry/gossip"}, "addresses of libp2p stay with it"},

@@ -4,30 +4,23 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
-	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
-	"github.com/drtc-network/drtc/registry/record"
-	"github.com/drtc-network/drtc/registry/wire"
 )
 
 // backend is a Registry with fixed contents.
@@ -435,111 +428,6 @@ func TestRest_healthzSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestGate_tooManyRequestsInBothTongues(t *testing.T) {
-	s := serve(t, newBackend(0), func(c *Config) { c.RequestsPerSecond, c.Burst = 0.001, 2 })
-	for range 2 {
-		if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes"); a.StatusCode != http.StatusOK {
-			t.Fatalf("within the burst: got %d", a.StatusCode)
-		}
-	}
-	a, body := request(t, http.MethodGet, s.URL+"/listMediaNodes")
-	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "too_many_requests") {
-		t.Errorf("rest: got %d %s", a.StatusCode, body)
-	}
-	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
-	_, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{}))
-	if connect.CodeOf(err) != connect.CodeResourceExhausted || !connect.IsWireError(err) {
-		t.Errorf("rpc: got %v, want ResourceExhausted from the other side", err)
-	}
-}
-
-func TestGate_addressesHaveTheirOwnShares(t *testing.T) {
-	g := newGate(Config{RequestsPerSecond: 1, Burst: 1})
-	now := time.Unix(1790000000, 0)
-	for _, step := range []struct {
-		after  time.Duration
-		remote string
-		want   bool
-	}{
-		{0, "192.0.2.1:1", true},
-		{0, "192.0.2.1:2", false}, // another port is the same client
-		{0, "[::ffff:192.0.2.1]:2", false},
-		{0, "192.0.2.2:1", true},
-		{0, "[2001:db8::1]:1", true},
-		{0, "[2001:db8::ffff:1]:1", false}, // the same /64
-		{0, "[2001:db8:0:1::1]:1", true},
-		{0, "nonsense", false},
-		{time.Second, "192.0.2.1:1", true},
-		{time.Minute, "192.0.2.9:1", true},
-	} {
-		now = now.Add(step.after)
-		if got := g.allow(now, step.remote); got != step.want {
-			t.Errorf("%s: got %v, want %v", step.remote, got, step.want)
-		}
-	}
-	if len(g.clients) != 1 {
-		t.Errorf("after a minute %d clients are remembered, want the last one", len(g.clients))
-	}
-}
-
-func TestGate_isBoundedUnderManyAddresses(t *testing.T) {
-	g := newGate(Config{RequestsPerSecond: 1, Burst: 3})
-	now, admitted := time.Unix(1790000000, 0), 0
-	for i := range uint32(maxClients + 100) {
-		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if g.allow(now, netip.AddrPortFrom(a, 1).String()) {
-			admitted++
-		}
-	}
-	if len(g.clients) != maxClients || admitted != maxClients+3 {
-		t.Errorf("remembered %d and admitted %d, want %d and 3 more", len(g.clients), admitted, maxClients)
-	}
-}
-
-// A client that sends half a request does not hold a handler for ever.
-func TestNew_slowBodyIsCutOff(t *testing.T) {
-	s := serve(t, newBackend(0), func(c *Config) { c.Timeout = 50 * time.Millisecond })
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", registryv1connect.RegistryServiceRegisterNodeProcedure)
-	if b, err := io.ReadAll(conn); err != nil {
-		t.Errorf("got %q, %v, want an end within 20s", b, err)
-	}
-}
-
-func TestRPC_jsonForFollowers(t *testing.T) {
-	s := serve(t, newBackend(0), nil)
-	post := func(body string) (int, string) {
-		a, err := http.Post(s.URL+registryv1connect.RegistryServiceRegisterNodeProcedure, "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Body.Close()
-		b, err := io.ReadAll(a.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.StatusCode, string(b)
-	}
-	for name, body := range map[string]string{
-		"empty": "", "garbage": "garbage", "no record": "{}", "wrong type": `{"record":{"seq":"x"}}`,
-		"unknown field": `{"recrod":{}}`, "empty record": `{"record":{}}`,
-	} {
-		if status, answer := post(body); status != http.StatusBadRequest || !strings.Contains(answer, "invalid_argument") {
-			t.Errorf("%s: got %d %s, want 400", name, status, answer)
-		}
-	}
-	if status, answer := post(`{"record":{"body":"` + strings.Repeat("A", 1<<20) + `"}}`); status != http.StatusTooManyRequests || !strings.Contains(answer, "resource_exhausted") {
-		t.Errorf("1 MB: got %d %s", status, answer)
-	}
-}
-
 func TestValidate_namesTheField(t *testing.T) {
 	for field, change := range map[string]func(*Config){
 		"RequestsPerSecond":     func(c *Config) { c.RequestsPerSecond = 0 },
@@ -554,78 +442,6 @@ func TestValidate_namesTheField(t *testing.T) {
 		change(&c)
 		if _, err := New(c, newBackend(0).all(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: got %v, want an error that names it", field, err)
-		}
-	}
-}
-
-func TestRPC_registrationNamesTheProbers(t *testing.T) {
-	s := serve(t, newBackend(1), nil)
-	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
-	_, e := signedNode(1)
-	r, err := wire.ToProto(&e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{Record: r}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := rpc.RefreshNode(t.Context(), connect.NewRequest(&registryv1.RefreshNodeRequest{Record: r}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]interface {
-		GetMinGeneration() uint64
-		GetProbers() []*registryv1.Prober
-	}{"register": a.Msg, "refresh": b.Msg} {
-		if p := got.GetProbers(); got.GetMinGeneration() != 7 || len(p) != 1 || p[0].GetRegistry() != self.String() || p[0].GetUrl() == "" {
-			t.Errorf("%s: got %v", name, got)
-		}
-	}
-}
-
-func TestRPC_admissionIsGivenOnceAndSignedByMany(t *testing.T) {
-	b := newBackend(0)
-	s := serve(t, b, nil)
-	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
-	ask := func() *registryv1.GetAdmissionResponse {
-		a, err := rpc.GetAdmission(t.Context(), connect.NewRequest(&registryv1.GetAdmissionRequest{}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Msg
-	}
-	if a := ask(); len(a.GetBody()) != 0 || len(a.GetAttestations()) != 0 {
-		t.Errorf("too few agree: got %v, want nothing", a)
-	}
-	b.body = []byte("who takes part")
-	for i := range 2 {
-		_, e := signedNode(i + 1)
-		e.Kind, e.Body = "admission", b.body
-		b.attestations = append(b.attestations, e)
-	}
-	a := ask()
-	if string(a.GetBody()) != string(b.body) || len(a.GetAttestations()) != 2 {
-		t.Fatalf("got %v", a)
-	}
-	for i, r := range a.GetAttestations() {
-		if len(r.GetBody()) != 0 || r.GetSeq() != b.attestations[i].Seq || len(b.attestations[i].Body) == 0 {
-			t.Errorf("attestation %d: got %v, want the record without its body", i, r)
-		}
-	}
-}
-
-func TestRPC_refusalsHaveCodes(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want connect.Code
-	}{
-		{record.ErrBond, connect.CodePermissionDenied}, {record.ErrRevoked, connect.CodePermissionDenied},
-		{record.ErrQuota, connect.CodeResourceExhausted}, {record.ErrExpired, connect.CodeFailedPrecondition},
-		{envelope.ErrSignature, connect.CodeUnauthenticated}, {errors.New("the disk is full"), connect.CodeUnavailable},
-	} {
-		if got := codeOf(fmt.Errorf("more: %w", tt.err)); got != tt.want {
-			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
 		}
 	}
 }

@@ -320,7 +320,7 @@ func TestOpenAPI_answersFitTheirSchemas(t *testing.T) {
 		p.NodeID, p.Draining = nodeID(10+i), draining
 		e := recordOf(p, 5)
 		entry := index.NewEntry(p, &e)
-		entry.PlaceVerdict, entry.PlaceReasons, entry.State = "confirmed", []string{"near"}, index.Up
+		entry.PlaceVerdict, entry.PlaceReasons, entry.State = "confirmed-possible", []string{"near"}, index.Up
 		b.nodes = b.nodes.With([]index.Change{{ID: p.NodeID, Entry: entry}})
 	}
 	b.about["equivocation"+nodeID(1).String()] = slices.Repeat([]envelope.Envelope{b.held[nodeID(1)]}, 60_000)

@@ -53,7 +53,8 @@ func ParseCursor(s string) (Cursor, error) {
 	}
 	c.chord2 = math.Float64frombits(binary.BigEndian.Uint64(b))
 	copy(c.id[:], b[8:])
-	if !(c.chord2 >= 0 && c.chord2 <= 4) || math.Signbit(c.chord2) || c.id.IsZero() {
+	if !(c.chord2 >= 0 && c.chord2 <= 4) || math.Signbit(c.chord2) || c.id.IsZero() ||
+		c.String() != s { // base64 passes over line ends
 		return Cursor{}, ErrCursor
 	}
 	return c, nil

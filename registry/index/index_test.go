@@ -254,6 +254,7 @@ func FuzzParseCursor(f *testing.F) {
 	f.Add("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQ")
 	f.Add("f_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQ")
 	f.Add("not a cursor")
+	f.Add("A00000000000000000000000000000000\r0000A")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := index.ParseCursor(s)
 		if err == nil && c.String() != s {

@@ -49,7 +49,7 @@ type system struct {
 }
 
 // startSystem builds the program and runs one process of every role.
-func startSystem(t *testing.T) *system {
+func startSystem(t *testing.T, changes ...func(*devnet.Config)) *system {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "drtc")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/drtc").CombinedOutput(); err != nil {
@@ -58,6 +58,9 @@ func startSystem(t *testing.T) *system {
 	cfg := devnet.DefaultConfig()
 	cfg.Program, cfg.Listen, cfg.Nodes, cfg.Out = program, "127.0.0.1:0", 1, io.Discard
 	cfg.Dir, cfg.ReadyFile = filepath.Join(t.TempDir(), "net"), filepath.Join(t.TempDir(), "ready.json")
+	for _, change := range changes {
+		change(&cfg)
+	}
 	n, err := devnet.New(cfg)
 	if err != nil {
 		t.Fatal(err)

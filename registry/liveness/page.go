@@ -168,7 +168,7 @@ func parseSighting(b []byte) (s Sighting, err error) {
 			return s, fmt.Errorf("%w: sighting: field %d is unknown or cut short", ErrPage, number)
 		}
 		b = b[n+m:]
-		ok := true
+		var ok bool
 		switch number {
 		case fieldNode:
 			ok = copy(s.Node[:], id) == len(id) && len(id) == len(s.Node)
@@ -180,8 +180,6 @@ func parseSighting(b []byte) (s Sighting, err error) {
 			s.RTTMin, ok = time.Duration(v)*time.Microsecond, v <= uint64(MaxRTT.Microseconds())
 		case fieldRTTMedian:
 			s.RTTMedian, ok = time.Duration(v)*time.Microsecond, v <= uint64(MaxRTT.Microseconds())
-		default:
-			ok = false
 		}
 		if !ok {
 			return s, fmt.Errorf("%w: sighting: field %d is out of range", ErrPage, number)

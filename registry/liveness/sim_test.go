@@ -29,6 +29,7 @@ type sim struct {
 	ticked     time.Time
 	refused    int // pages over the network's rate limit
 	dials      int
+	direct     bool // only the first Registry judges
 	changed    func(r *simRegistry, c liveness.Change)
 }
 
@@ -37,7 +38,8 @@ type simRegistry struct {
 	prober   *liveness.Prober
 	verdicts *liveness.Verdicts // nil when nobody looks at this one's verdicts
 	watches  map[drtc.NodeID]bool
-	dead     bool
+	dead     bool                         // its process has ended
+	cut      bool                         // its line is broken: nothing goes out or comes in
 	rates    map[[2]drtc.NodeID]time.Time // of pages that arrive: when the bucket is full
 }
 
@@ -80,7 +82,7 @@ func (q *simQueue) Pop() any {
 // newSim has every Registry judge when all is set, and only the first otherwise.
 func newSim(t testing.TB, seed uint64, registries, nodes int, loss float64, all bool) *sim {
 	s := &sim{
-		t: t, now: start, random: rand.New(rand.NewPCG(seed, 1)), loss: loss, tick: time.Second, ticked: start,
+		t: t, now: start, random: rand.New(rand.NewPCG(seed, 1)), loss: loss, tick: time.Second, ticked: start, direct: !all,
 		byID: map[drtc.NodeID]*simNode{}, changed: func(*simRegistry, liveness.Change) {},
 	}
 	for i := range registries {
@@ -193,7 +195,7 @@ func (s *sim) connect(r *simRegistry, n *simNode) {
 		if n.lives != life || n.streams[r] || !r.watches[n.id] || r.dead {
 			return
 		}
-		if s.lost() {
+		if s.lost() || r.cut {
 			s.connect(r, n)
 			return
 		}
@@ -316,7 +318,7 @@ func (s *sim) work(r *simRegistry) {
 	}
 	for _, q := range w.Questions {
 		for _, other := range s.registries {
-			if slices.Contains(q.Registries, other.id) && !s.lost() {
+			if slices.Contains(q.Registries, other.id) && !s.lost() && !r.cut && !other.cut {
 				s.after(s.between(20*time.Millisecond, 200*time.Millisecond), func() { other.prober.Asked(s.now, q.Node) })
 			}
 		}
@@ -340,10 +342,10 @@ func (s *sim) dial(r *simRegistry, id drtc.NodeID) {
 	s.dials++
 	n := s.node(id)
 	switch {
-	case n.death == alive && !s.lost():
+	case n.death == alive && !r.cut && !s.lost():
 		// A moment later makes no difference; as an event it costs half the run.
 		r.prober.Dialled(s.now, id, liveness.Answer{RTT: 30 * time.Millisecond})
-	case n.death == killed:
+	case n.death == killed && !r.cut:
 		s.after(30*time.Millisecond, func() { r.prober.Dialled(s.now, id, liveness.Answer{Outcome: liveness.Missed}) })
 	default:
 		s.after(3*time.Second, func() { r.prober.Dialled(s.now, id, liveness.Answer{Outcome: liveness.Missed}) })
@@ -355,7 +357,7 @@ func (s *sim) dial(r *simRegistry, id drtc.NodeID) {
 // counts dials by the million, it is handed over.
 func (s *sim) publish(r *simRegistry, p liveness.PageBody) {
 	page := liveness.IssuedPage{Issuer: r.id, Subject: p.Subject, IssuedAt: s.now.UTC().Truncate(time.Millisecond), TTL: p.Life}
-	if s.registries[1].verdicts == nil {
+	if s.direct {
 		page.Sightings = p.Sightings
 		s.after(0, func() { s.apply(s.registries[0], s.registries[0].verdicts.Take(s.now, page)) })
 		return
@@ -365,7 +367,7 @@ func (s *sim) publish(r *simRegistry, p liveness.PageBody) {
 		s.t.Fatalf("a page of %d sightings takes %d bytes", len(p.Sightings), len(body))
 	}
 	for _, to := range s.registries {
-		if to.verdicts == nil || to.dead {
+		if to.verdicts == nil || to.dead || to != r && (to.cut || r.cut) {
 			continue
 		}
 		delay := s.between(20*time.Millisecond, 500*time.Millisecond)
@@ -395,6 +397,69 @@ func (s *sim) publish(r *simRegistry, p liveness.PageBody) {
 			}
 			s.apply(to, to.verdicts.Take(s.now, page))
 		})
+	}
+}
+
+// breakLine cuts a Registry off; its streams fall silent.
+func (s *sim) breakLine(r *simRegistry) {
+	r.cut = true
+	for _, n := range s.nodes {
+		if n.streams[r] {
+			s.after(s.between(6*time.Second, 9*time.Second), func() {
+				s.breaks(r, n)
+				s.connect(r, n)
+			})
+		}
+	}
+}
+
+// A Registry whose line breaks believes neither itself nor anybody into calling
+// its nodes dead, and the others do not miss it.
+func TestSim_brokenLineKillsNobody(t *testing.T) {
+	s := newSim(t, 3, 5, 150, 0.02, true)
+	s.changed = func(r *simRegistry, c liveness.Change) {
+		if c.To == liveness.Down {
+			t.Errorf("%s says that %s is down", r.id.Short(), c.Node.Short())
+		}
+	}
+	s.begin()
+	s.run(5 * time.Minute)
+	broken := s.registries[2]
+	s.breakLine(broken)
+	s.run(10 * time.Minute)
+	if got := broken.prober.Status(); got.Withheld == "" || got.Missing < 50 {
+		t.Errorf("the one that is cut off: got %+v, want it to withhold", got)
+	}
+	broken.cut = false
+	s.run(5 * time.Minute)
+	if got := broken.prober.Status(); got.Withheld != "" || got.Missing > 10 {
+		t.Errorf("when its line is back: got %+v, want it to trust itself", got)
+	}
+}
+
+// With fewer Registries than probers, down to one alone, and after one of them
+// has died, a dead node is still gone in time.
+func TestSim_fewRegistriesStillNotice(t *testing.T) {
+	for _, tt := range []struct{ registries, die int }{{1, 0}, {2, 0}, {3, 0}, {4, 1}} {
+		s := newSim(t, 4, tt.registries, 60, 0.02, true)
+		s.begin()
+		s.run(5 * time.Minute)
+		for _, r := range s.registries[tt.registries-tt.die:] {
+			r.dead = true
+		}
+		s.run(10 * time.Second)
+		for _, n := range s.nodes[:3] { // with and without keepalive
+			s.kill(n, vanished)
+		}
+		s.run(45 * time.Second)
+		for _, r := range s.registries[:tt.registries-tt.die] {
+			for i, n := range s.nodes {
+				v, _ := r.verdicts.Verdict(n.id)
+				if got := v.State == liveness.Down; got != (i < 3) {
+					t.Errorf("%d Registries, %d of them dead: node %d is %s", tt.registries, tt.die, i, v.State)
+				}
+			}
+		}
 	}
 }
 

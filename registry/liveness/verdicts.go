@@ -167,7 +167,7 @@ func (v *Verdicts) Know(now time.Time, node drtc.NodeID) Changes {
 	}
 	j := &judged{since: now, history: v.recall(now, node)}
 	v.nodes[node] = j
-	v.assign(node, j)
+	v.assign(node, j, v.atWork)
 	v.judge(now, node, j)
 	return v.drain()
 }
@@ -244,7 +244,7 @@ func (v *Verdicts) HandleTimeout(now time.Time) Changes {
 		}
 	}
 	if e := v.Epoch(now); e != v.epoch {
-		v.epoch, v.atWork = e, nil
+		v.epoch, v.atWork = e, nil // everybody comes anew, with another rank
 		for id, h := range v.gone {
 			if h.settle(now, v.config.Epoch); h.ended() {
 				delete(v.gone, id)
@@ -347,20 +347,35 @@ func (v *Verdicts) reassign(now time.Time) {
 	if slices.Equal(atWork, v.atWork) {
 		return
 	}
+	came, left := without(atWork, v.atWork), without(v.atWork, atWork)
 	v.atWork = atWork
 	for id, j := range v.nodes {
-		before := j.probers
-		if v.assign(id, j); !slices.Equal(before, j.probers) {
+		// Only a node that loses a prober needs all ranks anew; for the others those
+		// who came are held against those it has.
+		among := atWork
+		if len(j.probers) == v.config.Probers && !slices.ContainsFunc(left, func(id drtc.NodeID) bool { return slices.Contains(j.probers, id) }) {
+			if len(came) == 0 {
+				continue
+			}
+			among = slices.Concat(j.probers, came)
+		}
+		if v.assign(id, j, among) {
 			v.judge(now, id, j)
 		}
 	}
 }
 
-// assign finds the probers of a node and notes whether that concerns us.
-func (v *Verdicts) assign(id drtc.NodeID, j *judged) {
-	probers := Probers(id, v.atWork, v.epoch, v.config.Probers)
+// without returns those of a that are not in b.
+func without(a, b []drtc.NodeID) []drtc.NodeID {
+	return slices.DeleteFunc(slices.Clone(a), func(id drtc.NodeID) bool { return slices.Contains(b, id) })
+}
+
+// assign chooses the probers of a node, notes whether that concerns us and
+// reports whether they changed.
+func (v *Verdicts) assign(id drtc.NodeID, j *judged, among []drtc.NodeID) bool {
+	probers := Probers(id, among, v.epoch, v.config.Probers)
 	if slices.Equal(probers, j.probers) {
-		return
+		return false
 	}
 	at := slices.Index(probers, v.config.Self)
 	switch {
@@ -371,6 +386,7 @@ func (v *Verdicts) assign(id drtc.NodeID, j *judged) {
 		v.changes.Released = append(v.changes.Released, id)
 	}
 	j.probers, j.mine = probers, at >= 0
+	return true
 }
 
 // votes finds what each prober of a node says at the moment.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/registry/liveness"
 )
 
 // Errors of a dial.
@@ -69,8 +70,8 @@ type Target struct {
 // Result of a dial.
 type Result struct {
 	Node drtc.NodeID
-	// Err is nil when the node answered. ErrBusy and the end of the context mean
-	// that it was not tried, ErrRefused that it must not be; all else is a miss.
+	// Err is nil when the node answered. ErrBusy and context.Canceled mean that it
+	// was not tried to the end, ErrRefused that it must not be; all else is a miss.
 	Err error
 	// RTT from SYN to SYN-ACK; 0 when the node did not answer.
 	RTT time.Duration
@@ -79,6 +80,19 @@ type Result struct {
 	// Local says that the address is on this machine or in a private network, so
 	// that RTT says nothing about distance.
 	Local bool
+}
+
+// Answer is the Result as evidence.
+func (r Result) Answer() liveness.Answer {
+	switch {
+	case r.Err == nil && r.Local:
+		return liveness.Answer{Outcome: liveness.Answered}
+	case r.Err == nil:
+		return liveness.Answer{Outcome: liveness.Answered, RTT: r.RTT}
+	case errors.Is(r.Err, ErrBusy), errors.Is(r.Err, context.Canceled):
+		return liveness.Answer{Outcome: liveness.Skipped}
+	}
+	return liveness.Answer{Outcome: liveness.Missed}
 }
 
 // Dialer dials nodes. Make one with New.
@@ -125,19 +139,16 @@ func (d *Dialer) Dial(ctx context.Context, t Target) Result {
 		d.dial(ctx, t, &r)
 		<-d.slots
 	}
-	switch {
-	case r.Err == nil:
-		d.dials.WithLabelValues("answered").Inc()
+	if r.Err != nil {
+		r.RTT = 0
+	} else {
 		d.rtt.Observe(r.RTT.Seconds())
-		return r
-	case errors.Is(r.Err, ErrRefused):
-		d.dials.WithLabelValues("refused").Inc()
-	case errors.Is(r.Err, ErrBusy), ctx.Err() != nil:
-		d.dials.WithLabelValues("skipped").Inc()
-	default:
-		d.dials.WithLabelValues("missed").Inc()
 	}
-	r.RTT = 0
+	outcome := r.Answer().Outcome.String()
+	if errors.Is(r.Err, ErrRefused) {
+		outcome = "refused"
+	}
+	d.dials.WithLabelValues(outcome).Inc()
 	return r
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/probe"
 )
 
@@ -54,6 +55,9 @@ func TestDial_nodeWithThePinnedCertificateAnswers(t *testing.T) {
 	r := private(t, nil).Dial(t.Context(), target)
 	if r.Err != nil || r.Node != node || r.RTT <= 0 || r.RTT > time.Second {
 		t.Errorf("got %+v, want an answer of the node with a round trip", r)
+	}
+	if got := r.Answer(); got != (liveness.Answer{Outcome: liveness.Answered}) {
+		t.Errorf("as evidence: got %+v, want an answer that says nothing about distance", got)
 	}
 	if !r.Local || r.Address.String() != server.Listener.Addr().String() {
 		t.Errorf("got address %s, local %v, want %s on this machine", r.Address, r.Local, server.Listener.Addr())
@@ -230,6 +234,24 @@ func TestDial_boundsHowManyAreUnderWay(t *testing.T) {
 	}
 }
 
+func TestAnswer_ofEachResult(t *testing.T) {
+	for name, tt := range map[string]struct {
+		result probe.Result
+		want   liveness.Answer
+	}{
+		"far":        {probe.Result{RTT: time.Second}, liveness.Answer{RTT: time.Second}},
+		"local":      {probe.Result{RTT: time.Second, Local: true}, liveness.Answer{}},
+		"refused":    {probe.Result{Err: probe.ErrRefused}, liveness.Answer{Outcome: liveness.Missed}},
+		"timed out":  {probe.Result{Err: context.DeadlineExceeded}, liveness.Answer{Outcome: liveness.Missed}},
+		"busy":       {probe.Result{Err: probe.ErrBusy}, liveness.Answer{Outcome: liveness.Skipped}},
+		"called off": {probe.Result{Err: context.Canceled}, liveness.Answer{Outcome: liveness.Skipped}},
+	} {
+		if got := tt.result.Answer(); got != tt.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
 func TestNew_countsOutcomes(t *testing.T) {
 	metrics := prometheus.NewRegistry()
 	c := probe.DefaultConfig()
@@ -266,6 +288,21 @@ func TestValidate_namesTheField(t *testing.T) {
 		change(&c)
 		if _, err := probe.New(c, prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: got %v, want an error that names it", field, err)
+		}
+	}
+}
+
+// The processor time of both ends of a dial: the node's is about half.
+func BenchmarkDial(b *testing.B) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	c := probe.DefaultConfig()
+	c.Guard.AllowPrivate = true
+	d := newDialer(b, c)
+	target := probe.Target{URL: server.URL, Fingerprint: sha256.Sum256(server.Certificate().Raw)}
+	for b.Loop() {
+		if r := d.Dial(b.Context(), target); r.Err != nil {
+			b.Fatal(r.Err)
 		}
 	}
 }

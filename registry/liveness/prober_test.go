@@ -355,7 +355,7 @@ func TestProber_withoutOtherRegistriesAccusesNobody(t *testing.T) {
 	delete(b.answers, id)
 	b.Lost(b.now, id)
 	b.pass(time.Minute)
-	if b.down(id) || len(b.asked) != 0 || !strings.Contains(b.Status().Withheld, "no other Registry") {
+	if b.down(id) || len(b.asked) != 0 || !strings.Contains(b.Status().Withheld, "cut off") {
 		t.Errorf("isolated: down %v, asked %v, status %+v, want the vote withheld", b.down(id), b.asked, b.Status())
 	}
 	b.Isolated(b.now, false)

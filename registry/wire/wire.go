@@ -1,7 +1,7 @@
 // Package wire turns the messages of drtc.registry.v1 into the Registry's own
 // types and back (whitepaper section 4.2.3).
 //
-// Contract: what comes out of FromProto and Node is bounded and in range; what
+// Contract: what comes out of FromProto, Node and ParseRegistry is bounded and in range; what
 // is not checked here is the signature. All functions are safe for concurrent
 // use.
 package wire
@@ -86,10 +86,7 @@ func Node(body []byte) (node.Payload, error) {
 // a tombstone.
 func CheckNode(e *envelope.Envelope) error {
 	if e.IsTombstone() {
-		if len(e.Body) != 0 {
-			return fmt.Errorf("%w: body: want none in a tombstone, got %d bytes", ErrRecord, len(e.Body))
-		}
-		return nil
+		return checkTombstone(e)
 	}
 	p, err := Node(e.Body)
 	if err != nil {

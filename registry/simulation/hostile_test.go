@@ -226,6 +226,20 @@ func TestHostile_thirtyPercentDoNotKeepTheOthersApart(t *testing.T) {
 	}
 }
 
+// BenchmarkHostile runs the history of a new seed in each iteration.
+func BenchmarkHostile_thirtyPercent(b *testing.B) {
+	var longest time.Duration
+	for seed := range uint64(b.N) {
+		w := hostileWorld(b, seed, drawHabits(rand.New(rand.NewPCG(seed, 3)), 3))
+		took, err := w.Converge(5 * time.Minute)
+		if err != nil {
+			b.Fatalf("seed %d: %v", seed, err)
+		}
+		longest = max(longest, took)
+	}
+	b.ReportMetric(longest.Seconds(), "virtual-s-to-converge-max")
+}
+
 func drawHabits(r *rand.Rand, n int) []simulation.Habits {
 	all := make([]simulation.Habits, n)
 	for i := range all {

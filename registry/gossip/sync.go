@@ -90,8 +90,9 @@ func (n *Network) syncLoop(ctx context.Context) {
 				rest, wait = e.peer, time.After(spread(n.config.SyncEvery/20))
 			case syncEqual:
 				mean = min(2*mean, n.config.SyncIdle)
-			case syncRepaired:
+			case syncRepaired: // others may lack it too, or have more
 				mean = n.config.SyncEvery
+				timer.Reset(spread(mean / 6))
 			}
 		case <-timer.C:
 			if p, ok := n.partner(); ok {

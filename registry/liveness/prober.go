@@ -50,7 +50,7 @@ func DefaultProberConfig() ProberConfig {
 		Every: 15 * time.Second, Jitter: 0.2, Redial: time.Second,
 		MissesLost: 2, MissesAlone: 3, Unreachable: 4, UnreachableAfter: time.Minute,
 		Life: time.Minute, Refresh: 25 * time.Second,
-		RateEvery: 5500 * time.Millisecond, RateBurst: 4,
+		RateEvery: 1100 * time.Millisecond, RateBurst: 8,
 		Distrust: 0.2, DistrustNodes: 2, Reconsider: time.Minute,
 		AskEvery: 2 * time.Second,
 	}

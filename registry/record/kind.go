@@ -76,11 +76,12 @@ func RegistryKind(check func(*envelope.Envelope) error) Kind {
 }
 
 // LivenessKind is the kind of what a Registry saw of the nodes that it probes, a
-// page a record. The subject names the page; a tombstone takes a page back.
+// page a record. The subject names the page; a tombstone takes a page back. Pages
+// change with each vote, so they may change more often than other records.
 func LivenessKind(check func(*envelope.Envelope) error) Kind {
 	return Kind{
 		Name: KindLiveness, MaxBody: 4 << 10, MaxTTL: 900 * time.Second,
-		Tombstones: true, Issuer: RoleRegistry, Check: check,
+		Tombstones: true, Issuer: RoleRegistry, RateEvery: time.Second, RateBurst: 10, Check: check,
 	}
 }
 

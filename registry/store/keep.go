@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -10,14 +11,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// archive is where pebble.ArchiveCleaner moves what is out of use.
+const archive = "archive"
+
 // keepingFS lets tables and logs that are out of use stay for a while: as many
 // bytes as the last compaction read and a few more, oldest out first. A copy of
 // the directory that began before they went out of use then finds every file of
 // the state that it began with, unless two compactions end while it is made. For
-// the same reason logs are never overwritten.
+// the same reason logs are not written over, and go in the order in which they
+// were written.
 //
-// Names of tables and logs are never used twice, and what is left behind by a
-// crash is found out of use at the next start.
+// The storage engine believes that it moves files to an archive: only then does
+// it not write over logs. Names of tables and logs are never used twice, and what
+// a crash leaves behind is found out of use at the next start.
 type keepingFS struct {
 	vfs.FS
 	least int64 // bytes to keep at least
@@ -90,13 +96,20 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ReuseForWrite implements vfs.FS by not using it again, which the interface
-// leaves open.
-func (k *keepingFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := k.Remove(oldname); err != nil {
-		return nil, err
+// Rename implements vfs.FS. What is moved to the archive is out of use.
+func (k *keepingFS) Rename(oldname, newname string) error {
+	if k.PathBase(k.PathDir(newname)) == archive {
+		return k.Remove(oldname)
 	}
-	return k.Create(newname, category)
+	return k.FS.Rename(oldname, newname)
+}
+
+// MkdirAll implements vfs.FS; there is no archive.
+func (k *keepingFS) MkdirAll(dir string, perm os.FileMode) error {
+	if k.PathBase(dir) == archive {
+		return nil
+	}
+	return k.FS.MkdirAll(dir, perm)
 }
 
 // Unwrap implements vfs.FS.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -27,22 +28,18 @@ import (
 
 const (
 	manifestPrefix = "MANIFEST-"
+	optionsPrefix  = "OPTIONS-"
 	manifestMarker = "manifest" // name of pebble's marker file
 
 	// maxSteps bounds how many edits are taken back before it is called damage.
 	maxSteps = 1024
 )
 
-// wholeManifest reports whether the marker names the manifest, or nothing was
-// ever written. It is false for a copy that missed the marker's move.
-func wholeManifest(fs vfs.FS, dir string) (bool, error) {
-	names, err := fs.List(dir)
-	if err != nil {
-		return false, err
-	}
-	marked := slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") })
-	written := slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".sst") })
-	return marked || !written, nil
+// marked reports whether the marker names a manifest, or nothing was ever
+// written. What else may be missing pebble finds, but for a lost log.
+func marked(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") }) ||
+		!slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".sst") })
 }
 
 func holdsManifest(names []string) bool {
@@ -73,7 +70,7 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 		return nil, err
 	}
 	if cause == nil {
-		cause = fmt.Errorf("%w: the manifest's marker is missing", ErrCorrupt)
+		cause = errors.New("the manifest's marker is missing")
 	}
 	slices.Sort(names)
 	steps := 0
@@ -90,7 +87,7 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 				return nil, cause
 			}
 			past := &pastFS{FS: fs, dir: dir, manifest: name, size: e.end, steps: steps - 1}
-			if e.logPresent(names) && past.opens(t, lock) {
+			if e.logPresent(names, number(name)) && past.opens(t, lock) {
 				return past, nil
 			}
 		}
@@ -101,15 +98,39 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 // edit is one record of a manifest.
 type edit struct {
 	end    int64  // offset of the first byte after it
-	oldest uint64 // number of the oldest log whose records are in no table, 0 at the very beginning
+	first  bool   // of its manifest
+	oldest uint64 // number below which all logs are in tables
 }
 
-// logPresent: pebble itself does not miss a log that is not there.
-func (e edit) logPresent(names []string) bool {
-	if e.oldest == 0 {
-		return !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".sst") })
+// logPresent reports whether the oldest log is there whose records are in no
+// table: pebble does not miss it. Newer ones are there if it is, for they stay
+// longer.
+//
+// Files are numbered as they are made. A start makes, in this order: a manifest,
+// its first log, the options. What it found in older logs it puts into tables,
+// and then names as the oldest log a number that no file has.
+func (e edit) logPresent(names []string, manifest uint64) bool {
+	options := uint64(0)
+	for _, n := range names {
+		if strings.HasPrefix(n, optionsPrefix) {
+			options = max(options, number(n))
+		}
 	}
-	return slices.Contains(names, fmt.Sprintf("%06d.log", e.oldest))
+	oldest := e.oldest
+	if oldest < manifest && options > manifest && (!e.first || manifest == 1) { // the very first holds nothing
+		oldest = options - 1
+	}
+	return slices.Contains(names, fmt.Sprintf("%06d.log", oldest))
+}
+
+// number is that in the name of a manifest or options, 0 for other names.
+func number(name string) uint64 {
+	_, digits, _ := strings.Cut(name, "-")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // readEdits reads as far as the manifest is whole.
@@ -133,7 +154,7 @@ func readEdits(fs vfs.FS, name string) ([]edit, error) {
 		if n := oldestLog(b); n != 0 {
 			oldest = n
 		}
-		edits = append(edits, edit{r.Offset(), oldest})
+		edits = append(edits, edit{r.Offset(), len(edits) == 0, oldest})
 	}
 }
 

@@ -37,6 +37,7 @@ func (t tuning) options(fs vfs.FS, lock *pebble.Lock, log *slog.Logger) *pebble.
 		MemTableStopWritesThreshold: 2,
 		L0CompactionThreshold:       t.l0,
 		MaxOpenFiles:                64,
+		Cleaner:                     pebble.ArchiveCleaner{}, // keepingFS has the reason
 		// The list of tables is begun anew before it outweighs them.
 		MaxManifestFileSize: 512 << 10,
 	}

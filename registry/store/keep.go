@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,12 +15,12 @@ import (
 // archive is where pebble.ArchiveCleaner moves what is out of use.
 const archive = "archive"
 
-// keepingFS lets tables and logs that are out of use stay for a while: as many
-// bytes as the last compaction read and a few more, oldest out first. A copy of
-// the directory that began before they went out of use then finds every file of
-// the state that it began with, unless two compactions end while it is made. For
-// the same reason logs are not written over, and go in the order in which they
-// were written.
+// keepingFS lets tables and logs that are out of use stay for a while: twice as
+// many bytes as the largest of the last compactions read and a few more, oldest
+// out first. A copy of the directory that began before they went out of use then
+// finds every file of the state that it began with, unless more than two
+// compactions end while it is made. For the same reason logs are not written
+// over, and go in the order in which they were written.
 //
 // The storage engine believes that it moves files to an archive: only then does
 // it not write over logs. Names of tables and logs are never used twice, and what
@@ -28,10 +29,11 @@ type keepingFS struct {
 	vfs.FS
 	least int64 // bytes to keep at least
 
-	mu      sync.Mutex // guards all below
-	atStake int64      // bytes that the last compaction read
-	kept    []keptFile
-	size    int64 // of kept
+	mu   sync.Mutex // guards all below
+	read [4]int64   // bytes that the last compactions read
+	turn int        // in read
+	kept []keptFile
+	size int64 // of kept
 }
 
 type keptFile struct {
@@ -45,10 +47,11 @@ func newKeepingFS(fs vfs.FS, least int64) *keepingFS { return &keepingFS{FS: fs,
 func (k *keepingFS) compacted(info pebble.CompactionInfo) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.atStake = 0
+	k.turn = (k.turn + 1) % len(k.read)
+	k.read[k.turn] = 0
 	for _, level := range info.Input {
 		for _, table := range level.Tables {
-			k.atStake += int64(table.Size)
+			k.read[k.turn] += int64(table.Size)
 		}
 	}
 }
@@ -66,7 +69,7 @@ func (k *keepingFS) Remove(name string) error {
 	defer k.mu.Unlock()
 	k.kept = append(k.kept, keptFile{name, info.Size()})
 	k.size += info.Size()
-	for k.size > k.least+k.atStake {
+	for k.size > k.least+2*slices.Max(k.read[:]) {
 		if err := k.removeOldest(); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	walrecord "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+	"github.com/cockroachdb/pebble/v2/wal"
 )
 
 // A directory that is copied file by file while a Registry writes is in
@@ -87,7 +88,7 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 				return nil, cause
 			}
 			past := &pastFS{FS: fs, dir: dir, manifest: name, size: e.end, steps: steps - 1}
-			if e.logPresent(names, number(name)) && past.opens(t, lock) {
+			if logsFollow(fs, dir, e.firstLog(names, number(name))) && past.opens(t, lock) {
 				return past, nil
 			}
 		}
@@ -102,25 +103,69 @@ type edit struct {
 	oldest uint64 // number below which all logs are in tables
 }
 
-// logPresent reports whether the oldest log is there whose records are in no
-// table: pebble does not miss it. Newer ones are there if it is, for they stay
-// longer.
+// firstLog is the number of the oldest log whose records may be in no table.
 //
 // Files are numbered as they are made. A start makes, in this order: a manifest,
 // its first log, the options. What it found in older logs it puts into tables,
 // and then names as the oldest log a number that no file has.
-func (e edit) logPresent(names []string, manifest uint64) bool {
+func (e edit) firstLog(names []string, manifest uint64) uint64 {
 	options := uint64(0)
 	for _, n := range names {
 		if strings.HasPrefix(n, optionsPrefix) {
 			options = max(options, number(n))
 		}
 	}
-	oldest := e.oldest
-	if oldest < manifest && options > manifest && (!e.first || manifest == 1) { // the very first holds nothing
-		oldest = options - 1
+	if e.oldest < manifest && options > manifest && (!e.first || manifest == 1) { // the very first holds nothing
+		return options - 1
 	}
-	return slices.Contains(names, fmt.Sprintf("%06d.log", oldest))
+	return e.oldest
+}
+
+// logsFollow reports whether the first log is there and no record is missing
+// between it and the end of the last: pebble misses neither.
+func logsFollow(fs vfs.FS, dir string, first uint64) bool {
+	logs, err := wal.Scan(wal.Dir{FS: fs, Dirname: dir})
+	if err != nil {
+		return false
+	}
+	found, next := false, uint64(0)
+	for _, log := range logs { // in order
+		if uint64(log.Num) < first {
+			continue
+		}
+		found = found || uint64(log.Num) == first
+		if next, err = readLog(log, next); err != nil {
+			return false
+		}
+	}
+	return found
+}
+
+var errGap = errors.New("store: records are missing between two logs")
+
+// readLog reads a log as far as it is whole and returns the sequence number that
+// is next after it; want is the one that it should begin with, 0 for any.
+func readLog(log wal.LogicalLog, want uint64) (next uint64, err error) {
+	r := log.OpenForRead()
+	defer r.Close()
+	var head [12]byte // of a batch: sequence number, count
+	for {
+		batch, _, err := r.NextRecord()
+		if err == nil {
+			_, err = io.ReadFull(batch, head[:])
+		}
+		if err != nil {
+			return want, nil
+		}
+		seq, count := binary.LittleEndian.Uint64(head[:]), uint64(binary.LittleEndian.Uint32(head[8:]))
+		if count == 0 {
+			continue
+		}
+		if want != 0 && seq != want {
+			return 0, errGap
+		}
+		want = seq + count
+	}
 }
 
 // number is that in the name of a manifest or options, 0 for other names.

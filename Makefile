@@ -7,7 +7,7 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness orchestrator/room orchestrator/allocate
+CORES := identity rpcauth envelope admission medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate
 empty :=
 SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
@@ -19,7 +19,7 @@ SOAK     ?= 20
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: build ## build drtc and start the network: 1 registry, 3 media nodes, 1 orchestrator, web page
+run: build ## build drtc and start the network: 4 registries, 3 media nodes, 1 orchestrator, web page
 	@exec bin/drtc devnet
 
 build: ## build bin/drtc (the first build compiles every dependency: some minutes on two cores)

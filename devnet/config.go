@@ -61,12 +61,12 @@ type Config struct {
 	Grace time.Duration
 }
 
-// DefaultConfig is one Registry, three Media Nodes and an Orchestrator on
+// DefaultConfig is four Registries, three Media Nodes and an Orchestrator on
 // 127.0.0.1:7880. Program is left empty.
 func DefaultConfig() Config {
 	return Config{
 		Nodes:      3,
-		Registries: 1,
+		Registries: 4,
 		FrameHold:  time.Millisecond,
 		PadFrames:  true,
 		Listen:     "127.0.0.1:7880",

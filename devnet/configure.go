@@ -19,11 +19,16 @@ const networkName = "devnet"
 // the role's defaults, so that the file reads as an example.
 type (
 	registryFile struct {
-		Network  string `toml:"network"`
-		KeyFile  string `toml:"key_file"`
-		Dir      string `toml:"dir"`
-		Listen   string `toml:"listen"`
-		LogLevel string `toml:"log_level"`
+		Network string `toml:"network"`
+		KeyFile string `toml:"key_file"`
+		Dir     string `toml:"dir"`
+		Listen  string `toml:"listen"`
+		// Bootstrap is empty for the first.
+		Bootstrap           []string `toml:"bootstrap,omitempty"`
+		GossipListen        string   `toml:"gossip_listen"`
+		AllowPrivateTargets bool     `toml:"allow_private_targets"`
+		BondingFile         string   `toml:"bonding_file"`
+		LogLevel            string   `toml:"log_level"`
 	}
 	medianodeFile struct {
 		Network       string      `toml:"network"`
@@ -50,6 +55,7 @@ type (
 	orchestratorFile struct {
 		Network    string   `toml:"network"`
 		KeyFile    string   `toml:"key_file"`
+		Dir        string   `toml:"dir"`
 		Listen     string   `toml:"listen"`
 		Registries []string `toml:"registries"`
 		LogLevel   string   `toml:"log_level"`
@@ -59,7 +65,9 @@ type (
 		Lon float64 `toml:"lon"`
 	}
 	admission struct {
-		Mode string `toml:"mode"`
+		Mode       string        `toml:"mode"`
+		Registries []drtc.NodeID `toml:"registries"`
+		File       string        `toml:"file"`
 	}
 )
 

@@ -5,8 +5,12 @@
 // The contract in one sentence: when Run returns, no child is left, also after
 // kill -9 of this process, and a temporary folder is gone.
 //
-//	stage 1        stage 2               stage 3
-//	registry-1 ──▶ medianode-1..n ──▶ orchestrator ──▶ ready file, final block
+//	stage 1        stage 2           stage 3            stage 4
+//	registry-1 ──▶ registry-2..n ──▶ medianode-1..n ──▶ orchestrator ──▶ ready file, final block
+//
+// Registries find each other through the first. devnet makes the keys beforehand
+// and writes the list of who takes part (bonding.json); a node obeys the
+// Orchestrator once a quorum of the Registries has signed that list.
 //
 // A stage starts when every child of the one before says it is ready, which a
 // child does by writing its ready file. A child that ends early or is not ready

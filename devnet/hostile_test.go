@@ -28,6 +28,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/devnet"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/rpcauth"
 )
 
@@ -41,13 +42,14 @@ const (
 type system struct {
 	t       *testing.T
 	program string
+	dir     string
 	ready   devnet.Ready
 	health  map[string]string // of every role: URL
 	pids    map[string]int
 }
 
 // startSystem builds the program and runs one process of every role.
-func startSystem(t *testing.T) *system {
+func startSystem(t *testing.T, changes ...func(*devnet.Config)) *system {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "drtc")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/drtc").CombinedOutput(); err != nil {
@@ -56,6 +58,9 @@ func startSystem(t *testing.T) *system {
 	cfg := devnet.DefaultConfig()
 	cfg.Program, cfg.Listen, cfg.Nodes, cfg.Out = program, "127.0.0.1:0", 1, io.Discard
 	cfg.Dir, cfg.ReadyFile = filepath.Join(t.TempDir(), "net"), filepath.Join(t.TempDir(), "ready.json")
+	for _, change := range changes {
+		change(&cfg)
+	}
 	n, err := devnet.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +74,7 @@ func startSystem(t *testing.T) *system {
 			t.Errorf("the network ended with %v", err)
 		}
 	})
-	s := &system{t: t, program: program, health: map[string]string{}, pids: map[string]int{}}
+	s := &system{t: t, program: program, dir: cfg.Dir, health: map[string]string{}, pids: map[string]int{}}
 	s.eventually("the network is ready", func() error { return readJSON(cfg.ReadyFile, &s.ready) })
 	var registry devnet.Server
 	if err := readJSON(filepath.Join(cfg.Dir, "registry-1", "ready.json"), &registry); err != nil {
@@ -184,7 +189,7 @@ func TestNetwork_outlivesHostileTraffic(t *testing.T) {
 		attacks.Go(func() { hugeHeaders(t, addr) })
 	}
 	attacks.Go(func() { datagrams(t, s.ready.Nodes[0].UDP) })
-	attacks.Go(func() { forgedCalls(t, s.ready.Nodes[0]) })
+	attacks.Go(func() { forgedCalls(t, s.ready.Nodes[0], filepath.Join(s.dir, "orchestrator", "key")) })
 	attacks.Wait()
 	t.Logf("the attacks took %.1f s", time.Since(began).Seconds())
 
@@ -390,9 +395,15 @@ func gzipBomb(t *testing.T, base, token string) {
 	}
 }
 
-// forgedCalls commands a node without the right to.
-func forgedCalls(t *testing.T, node devnet.Node) {
-	key, err := identity.Generate(rand.Reader)
+// forgedCalls commands a node without the right to; keyFile has the key of who
+// has it.
+func forgedCalls(t *testing.T, node devnet.Node, keyFile string) {
+	key, err := keyfile.Load(keyFile)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	stranger, err := identity.Generate(rand.Reader)
 	if err != nil {
 		t.Error(err)
 		return
@@ -419,10 +430,11 @@ func forgedCalls(t *testing.T, node devnet.Node) {
 		_ = json.Unmarshal(text, &refusal) // an answer of the service is no JSON
 		return resp.StatusCode, refusal.Message
 	}
+	as := key
 	sign := func(at time.Time, to drtc.NodeID) (payload, signature string) {
 		nonce, err := rpcauth.NewNonce(rand.Reader)
 		if err == nil {
-			payload, signature, err = rpcauth.Sign(key, at, to, nonce, rpcauth.Digest(renew, nil))
+			payload, signature, err = rpcauth.Sign(as, at, to, nonce, rpcauth.Digest(renew, nil))
 		}
 		if err != nil {
 			t.Error(err)
@@ -452,4 +464,9 @@ func forgedCalls(t *testing.T, node devnet.Node) {
 	payload, signature = sign(now, drtc.NodeID{1})
 	refused("a call for another node: a misdirected", payload, signature, nil, rpcauth.ErrAudience)
 	refused("a malformed", "{", "0x", nil, rpcauth.ErrMalformed)
+	as = stranger
+	payload, signature = sign(now, node.ID)
+	if status, message := send(payload, signature, nil); status != http.StatusForbidden || !strings.Contains(message, "do not list the caller") {
+		t.Errorf("a stranger's call: got %d %q, want 403 and why", status, message)
+	}
 }

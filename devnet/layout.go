@@ -69,6 +69,9 @@ func (h home) key() string    { return filepath.Join(string(h), "key") }
 func (h home) state() string  { return filepath.Join(string(h), "state") }
 func (h home) ready() string  { return filepath.Join(string(h), "ready.json") }
 
+// admission is where a node remembers who may command it.
+func (h home) admission() string { return filepath.Join(string(h), "admission.json") }
+
 // apiKey is what an application shows to the Orchestrator.
 type apiKey struct {
 	Key    string `json:"api_key"`

@@ -81,10 +81,14 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 		count(n.cfg.Registries, "registry", "registries"), count(n.cfg.Nodes, "media node", "media nodes")))
 	ready := &Ready{APIKey: key.Key, APISecret: key.Secret, PID: os.Getpid()}
 
-	if ready.Registries, err = n.startRegistries(ctx, s, files); err != nil {
+	members, err := files.members(n.cfg.Registries)
+	if err != nil {
 		return nil, err
 	}
-	if ready.Nodes, err = n.startNodes(ctx, s, files, ready.Registries); err != nil {
+	if ready.Registries, err = n.startRegistries(ctx, s, files, members); err != nil {
+		return nil, err
+	}
+	if ready.Nodes, err = n.startNodes(ctx, s, files, ready.Registries, members); err != nil {
 		return nil, err
 	}
 	if ready.Orchestrator, err = n.startOrchestrator(ctx, s, files, ready.Registries, key); err != nil {
@@ -94,32 +98,53 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 	return ready, nil
 }
 
-func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *layout) ([]string, error) {
-	children := make([]Child, n.cfg.Registries)
-	servers := make([]Server, n.cfg.Registries)
-	for i := range children {
-		child, err := prepare(files, "registry", fmt.Sprintf("registry-%d", i+1), func(h home) any {
-			return registryFile{
-				Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
-				Listen: "127.0.0.1:0",
+// startRegistries starts the first Registry alone: the others are told where it
+// is and find each other through it.
+func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *layout, m members) ([]string, error) {
+	var urls []string
+	for _, stage := range [][2]int{{0, 1}, {1, n.cfg.Registries}} {
+		from, to := stage[0], stage[1]
+		if from == to {
+			break // there is no other
+		}
+		children := make([]Child, to-from)
+		servers := make([]Server, to-from)
+		for i := range children {
+			child, err := prepare(files, "registry", registryName(from+i), func(h home) any {
+				return registryFile{
+					Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
+					Listen: "127.0.0.1:0", Bootstrap: urls[:from], GossipListen: "127.0.0.1:0",
+					AllowPrivateTargets: true, BondingFile: m.file,
+				}
+			}, &servers[i], func() string { return servers[i].URL })
+			if err != nil {
+				return nil, err
 			}
-		}, &servers[i], func() string { return servers[i].URL })
-		if err != nil {
+			children[i] = child
+		}
+		if _, err := s.startStage(ctx, children); err != nil {
 			return nil, err
 		}
-		children[i] = child
-	}
-	if _, err := s.startStage(ctx, children); err != nil {
-		return nil, err
-	}
-	urls := make([]string, len(servers))
-	for i, server := range servers {
-		urls[i] = server.URL
+		for _, server := range servers {
+			urls = append(urls, server.URL)
+		}
 	}
 	return urls, nil
 }
 
-func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, registries []string) ([]Node, error) {
+// homes is how many Registries a node registers with.
+const homes = 3
+
+// homesOf are those of a node: each Registry gets some of the nodes.
+func homesOf(node int, registries []string) []string {
+	var urls []string
+	for i := range min(homes, len(registries)) {
+		urls = append(urls, registries[(node+i)%len(registries)])
+	}
+	return urls
+}
+
+func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, registries []string, m members) ([]Node, error) {
 	bind, advertise, err := mediaAddresses(n.listen.Addr())
 	if err != nil {
 		return nil, err
@@ -132,9 +157,9 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 			return medianodeFile{
 				Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
 				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
-				Registries: registries,
+				Registries: homesOf(i, registries),
 				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
-				Admission: admission{Mode: "anyone"}, media: n.cfg.media(),
+				Admission: admission{Mode: "network", Registries: m.registries, File: h.admission()}, media: n.cfg.media(),
 			}
 		}, &nodes[i], func() string {
 			return fmt.Sprintf("%s (%s), node %s, media udp %s", where.name, where.region, nodes[i].ID.Short(), nodes[i].UDP)
@@ -155,9 +180,9 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 
 func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *layout, registries []string, key apiKey) (Server, error) {
 	var server Server
-	child, err := prepare(files, "orchestrator", "orchestrator", func(h home) any {
+	child, err := prepare(files, "orchestrator", orchestratorName, func(h home) any {
 		return orchestratorFile{
-			Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
+			Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
 			Listen: n.listen.String(), Registries: registries,
 		}
 	}, &server, func() string { return server.URL })

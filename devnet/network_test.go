@@ -105,6 +105,9 @@ func TestRun_readyFileAndFinalBlock(t *testing.T) {
 		"Frankfurt (EU)",
 		"orchestrator | orchestrator listens at 127.0.0.1:0, registries 2, dev tokens true, secret true",
 		"medianode-3  | medianode-3 listens at 127.0.0.1:0, registries 2, dev tokens false, secret false",
+		"medianode-1  | medianode-1 obeys by network, 2 sign",
+		"registry-1   | registry-1 was told of []",
+		`registry-2   | registry-2 was told of ["http://127.0.0.1:0"]`,
 		"commands 3 media nodes",
 		r.URL + "   open it in two tabs",
 		"ws" + strings.TrimPrefix(r.URL, "http") + " ",
@@ -278,7 +281,7 @@ func TestProcess_leavesNothingBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			var children []net.Conn
-			for range 5 {
+			for range 8 {
 				c, err := l.Accept()
 				if err != nil {
 					t.Fatal(err)

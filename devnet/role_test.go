@@ -48,6 +48,11 @@ func pretend(role string, args []string) int {
 		Listen     string   `toml:"listen"`
 		PlaceName  string   `toml:"place_name"`
 		Registries []string `toml:"registries"`
+		Bootstrap  []string `toml:"bootstrap"`
+		Admission  struct {
+			Mode       string   `toml:"mode"`
+			Registries []string `toml:"registries"`
+		} `toml:"admission"`
 	}
 	if _, err := toml.DecodeFile(*config, &file); err != nil {
 		fmt.Println(err)
@@ -57,6 +62,12 @@ func pretend(role string, args []string) int {
 	name := parts[len(parts)-2]
 	fmt.Printf("%s listens at %s, registries %d, dev tokens %t, secret %t\n",
 		name, file.Listen, len(file.Registries), *devTokens, os.Getenv("DRTC_API_SECRET") != "")
+	if role == "registry" {
+		fmt.Printf("%s was told of %q\n", name, file.Bootstrap)
+	}
+	if role == "medianode" {
+		fmt.Printf("%s obeys by %s, %d sign\n", name, file.Admission.Mode, len(file.Admission.Registries))
+	}
 
 	if addr := os.Getenv("DEVNET_TEST_DIAL"); addr != "" {
 		conn, err := net.Dial("tcp", addr)

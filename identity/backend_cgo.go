@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/crypto/secp256k1"
@@ -28,4 +29,16 @@ func recoverPublic(hash *[32]byte, s *Signature) (PublicKey, error) {
 		return PublicKey{}, fmt.Errorf("%w: no key could have made it: %w", ErrSignature, err)
 	}
 	return fromUncompressed(b), nil
+}
+
+// decompress returns the 65 bytes 4, x, y of a point.
+func decompress(b [PublicKeySize]byte) (point [65]byte, err error) {
+	x, y := secp256k1.DecompressPubkey(b[:])
+	if x == nil {
+		return point, errors.New("no point has this x coordinate, or the first byte is not 2 or 3")
+	}
+	point[0] = 4
+	x.FillBytes(point[1:33])
+	y.FillBytes(point[33:])
+	return point, nil
 }

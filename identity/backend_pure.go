@@ -34,3 +34,12 @@ func recoverPublic(hash *[32]byte, s *Signature) (PublicKey, error) {
 	}
 	return fromUncompressed(p.SerializeUncompressed()), nil
 }
+
+// decompress returns the 65 bytes 4, x, y of a point.
+func decompress(b [PublicKeySize]byte) (point [65]byte, err error) {
+	p, err := secp256k1.ParsePubKey(b[:])
+	if err != nil {
+		return point, err
+	}
+	return [65]byte(p.SerializeUncompressed()), nil
+}

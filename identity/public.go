@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-
 	"github.com/drtc-network/drtc"
 )
 
@@ -44,11 +42,11 @@ func PublicKeyFromBytes(b []byte) (PublicKey, error) {
 	if len(b) != PublicKeySize {
 		return PublicKey{}, fmt.Errorf("%w: want %d bytes, the compressed form, got %d", ErrPublicKey, PublicKeySize, len(b))
 	}
-	p, err := secp256k1.ParsePubKey(b)
+	point, err := decompress([PublicKeySize]byte(b))
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("%w: not a point of secp256k1: %w", ErrPublicKey, err)
 	}
-	return fromUncompressed(p.SerializeUncompressed()), nil
+	return fromUncompressed(point[:]), nil
 }
 
 // fromUncompressed takes the 65 bytes 4, x, y of a point known to be valid.

@@ -84,7 +84,7 @@ func DefaultConfig() Config {
 		MetricsListen:   "127.0.0.1:7091",
 		CapacityMbps:    1000,
 		MaxSessions:     500,
-		Admission:       control.Admission{Mode: control.AdmitAllowList},
+		Admission:       control.Admission{Mode: control.AdmitAllowList, Grace: 24 * time.Hour},
 	}
 }
 
@@ -151,6 +151,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Admission.Validate(); err != nil {
 		return bad("admission", "%v", err)
+	}
+	if c.Admission.Mode == control.AdmitNetwork && len(c.Registries) == 0 {
+		return bad("registries", "want at least one URL where admission.mode is %q: the list comes from there", control.AdmitNetwork)
 	}
 	return nil
 }

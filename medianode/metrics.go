@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/drtc-network/drtc/medianode/admit"
 	"github.com/drtc-network/drtc/medianode/control"
 )
 
@@ -15,19 +17,33 @@ import (
 func (n *Node) observability() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if n.service.Draining() {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
+	mux.HandleFunc("GET /healthz", n.health)
 	if n.cfg.Profile {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	return mux
+}
+
+// health answers 503 with the reason while the node takes no commands or no new
+// sessions.
+func (n *Node) health(w http.ResponseWriter, _ *http.Request) {
+	var admission admit.Status
+	if n.gate != nil {
+		admission = n.gate.Status()
+	}
+	switch {
+	case n.service.Draining():
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+	case admission.Err != nil:
+		http.Error(w, admission.Err.Error(), http.StatusServiceUnavailable)
+	case admission.Expired:
+		fmt.Fprintf(w, "ok\nthe list of who may command this node, serial %d, expired at %s and counts until %s\n", admission.Serial,
+			admission.ExpiresAt.UTC().Format(time.RFC3339), admission.ExpiresAt.Add(n.cfg.Admission.Grace).UTC().Format(time.RFC3339))
+	default:
+		fmt.Fprintln(w, "ok")
+	}
 }
 
 // registerLoad shows how full the node is; packets are the transport's to show.

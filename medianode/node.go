@@ -23,6 +23,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/medianode/admit"
 	"github.com/drtc-network/drtc/medianode/control"
 	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/medianode/enrol"
@@ -46,6 +47,7 @@ type Node struct {
 	pin        [sha256.Size]byte
 	candidates []netip.AddrPort
 	enrolment  *enrol.Enrolment // nil without registries
+	gate       *admit.Gate      // nil unless the Registries say who may command the node
 	load       atomic.Uint64    // bits per second
 	usage      *usage
 	memory     memory
@@ -82,6 +84,9 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 		Fingerprint: fingerprint, Instance: instance(), Refused: n.admissionRefusals(),
 	}, n.transport)
 	handler.to = n.service
+	if err := n.openGate(); err != nil {
+		return nil, err
+	}
 	if err := n.openControl(); err != nil {
 		return nil, err
 	}
@@ -176,6 +181,21 @@ func reachable(bound []netip.AddrPort, advertised []netip.Addr) ([]netip.AddrPor
 	return out, nil
 }
 
+// openGate makes what follows the network's list of who may command the node.
+func (n *Node) openGate() error {
+	if n.cfg.Admission.Mode != control.AdmitNetwork {
+		return nil
+	}
+	c := admit.DefaultConfig()
+	c.Registries, c.Network = n.cfg.Registries, n.cfg.Network
+	c.Trusted, c.File, c.Grace = n.cfg.Admission.Registries, n.cfg.Admission.File, n.cfg.Admission.Grace
+	var err error
+	if n.gate, err = admit.New(c, n.logger, n.registry); err != nil {
+		return fmt.Errorf("medianode: admission: %w", err)
+	}
+	return nil
+}
+
 func (n *Node) openControl() error {
 	cert, err := selfSigned()
 	if err != nil {
@@ -196,7 +216,7 @@ func (n *Node) openControl() error {
 	guard, err := httpauth.New(httpauth.Config{
 		Policy: rpcauth.Policy{
 			Self: n.key.ID(), AllowBare: n.cfg.AllowBareAuth, Since: time.Now(),
-			Admit: n.cfg.Admission.Admits,
+			Admit: func(caller drtc.NodeID) error { return n.cfg.Admission.Check(caller, n.gate.Check) },
 		},
 		Report: func(procedure, reason string) { calls.WithLabelValues(procedure, reason).Inc() },
 	})
@@ -261,6 +281,9 @@ func (n *Node) Run(ctx context.Context) error {
 		g.Go(func() error { return serve(ctx, n.metrics, n.observability()) })
 	}
 	g.Go(func() error { return n.measure(ctx) })
+	if n.gate != nil {
+		g.Go(func() error { return n.gate.Run(ctx) })
+	}
 	if n.enrolment != nil {
 		g.Go(func() error { return n.enrolment.Run(ctx) })
 	}

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode"
 )
 
@@ -71,22 +72,27 @@ func TestNode_profilesOnRequest(t *testing.T) {
 
 func TestConfig_namesTheWrongField(t *testing.T) {
 	for field, change := range map[string]func(*medianode.Config){
-		"workers":           func(c *medianode.Config) { c.Workers = 65 },
-		"worker_room_peers": func(c *medianode.Config) { c.WorkerRoomPeers = 0 },
-		"workers: want 1":   func(c *medianode.Config) { c.Portable, c.Workers = true, 2 },
-		"frame_hold":        func(c *medianode.Config) { c.FrameHold = 3*time.Millisecond + 1 },
-		"frame_hold: want":  func(c *medianode.Config) { c.FrameHold = -1 },
-		"network":           func(c *medianode.Config) { c.Network = "Dev Net" },
-		"key_file":          func(c *medianode.Config) { c.KeyFile = "" },
-		"listen":            func(c *medianode.Config) { c.Listen = "7443" },
-		"url":               func(c *medianode.Config) { c.URL = "http://plain" },
-		"media_listen":      func(c *medianode.Config) { c.MediaListen = nil },
-		"registries":        func(c *medianode.Config) { c.Registries = []string{"ftp://x"} },
-		"region":            func(c *medianode.Config) { c.Region = "MOON" },
-		"place":             func(c *medianode.Config) { c.Place.Lat = 91 },
-		"capacity_mbps":     func(c *medianode.Config) { c.CapacityMbps = 0 },
-		"max_sessions":      func(c *medianode.Config) { c.MaxSessions = 0 },
-		"admission":         func(c *medianode.Config) { c.Admission.Mode = "friends" },
+		"workers":              func(c *medianode.Config) { c.Workers = 65 },
+		"worker_room_peers":    func(c *medianode.Config) { c.WorkerRoomPeers = 0 },
+		"workers: want 1":      func(c *medianode.Config) { c.Portable, c.Workers = true, 2 },
+		"frame_hold":           func(c *medianode.Config) { c.FrameHold = 3*time.Millisecond + 1 },
+		"frame_hold: want":     func(c *medianode.Config) { c.FrameHold = -1 },
+		"network":              func(c *medianode.Config) { c.Network = "Dev Net" },
+		"key_file":             func(c *medianode.Config) { c.KeyFile = "" },
+		"listen":               func(c *medianode.Config) { c.Listen = "7443" },
+		"url":                  func(c *medianode.Config) { c.URL = "http://plain" },
+		"media_listen":         func(c *medianode.Config) { c.MediaListen = nil },
+		"registries":           func(c *medianode.Config) { c.Registries = []string{"ftp://x"} },
+		"region":               func(c *medianode.Config) { c.Region = "MOON" },
+		"place":                func(c *medianode.Config) { c.Place.Lat = 91 },
+		"capacity_mbps":        func(c *medianode.Config) { c.CapacityMbps = 0 },
+		"max_sessions":         func(c *medianode.Config) { c.MaxSessions = 0 },
+		"admission":            func(c *medianode.Config) { c.Admission.Mode = "friends" },
+		"admission.registries": func(c *medianode.Config) { c.Admission.Mode = "network" },
+		"admission.grace":      func(c *medianode.Config) { c.Admission.Grace = -1 },
+		"registries: want": func(c *medianode.Config) {
+			c.Admission.Mode, c.Admission.Registries = "network", []drtc.NodeID{{19: 1}}
+		},
 	} {
 		c := medianode.DefaultConfig()
 		c.Region = "EU"

@@ -21,8 +21,8 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/orchestrator"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
 	"github.com/drtc-network/drtc/orchestrator/state/memory"

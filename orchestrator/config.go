@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/orchestrator/allocate"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -21,13 +22,17 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files; without them a proxy must do TLS.
 	TLSCert string `toml:"tls_cert"`
 	TLSKey  string `toml:"tls_key"`
-	// Dir holds the key, unless KeyFile says otherwise.
+	// Dir holds the key, unless KeyFile says otherwise, and what was last known of
+	// the nodes, so that a start needs no Registry.
 	Dir     string `toml:"dir"`
 	KeyFile string `toml:"key_file"`
 	// Network is the name that records of nodes must carry.
 	Network string `toml:"network"`
 	// Registries are the base URLs at which nodes are looked up.
 	Registries []string `toml:"registries"`
+	// LearnRegistries is how many further ones are asked that those know, 0 to
+	// 16.
+	LearnRegistries int `toml:"learn_registries"`
 	// Keys are the API keys of applications.
 	Keys []Key `toml:"keys"`
 	// Region of this Orchestrator, shown to clients and used for those whose
@@ -86,6 +91,7 @@ func DefaultConfig() Config {
 		Policy:          allocate.DefaultPolicy(),
 		NeedMbps:        3,
 		MaxNodes:        32,
+		LearnRegistries: 4,
 		AllocateWait:    2 * time.Second,
 		Grace:           rooms.Grace,
 		EmptyTimeout:    rooms.EmptyTimeout,
@@ -112,6 +118,8 @@ func (c Config) Validate() error {
 		return errors.New("orchestrator: keys is empty: give at least one API key and its secret")
 	case c.MaxNodes < 1:
 		return fmt.Errorf("orchestrator: max_nodes must be at least 1, is %d", c.MaxNodes)
+	case c.LearnRegistries < 0 || c.LearnRegistries > discovery.MaxLearn:
+		return fmt.Errorf("orchestrator: learn_registries must be 0 to %d, is %d", discovery.MaxLearn, c.LearnRegistries)
 	case c.NeedMbps < 0:
 		return fmt.Errorf("orchestrator: need_mbps must be at least 0, is %v", c.NeedMbps)
 	case c.AllocateWait < 0:
@@ -139,6 +147,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
 	return nil
+}
+
+// cacheFile is empty where there is no folder.
+func (c Config) cacheFile() string {
+	if c.Dir == "" {
+		return ""
+	}
+	return filepath.Join(c.Dir, "nodes.json")
 }
 
 func (c Config) keyFile() string {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/orchestrator/allocate"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 )
 

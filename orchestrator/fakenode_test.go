@@ -17,10 +17,10 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/discovery"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
 	"github.com/drtc-network/drtc/identity"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/rpcauth"
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
 )

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -90,6 +90,7 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if o.discovery == nil {
 		c := discovery.DefaultConfig()
 		c.Registries, c.Network = o.config.Registries, o.config.Network
+		c.Learn, c.CacheFile = o.config.LearnRegistries, o.config.cacheFile()
 		if o.asking, err = discovery.New(c, o.log, o.meter.registry); err != nil {
 			return fmt.Errorf("orchestrator: %w", err)
 		}

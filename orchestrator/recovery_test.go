@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/livekit/protocol/livekit"
 
+	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/orchestrator"
-	"github.com/drtc-network/drtc/orchestrator/discovery"
 )
 
 // resume connects again with the same session.

@@ -1,43 +1,37 @@
 package registry
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/api"
-	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/liveness"
 )
 
-// keepAlive is one open stream. Its channel has room for the two nonces that
-// can be under way before the stream is ended.
+// keepAlive is one open stream. Its channel has room for the nonces that can be
+// under way before the stream is ended.
 type keepAlive struct {
-	ledger *ledger
+	rounds *rounds
 	id     liveness.StreamID
 	node   drtc.NodeID
 	nonces chan liveness.Nonce
 }
 
-// OpenKeepAlive implements api.Backend.
-func (l *ledger) OpenKeepAlive(node drtc.NodeID) (api.KeepAlive, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// open starts a stream of somebody who claims to be node.
+func (r *rounds) open(node drtc.NodeID) (api.KeepAlive, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
-	if _, live := l.set.Live(now, nodeKey(node)); !live {
-		return nil, fmt.Errorf("%w: call RegisterNode first", api.ErrUnknownNode)
+	r.lastID++
+	if err := r.table.Open(now, r.lastID, node); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
 	}
-	l.lastID++
-	if err := l.alive.Open(now, l.lastID, node); err != nil {
-		return nil, err
-	}
-	k := &keepAlive{ledger: l, id: l.lastID, node: node, nonces: make(chan liveness.Nonce, l.config.KeepAliveMisses+1)}
-	l.streams[k.id] = k
-	l.tick(now) // the first nonce is due
+	k := &keepAlive{rounds: r, id: r.lastID, node: node, nonces: make(chan liveness.Nonce, r.config.KeepAliveMisses+1)}
+	r.streams[k.id] = k
+	r.tick(now) // the first nonce is due
 	return k, nil
 }
 
@@ -46,52 +40,48 @@ func (k *keepAlive) Nonces() <-chan liveness.Nonce { return k.nonces }
 
 // Pong implements api.KeepAlive.
 func (k *keepAlive) Pong(nonce []byte, sig identity.Signature) error {
-	l := k.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	up, err := l.alive.Pong(time.Now(), k.id, nonce, sig)
+	r := k.rounds
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	up, err := r.table.Pong(now, k.id, nonce, sig)
 	if err != nil {
 		return err
 	}
-	if up {
-		l.changed([]drtc.NodeID{k.node})
+	if up && r.prober != nil {
+		r.prober.Proven(now, k.node)
+		r.rouse()
 	}
 	return nil
 }
 
 // Close implements api.KeepAlive.
 func (k *keepAlive) Close() {
-	l := k.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.alive.Close(time.Now(), k.id)
-	delete(l.streams, k.id)
+	r := k.rounds
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if node, lost := r.table.Close(now, k.id); lost {
+		r.lost(now, node)
+	}
+	delete(r.streams, k.id)
 }
 
-// keepAliveLoop sends nonces and takes out who does not answer.
-func (l *ledger) keepAliveLoop(ctx context.Context) {
-	ticker := time.NewTicker(l.config.KeepAliveEvery / 20)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			l.mu.Lock()
-			l.tick(now)
-			l.mu.Unlock()
-		}
-	}
+// keepAlives sends nonces and ends streams that do not answer.
+func (r *rounds) keepAlives(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tick(now)
 }
 
 // tick needs mu.
-func (l *ledger) tick(now time.Time) {
-	due := l.alive.HandleTimeout(now, func() (n liveness.Nonce) {
+func (r *rounds) tick(now time.Time) {
+	due := r.table.HandleTimeout(now, func() (n liveness.Nonce) {
 		rand.Read(n[:])
 		return n
 	})
 	for _, ask := range due.Asks {
-		if k := l.streams[ask.Stream]; k != nil {
+		if k := r.streams[ask.Stream]; k != nil {
 			select {
 			case k.nonces <- ask.Nonce:
 			default: // a stream that takes nothing counts as silent
@@ -99,35 +89,25 @@ func (l *ledger) tick(now time.Time) {
 		}
 	}
 	for _, id := range due.End {
-		l.end(id)
+		r.end(id)
 	}
 	for _, node := range due.Down {
-		l.log.Info("node stopped answering", slog.String("node", node.String()))
+		r.lost(now, node)
 	}
-	l.changed(due.Down)
+}
+
+// lost has a node dialled whose keepalive ended. It needs mu.
+func (r *rounds) lost(now time.Time, node drtc.NodeID) {
+	if r.prober != nil {
+		r.prober.Lost(now, node)
+		r.rouse()
+	}
 }
 
 // end closes a stream's channel, upon which its handler returns. It needs mu.
-func (l *ledger) end(id liveness.StreamID) {
-	if k := l.streams[id]; k != nil {
+func (r *rounds) end(id liveness.StreamID) {
+	if k := r.streams[id]; k != nil {
 		close(k.nonces)
-		delete(l.streams, id)
+		delete(r.streams, id)
 	}
-}
-
-// forget drops the keepalive of a node whose record has ended. It needs mu.
-func (l *ledger) forget(node drtc.NodeID) {
-	for _, id := range l.alive.Forget(node) {
-		l.end(id)
-	}
-}
-
-// changed publishes nodes that went up or down. It needs mu.
-func (l *ledger) changed(nodes []drtc.NodeID) {
-	now := time.Now()
-	var changes []index.Change
-	for _, id := range nodes {
-		changes = append(changes, l.change(now, nodeKey(id)))
-	}
-	l.publish(changes)
 }

@@ -1,75 +1,44 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/drtc-network/drtc/envelope"
-	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/liveness"
 )
 
-// meter counts what happens to records.
-type meter struct {
-	submissions *prometheus.CounterVec
-	refusals    *prometheus.CounterVec
-	commit      prometheus.Histogram
-}
-
-func newMeter(r prometheus.Registerer, l *ledger) (*meter, error) {
-	m := &meter{
-		submissions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_registry_submissions_total", Help: "Records submitted, by outcome.",
-		}, []string{"outcome"}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_registry_refusals_total", Help: "Records refused, by reason.",
-		}, []string{"reason"}),
-		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "drtc_registry_commit_seconds", Help: "Time to write one batch of records to disk.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
-		}),
+// newMeter registers the gauges of a Registry as a whole; its parts have their
+// own.
+func newMeter(metrics prometheus.Registerer, r *Registry) error {
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 	}
-	records := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "drtc_registry_records", Help: "Records held, tombstones and marks included.",
-	}, func() float64 { return float64(l.Health().Records) })
-	nodes := func(state string, count func(up, down int) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "drtc_registry_nodes", Help: "Nodes with a live record, by what the keepalive says.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 { return float64(count(l.Nodes().Count())) })
+	collectors := []prometheus.Collector{
+		gauge("drtc_registry_records", "Records held, tombstones and marks included.", nil,
+			func() float64 { return float64(r.ledger.Len()) }),
+		gauge("drtc_registry_registries", "Registries with a live record, this one included.", nil,
+			func() float64 { return float64(len(r.book.ids())) }),
+		gauge("drtc_registry_probed_nodes", "Nodes that this Registry watches over.", nil,
+			func() float64 { return float64(r.rounds.status().Watched) }),
+		gauge("drtc_registry_probed_missing", "Of these, those that missed their last dial.", nil,
+			func() float64 { return float64(r.rounds.status().Missing) }),
+		gauge("drtc_registry_distrusts_itself", "1 while this Registry withholds its votes because its own line may be broken.", nil,
+			func() float64 {
+				if r.rounds.status().Withheld != "" {
+					return 1
+				}
+				return 0
+			}),
 	}
-	for _, c := range []prometheus.Collector{
-		m.submissions, m.refusals, m.commit, records,
-		nodes("shown", func(up, _ int) int { return up }), nodes("down", func(_, down int) int { return down }),
-	} {
-		if err := r.Register(c); err != nil {
-			return nil, fmt.Errorf("registry: metrics: %w", err)
+	for _, s := range []liveness.State{liveness.Unknown, liveness.Up, liveness.Suspect, liveness.Down} {
+		collectors = append(collectors, gauge("drtc_registry_nodes", "Nodes with a live record, by what their probers say.",
+			prometheus.Labels{"state": s.String()}, func() float64 { return float64(r.rounds.tally()[s]) }))
+	}
+	for _, c := range collectors {
+		if err := metrics.Register(c); err != nil {
+			return fmt.Errorf("metrics: %w", err)
 		}
 	}
-	return m, nil
-}
-
-func (m *meter) submitted(o record.Outcome, err error) {
-	m.submissions.WithLabelValues(o.String()).Inc()
-	if err != nil {
-		m.refusals.WithLabelValues(reason(err)).Inc()
-	}
-}
-
-func reason(err error) string {
-	for _, r := range []struct {
-		err  error
-		name string
-	}{
-		{record.ErrKind, "kind"}, {record.ErrNetwork, "network"}, {record.ErrIssuer, "issuer"},
-		{record.ErrSize, "size"}, {record.ErrTTL, "ttl"}, {record.ErrTombstone, "tombstone"},
-		{record.ErrFuture, "future"}, {record.ErrExpired, "expired"}, {record.ErrRate, "rate"},
-		{record.ErrFull, "full"}, {envelope.ErrSignature, "signature"}, {envelope.ErrField, "field"},
-	} {
-		if errors.Is(err, r.err) {
-			return r.name
-		}
-	}
-	return "body"
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,12 @@ import (
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/registry/api"
+	"github.com/drtc-network/drtc/registry/geoip"
+	"github.com/drtc-network/drtc/registry/gossip"
+	"github.com/drtc-network/drtc/registry/index"
+	"github.com/drtc-network/drtc/registry/ledger"
+	"github.com/drtc-network/drtc/registry/probe"
+	"github.com/drtc-network/drtc/registry/record"
 	"github.com/drtc-network/drtc/registry/store"
 )
 
@@ -27,13 +34,23 @@ type Registry struct {
 	config   Config
 	log      *slog.Logger
 	key      *identity.Key
-	store    *store.Store
+	metrics  *prometheus.Registry
 	listener net.Listener
 	server   *http.Server
-	ledger   *ledger
+
+	bonding   bonds
+	store     *store.Store
+	ledger    *ledger.Ledger
+	book      *book
+	rounds    *rounds
+	directory *directory
+	duties    *duties
+	gossip    *gossip.Network
+	dialer    *probe.Dialer
+	geoip     *geoip.DB // nil: none
 }
 
-// New opens the key, the records and the listening socket, so that Addr and ID
+// New opens the key, the records and the listening sockets, so that Addr and ID
 // are known. Run closes them.
 func New(c Config, log *slog.Logger) (*Registry, error) {
 	if err := c.Validate(); err != nil {
@@ -43,39 +60,96 @@ func New(c Config, log *slog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	log = log.With(slog.String("registry", key.ID().Short()))
-	records, err := store.Open(filepath.Join(c.Dir, "records"), c.Network, log)
-	if err != nil {
+	r := &Registry{config: c, log: log.With(slog.String("registry", key.ID().Short())), key: key, metrics: prometheus.NewRegistry()}
+	if r.bonding, err = openBonds(c.BondingFile); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	r := &Registry{config: c, log: log, key: key, store: records}
-	if err := r.assemble(); err != nil {
-		return nil, errors.Join(err, records.Close())
+	if r.store, err = store.Open(filepath.Join(c.Dir, "records"), c.Network, r.log); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	for _, part := range []func(time.Time) error{r.openLedger, r.openNetwork, r.openAPI} {
+		if err := part(time.Now()); err != nil {
+			return nil, errors.Join(fmt.Errorf("registry: %w", err), r.close())
+		}
 	}
 	return r, nil
 }
 
-func (r *Registry) assemble() error {
-	metrics := prometheus.NewRegistry()
-	if err := errors.Join(metrics.Register(collectors.NewGoCollector()),
-		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))); err != nil {
-		return fmt.Errorf("registry: metrics: %w", err)
+// openLedger reads the records and builds what follows them.
+func (r *Registry) openLedger(now time.Time) (err error) {
+	if err := errors.Join(r.metrics.Register(collectors.NewGoCollector()),
+		r.metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))); err != nil {
+		return fmt.Errorf("metrics: %w", err)
 	}
-	var err error
-	if r.ledger, err = newLedger(r.config, r.key.ID(), r.store, r.log, metrics); err != nil {
+	if r.ledger, err = ledger.Open(now, r.config.ledger(r.bonding), disk{r.store}, observer{r}, r.metrics); err != nil {
 		return err
 	}
-	handler, err := api.New(r.config.api(), r.ledger, metrics)
+	signs := &author{key: r.key, network: r.config.Network, ledger: r.ledger}
+	r.book = newBook(r.ledger, r.log)
+	r.duties = &duties{log: r.log, author: signs, ledger: r.ledger, self: r.body, admitted: r.admitted}
+	if r.dialer, err = probe.New(r.config.probe(), r.metrics); err != nil {
+		return err
+	}
+	if r.config.GeoIPFile != "" {
+		if r.geoip, err = geoip.Open(r.config.GeoIPFile); err != nil {
+			return err
+		}
+	}
+	if r.rounds, err = newRounds(now, r.config, r.ID(), r.log); err != nil {
+		return err
+	}
+	r.rounds.author, r.rounds.dial, r.rounds.ask = signs, r.dial, r.ask
+	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot)}
+	r.rounds.judged = func(nodes []drtc.NodeID) { r.directory.refresh(time.Now(), nodes) }
+	return newMeter(r.metrics, r)
+}
+
+func (r *Registry) openNetwork(now time.Time) (err error) {
+	if r.gossip, err = gossip.New(r.config.gossip(), r.key, r.ledger, r.bonding, r.log, r.metrics); err != nil {
+		return err
+	}
+	r.gossip.OnProbe(func(_ context.Context, _, node drtc.NodeID) (bool, error) { return r.rounds.asked(node), nil })
+	var keys []record.Key
+	r.ledger.Select(func(k record.Key) bool {
+		keys = append(keys, k)
+		return false
+	})
+	observer{r}.Changed(now, keys)
+	return nil
+}
+
+func (r *Registry) openAPI(time.Time) error {
+	handler, err := api.New(r.config.api(), r.backend(), r.metrics)
 	if err != nil {
-		return fmt.Errorf("registry: %w", err)
+		return err
 	}
 	listener, err := net.Listen("tcp", r.config.Listen)
 	if err != nil {
-		return fmt.Errorf("registry: listen: %w", err)
+		return fmt.Errorf("listen: %w", err)
 	}
 	r.listener = newAddressListener(netutil.LimitListener(listener, r.config.MaxConnections), r.config.MaxConnectionsPerAddress)
 	r.server = newServer(handler, r.log)
 	return nil
+}
+
+// close gives back what New opened, of a Registry that never ran.
+func (r *Registry) close() error {
+	var err error
+	if r.gossip != nil {
+		err = r.gossip.Close()
+	}
+	if r.geoip != nil {
+		err = errors.Join(err, r.geoip.Close())
+	}
+	return errors.Join(err, r.store.Close())
+}
+
+// publicURL is where others find the API.
+func (r *Registry) publicURL() string {
+	if r.config.URL != "" {
+		return strings.TrimSuffix(r.config.URL, "/")
+	}
+	return r.URL()
 }
 
 // newServer serves HTTP/1.1 and, for streams in both directions, HTTP/2 without
@@ -112,29 +186,41 @@ func (r *Registry) Run(ctx context.Context) error {
 	// Streams end with ctx; requests under way may finish.
 	r.server.BaseContext = func(net.Listener) context.Context { return ctx }
 
-	// The writer outlives the server, so that no request waits for it in vain.
+	// The writer outlives all who wait for it, and the network the writer, so
+	// that the last records go out.
 	stopWriter := make(chan struct{})
-	var writer, loops sync.WaitGroup
+	networkCtx, stopNetwork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopNetwork()
+	var writer, network, loops sync.WaitGroup
 	writer.Go(func() {
-		if err := r.ledger.write(stopWriter); err != nil {
+		if err := r.ledger.Run(stopWriter); err != nil {
 			cancel(err)
 		}
 	})
-	loops.Go(func() { r.ledger.expireLoop(ctx) })
-	loops.Go(func() { r.ledger.keepAliveLoop(ctx) })
+	network.Go(func() {
+		if err := r.gossip.Run(networkCtx); err != nil {
+			cancel(err)
+		}
+	})
+	loops.Go(func() { r.rounds.run(ctx) })
+	loops.Go(func() { r.duties.run(ctx) })
+	loops.Go(func() { r.chores(ctx) })
+	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("registry: serving: %w", err))
 		}
 	})
 	r.log.Info("registry serves", slog.String("url", r.URL()), slog.String("id", r.ID().String()),
-		slog.String("network", r.config.Network), slog.Int("nodes", r.ledger.Nodes().Len()))
+		slog.String("network", r.config.Network), slog.Int("nodes", r.directory.board.View().Nodes.Len()))
 
 	<-ctx.Done()
 	r.shutdown()
 	loops.Wait()
 	close(stopWriter)
 	writer.Wait()
+	stopNetwork()
+	network.Wait()
 	cause := context.Cause(ctx)
 	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
 		cause = nil
@@ -145,10 +231,14 @@ func (r *Registry) Run(ctx context.Context) error {
 	return nil
 }
 
+// shutdown ends the requests and tells the others.
 func (r *Registry) shutdown() {
 	timeout, cancel := context.WithTimeout(context.Background(), r.config.ShutdownTimeout)
 	defer cancel()
 	if err := r.server.Shutdown(timeout); err != nil {
 		r.log.Warn("requests cut off", slog.Any("error", errors.Join(err, r.server.Close())))
+	}
+	if r.ledger.Failure() == nil {
+		r.duties.leave(timeout)
 	}
 }

@@ -177,13 +177,18 @@ func TestVerify_sinceCountsWholeSeconds(t *testing.T) {
 // Whoever is not admitted, and whoever signs in another's name, must not use up
 // the memory.
 func TestVerify_strangersFillNothing(t *testing.T) {
-	friend := key(t, 0)
+	friend, reason := key(t, 0), errors.New("a stranger")
 	v := newVerifier(t, rpcauth.Policy{
 		NoncesPerCaller: 1, NoncesTotal: 1,
-		Admit: func(id drtc.NodeID) bool { return id == friend.ID() },
+		Admit: func(id drtc.NodeID) error {
+			if id != friend.ID() {
+				return reason
+			}
+			return nil
+		},
 	})
-	if err := call(t, v, start, key(t, 1), "a"); !errors.Is(err, rpcauth.ErrNotAdmitted) {
-		t.Errorf("stranger: got %v, want ErrNotAdmitted", err)
+	if err := call(t, v, start, key(t, 1), "a"); !errors.Is(err, rpcauth.ErrNotAdmitted) || !errors.Is(err, reason) {
+		t.Errorf("stranger: got %v, want ErrNotAdmitted and the reason", err)
 	}
 	digest := rpcauth.Digest(procedure, nil)
 	payload, _, err := rpcauth.Sign(friend, start, self, "b", digest)

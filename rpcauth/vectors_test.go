@@ -73,7 +73,12 @@ func (v vectors) verifier(t testing.TB, c vectorCase) *rpcauth.Verifier {
 		NoncesPerCaller: c.NoncesPerCaller, NoncesTotal: c.NoncesTotal,
 	}
 	if c.Admit != nil {
-		p.Admit = func(id drtc.NodeID) bool { return slices.Contains(c.Admit, id) }
+		p.Admit = func(id drtc.NodeID) error {
+			if !slices.Contains(c.Admit, id) {
+				return errors.New("not in the vector's list")
+			}
+			return nil
+		}
 	}
 	verifier, err := rpcauth.NewVerifier(p)
 	if err != nil {

@@ -16,8 +16,9 @@ type Policy struct {
 	Self drtc.NodeID
 	// AllowBare accepts the paper's form too, which can be replayed.
 	AllowBare bool
-	// Admit says who may command this node; nil admits everybody.
-	Admit func(drtc.NodeID) bool
+	// Admit returns nil for who may command this node, or the reason why not,
+	// which the caller is told; nil admits everybody.
+	Admit func(drtc.NodeID) error
 	// Since refuses calls issued before it. Set it to the start of the process,
 	// which remembers no nonce from before. Zero refuses none.
 	Since time.Time
@@ -111,8 +112,10 @@ func (v *Verifier) Verify(now time.Time, payloadHeader, signatureHeader string, 
 		return Caller{}, err
 	}
 	id := p.PublicKey.ID()
-	if v.policy.Admit != nil && !v.policy.Admit(id) {
-		return Caller{}, fmt.Errorf("%w: %s", ErrNotAdmitted, id)
+	if v.policy.Admit != nil {
+		if err := v.policy.Admit(id); err != nil {
+			return Caller{}, fmt.Errorf("%w: %s: %w", ErrNotAdmitted, id, err)
+		}
 	}
 	entry := newNonce(id, p.Nonce)
 	if !p.Bare {

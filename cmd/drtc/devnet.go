@@ -17,8 +17,8 @@ func newDevnet() *cobra.Command {
 		Long: `Runs Registries, Media Nodes in declared places and an Orchestrator with a call
 page, each as a process of its own, until Ctrl-C.
 
-It is for development: its nodes obey every Orchestrator, and its page gives a
-token to everybody who reaches it.`,
+It is for development: every Media Node may join, and its page gives a token to
+everybody who reaches it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			program, err := os.Executable()

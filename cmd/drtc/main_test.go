@@ -21,12 +21,13 @@ func TestMain(m *testing.M) {
 // Each file of testdata is one story about the binary; it reads as a manual.
 // Commands are added: "waitfor FILE" waits until a file is there; "get
 // READY-FILE PATH" and "post READY-FILE PATH JSON" ask the server that wrote
-// the file and show the answer; "url READY-FILE NAME" puts its URL into $NAME.
+// the file and show the answer; "url READY-FILE NAME" puts its URL into $NAME;
+// "waitlisted READY-FILE" waits until the Registry that wrote it lists a node.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor, "get": ask, "post": ask, "url": setURL,
+			"waitfor": waitFor, "get": ask, "post": ask, "url": setURL, "waitlisted": waitListed,
 		},
 	})
 }
@@ -38,6 +39,27 @@ func readReady(ts *testscript.TestScript, file string) (s devnet.Server) {
 
 func setURL(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[1], readReady(ts, args[0]).URL)
+}
+
+func waitListed(ts *testscript.TestScript, _ bool, args []string) {
+	limit := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		response, err := http.Get(readReady(ts, args[0]).URL + "/listMediaNodes")
+		ts.Check(err)
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		ts.Check(err)
+		if strings.Contains(string(text), "nodeId") {
+			return
+		}
+		select {
+		case <-limit:
+			ts.Fatalf("no node is listed after 20 s: %s", text)
+		case <-tick.C:
+		}
+	}
 }
 
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {

@@ -13,34 +13,59 @@ import (
 
 // Admission says who may command the node (design decision 4).
 type Admission struct {
-	// Mode is "anyone" or "allow-list".
+	// Mode is "anyone", "allow-list" or "network": whom a list names that a
+	// quorum of Registries has signed.
 	Mode string `toml:"mode"`
-	// Allow lists the Orchestrators of an allow-list.
+	// Allow lists the Orchestrators of an allow-list; with "network" they may
+	// command the node as well.
 	Allow []drtc.NodeID `toml:"allow"`
+	// Registries are the ids of those whose quorum is believed at first, with
+	// "network".
+	Registries []drtc.NodeID `toml:"registries"`
+	// File remembers the last list over a restart, with "network"; empty for
+	// none.
+	File string `toml:"file"`
+	// Grace is how long the list counts after its signatures have expired.
+	Grace time.Duration `toml:"grace"`
 }
 
 // The admission modes.
 const (
 	AdmitAnyone    = "anyone"
 	AdmitAllowList = "allow-list"
+	AdmitNetwork   = "network"
 )
 
 // Validate names the field that is wrong.
 func (a Admission) Validate() error {
 	switch {
-	case a.Mode == AdmitAnyone:
+	case a.Mode == AdmitNetwork && len(a.Registries) == 0:
+		return errors.New("control: admission.registries: want the ids of the Registries whose quorum is believed")
+	case a.Grace < 0:
+		return fmt.Errorf("control: admission.grace: want 0s or more, got %s", a.Grace)
+	case a.Mode == AdmitAnyone, a.Mode == AdmitNetwork:
 		return nil
 	case a.Mode != AdmitAllowList:
-		return fmt.Errorf("control: admission.mode: want %q or %q, got %.32q", AdmitAnyone, AdmitAllowList, a.Mode)
+		return fmt.Errorf("control: admission.mode: want %q, %q or %q, got %.32q", AdmitAnyone, AdmitAllowList, AdmitNetwork, a.Mode)
 	case len(a.Allow) == 0:
 		return errors.New("control: admission.allow: want at least one Orchestrator id in an allow-list")
 	}
 	return nil
 }
 
-// Admits reports whether an Orchestrator may command the node.
-func (a Admission) Admits(caller drtc.NodeID) bool {
-	return a.Mode == AdmitAnyone || slices.Contains(a.Allow, caller)
+// ErrUnlisted is why an allow-list refuses.
+var ErrUnlisted = errors.New("control: the caller is not in the node's allow-list")
+
+// Check returns nil if an Orchestrator may command the node, or why not. network
+// is asked with the mode of its name about those who are not in Allow.
+func (a Admission) Check(caller drtc.NodeID, network func(drtc.NodeID) error) error {
+	switch {
+	case a.Mode == AdmitAnyone || slices.Contains(a.Allow, caller):
+		return nil
+	case a.Mode == AdmitNetwork:
+		return network(caller)
+	}
+	return ErrUnlisted
 }
 
 // Config of a Service.

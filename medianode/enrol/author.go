@@ -89,6 +89,13 @@ func sameScalars(a, b Payload) bool {
 // errForeign: what a Registry showed is not this node's own newer record.
 var errForeign = errors.New("enrol: the record that stands in the way is not this node's own and newer")
 
+// maxRaise is how far one step goes: revocations come one by one, and whoever
+// lies must not use up the generations.
+const maxRaise = 1 << 20
+
+// errGeneration: the node does not go on in the generation that is asked for.
+var errGeneration = errors.New("enrol: a later generation is asked for")
+
 // author signs the node's records, each with the next version. Seq starts at the
 // clock, so that a node which lost its state rarely falls behind; if it does, the
 // Registry shows the record that stands in the way.
@@ -182,6 +189,21 @@ func (a *author) continueFrom(now time.Time, held envelope.Envelope) error {
 	}
 	a.version = held.Version()
 	return a.sign(now)
+}
+
+// raise goes on in a later generation, since the network takes no record of an
+// earlier one. It reports whether that was needed.
+func (a *author) raise(now time.Time, generation uint64) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left || generation <= a.version.Generation {
+		return false, nil
+	}
+	if generation-a.version.Generation > maxRaise {
+		return false, fmt.Errorf("%w: %d, too far from %d to be believed", errGeneration, generation, a.version.Generation)
+	}
+	a.version = envelope.Version{Generation: generation, Seq: uint64(now.UnixMilli())}
+	return true, a.sign(now)
 }
 
 // leave signs the tombstone.

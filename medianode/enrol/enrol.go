@@ -11,6 +11,10 @@
 //	            +--> member: register, then refresh on every new record --> Registry
 //	author -----+              keepalive stream: sign each nonce       <--> Registry
 //	(seq)       +--> member ...
+//	                 probers that the answers name: keepalive stream   <--> Registry
+//
+// A Registry that probes the node need not be one that it registered with. Such
+// streams are few (maxProbers), and nonces are signed for the named id alone.
 //
 // Methods of Enrolment are safe for concurrent use; Run is called once.
 package enrol
@@ -21,13 +25,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/drtc-network/drtc"
+	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
 )
 
@@ -89,8 +96,7 @@ func (c Config) Validate() error {
 		return errors.New("enrol: Registries is empty: give at least one URL")
 	}
 	for _, r := range c.Registries {
-		u, err := url.Parse(r)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		if !baseURL(r) {
 			return fmt.Errorf("enrol: Registries: want a URL such as https://registry.example, got %q", r)
 		}
 	}
@@ -114,6 +120,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// baseURL reports whether a Registry's API may be there.
+func baseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
 // Enrolment is a node's membership. Make one with New, then call Run.
 type Enrolment struct {
 	config  Config
@@ -122,6 +134,10 @@ type Enrolment struct {
 	payload func() Payload
 	author  *author
 	members []*member
+	probers *probers
+
+	mu       sync.Mutex        // guards minimums
+	minimums map[string]uint64 // generation that a Registry takes at least, by its URL
 }
 
 // New prepares an enrolment. payload is called from one goroutine at a time and
@@ -130,7 +146,7 @@ func New(c Config, key *identity.Key, payload func() Payload, log *slog.Logger) 
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Enrolment{config: c, log: log, key: key, payload: payload}
+	e := &Enrolment{config: c, log: log, key: key, payload: payload, minimums: map[string]uint64{}}
 	var err error
 	if e.author, err = newAuthor(time.Now(), key, c, payload()); err != nil {
 		return nil, err
@@ -142,6 +158,7 @@ func New(c Config, key *identity.Key, payload func() Payload, log *slog.Logger) 
 	for _, url := range c.Registries {
 		e.members = append(e.members, newMember(e, url, transport))
 	}
+	e.probers = newProbers(e, transport)
 	return e, nil
 }
 
@@ -180,6 +197,7 @@ func (e *Enrolment) Run(ctx context.Context) error {
 	for _, m := range e.members {
 		members.Go(func() { m.run(working) })
 	}
+	members.Go(func() { e.probers.run(working) })
 	err := e.renewLoop(ctx)
 	if err == nil {
 		e.leave(working) // while the streams still answer
@@ -231,6 +249,22 @@ func (e *Enrolment) leave(ctx context.Context) {
 	calls.Wait()
 }
 
+// heard takes what a Registry says about the network besides. It reports whether
+// the node's generation was raised, which more than half of Config.Registries
+// must ask for: one that lies must not make a node use up its generations.
+func (e *Enrolment) heard(registry string, minGeneration uint64, named []*registryv1.Prober) (raised bool, err error) {
+	e.probers.name(registry, named)
+	e.mu.Lock()
+	e.minimums[registry] = minGeneration
+	all := slices.Sorted(maps.Values(e.minimums))
+	e.mu.Unlock()
+	most := len(e.config.Registries)/2 + 1
+	if len(all) < most {
+		return false, nil
+	}
+	return e.author.raise(time.Now(), all[len(all)-most])
+}
+
 // Status is how the node stands with one Registry.
 type Status struct {
 	Registry string      // base URL
@@ -252,6 +286,10 @@ func (e *Enrolment) Status() []Status {
 	}
 	return all
 }
+
+// Probers are the Registries beside those of Config.Registries to which the node
+// keeps a stream because they probe it.
+func (e *Enrolment) Probers() []Prober { return e.probers.current() }
 
 // spread returns d, at random up to the given share more or less.
 func spread(d time.Duration, share float64) time.Duration {

@@ -39,7 +39,10 @@ type fakeRegistry struct {
 	lie     *registryv1.Record // shown as held
 	asks    chan drtc.NodeID   // whom the keepalive says it is; nil keeps it closed
 	nonce   []byte
-	streams int
+	streams int // opened so far
+	open    int // at the moment
+	probers []*registryv1.Prober
+	minimum uint64 // generation that is taken
 }
 
 func newFake(t *testing.T, id byte) *fakeRegistry {
@@ -74,6 +77,9 @@ func (f *fakeRegistry) take(what string, r *registryv1.Record) (accepted bool, h
 	if f.lie != nil {
 		return false, f.lie, nil
 	}
+	if e.Generation < f.minimum {
+		return false, nil, nil
+	}
 	if f.held != nil {
 		if old, err := fromProto(f.held); err == nil && !old.Version().Less(e.Version()) && !proto.Equal(f.held, r) {
 			return false, f.held, nil
@@ -103,7 +109,9 @@ func (f *fakeRegistry) RegisterNode(_ context.Context, r *connect.Request[regist
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&registryv1.RegisterNodeResponse{Registry: f.id.String(), Accepted: accepted, Held: held}), nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return connect.NewResponse(&registryv1.RegisterNodeResponse{Registry: f.id.String(), Accepted: accepted, Held: held, MinGeneration: f.minimum, Probers: f.probers}), nil
 }
 
 func (f *fakeRegistry) RefreshNode(_ context.Context, r *connect.Request[registryv1.RefreshNodeRequest]) (*connect.Response[registryv1.RefreshNodeResponse], error) {
@@ -111,7 +119,9 @@ func (f *fakeRegistry) RefreshNode(_ context.Context, r *connect.Request[registr
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&registryv1.RefreshNodeResponse{Registry: f.id.String(), Accepted: accepted, Held: held}), nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return connect.NewResponse(&registryv1.RefreshNodeResponse{Registry: f.id.String(), Accepted: accepted, Held: held, MinGeneration: f.minimum, Probers: f.probers}), nil
 }
 
 func (f *fakeRegistry) DeregisterNode(_ context.Context, r *connect.Request[registryv1.DeregisterNodeRequest]) (*connect.Response[registryv1.DeregisterNodeResponse], error) {
@@ -130,8 +140,10 @@ func (f *fakeRegistry) KeepAlive(ctx context.Context, s *connect.BidiStream[regi
 	}
 	f.mu.Lock()
 	f.streams++
+	f.open++
 	asks, unknown := f.asks, f.held == nil
 	f.mu.Unlock()
+	defer f.change(func() { f.open-- })
 	if unknown {
 		return connect.NewError(connect.CodeNotFound, errors.New("register first"))
 	}

@@ -21,7 +21,11 @@ import (
 // maxMessage bounds what a Registry may answer: a record and its fields.
 const maxMessage = 8 << 10
 
-// errVersion: two attempts with a newer version each were not new enough.
+// attempts at registering: a newer record may stand in the way, and a generation
+// that is too low.
+const attempts = 3
+
+// errVersion: as many attempts with a newer version each were not new enough.
 var errVersion = errors.New("enrol: the Registry holds a newer record of this node")
 
 // member is the node's membership with one Registry.
@@ -39,11 +43,39 @@ type member struct {
 }
 
 func newMember(e *Enrolment, url string, transport http.RoundTripper) *member {
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &member{
-		enrolment: e, url: url, log: e.log.With(slog.String("registry", url)), http: client,
-		client:  registryv1connect.NewRegistryServiceClient(client, url, connect.WithReadMaxBytes(maxMessage)),
+	m := &member{
+		enrolment: e, url: url, log: e.log.With(slog.String("registry", url)), http: newHTTP(transport),
 		unknown: make(chan struct{}, 1), status: Status{Registry: url},
+	}
+	m.client = newClient(m.http, url)
+	return m
+}
+
+func newHTTP(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func newClient(h *http.Client, url string) registryv1connect.RegistryServiceClient {
+	return registryv1connect.NewRegistryServiceClient(h, url, connect.WithReadMaxBytes(maxMessage))
+}
+
+// keepAlive is the member's stream. One that the Registry ends because it does
+// not know the node makes it register again.
+func (m *member) keepAlive() *stream {
+	return &stream{
+		enrolment: m.enrolment, log: m.log, client: m.client,
+		registry: func() drtc.NodeID { return m.current().ID },
+		alive: func(on bool) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.status.KeepAlive = on
+		},
+		unknown: func() {
+			select {
+			case m.unknown <- struct{}{}:
+			default:
+			}
+		},
 	}
 }
 
@@ -85,7 +117,7 @@ func (m *member) run(ctx context.Context) {
 		retry.reset()
 		if first {
 			first = false
-			keepAlive.Go(func() { m.keepAlive(ctx) })
+			keepAlive.Go(func() { m.keepAlive().hold(ctx) })
 		}
 		m.refreshes(ctx, renewed)
 	}
@@ -123,7 +155,7 @@ func (m *member) register(ctx context.Context) (Result, error) {
 }
 
 func (m *member) tryRegister(ctx context.Context) (Result, error) {
-	for range 2 {
+	for range attempts {
 		record, err := m.record()
 		if err != nil {
 			return RegistrationFailed, err
@@ -140,8 +172,16 @@ func (m *member) tryRegister(ctx context.Context) (Result, error) {
 		if err := m.setID(answer.Msg.GetRegistry()); err != nil {
 			return RegistrationFailed, err
 		}
-		if answer.Msg.GetAccepted() {
+		raised, err := m.enrolment.heard(m.url, answer.Msg.GetMinGeneration(), answer.Msg.GetProbers())
+		switch {
+		case err != nil:
+			return RegistrationFailed, fmt.Errorf("enrol: registering with %s: %w", m.url, err)
+		case answer.Msg.GetAccepted():
 			return Success, nil
+		case raised:
+			continue
+		case answer.Msg.GetHeld() == nil:
+			return RegistrationFailed, fmt.Errorf("%w by %s: %d; too few others say so", errGeneration, m.url, answer.Msg.GetMinGeneration())
 		}
 		if err := m.goOn(answer.Msg.GetHeld()); err != nil {
 			return RegistrationFailed, fmt.Errorf("enrol: registering with %s: %w", m.url, err)
@@ -197,6 +237,9 @@ func (m *member) refresh(ctx context.Context) error {
 	defer cancel()
 	answer, err := m.client.RefreshNode(ctx, connect.NewRequest(&registryv1.RefreshNodeRequest{Record: record}))
 	if err != nil {
+		return fmt.Errorf("enrol: refreshing with %s: %w", m.url, err)
+	}
+	if _, err := m.enrolment.heard(m.url, answer.Msg.GetMinGeneration(), answer.Msg.GetProbers()); err != nil {
 		return fmt.Errorf("enrol: refreshing with %s: %w", m.url, err)
 	}
 	if !answer.Msg.GetAccepted() {

@@ -7,15 +7,14 @@
 // which parameter or field it is about.
 //
 //	/drtc.registry.v1.RegistryService/*   Connect, gRPC, gRPC-Web (HTTP/2 for KeepAlive)
-//	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /healthz  /metrics
+//	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /peers  /healthz  /openapi.json  /metrics
 //
-// docs/protocol/registry.md has all parameters and errors. A Handler is safe for
-// concurrent use.
+// docs/protocol/registry.md has all parameters and errors, openapi.json those of
+// the second line. A Handler is safe for concurrent use.
 package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,63 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/drtc-network/drtc"
-	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
-	"github.com/drtc-network/drtc/identity"
-	"github.com/drtc-network/drtc/registry/index"
-	"github.com/drtc-network/drtc/registry/liveness"
 )
-
-// Backend is the Registry behind the API. All methods are safe for concurrent
-// use.
-type Backend interface {
-	// Submit judges a record and returns once it is on disk and in the answers.
-	// Its errors are those of registry/record and envelope and of the kind's
-	// rule about bodies.
-	Submit(ctx context.Context, e envelope.Envelope) (Receipt, error)
-	// Held returns the node record that is held, shown or not.
-	Held(id drtc.NodeID) (envelope.Envelope, bool)
-	// Nodes returns what is shown.
-	Nodes() *index.Snapshot
-	// OpenKeepAlive starts a keepalive stream of somebody who claims to be node.
-	OpenKeepAlive(node drtc.NodeID) (KeepAlive, error)
-	// Health reports how the Registry is.
-	Health() Health
-}
-
-// ErrUnknownNode is returned by OpenKeepAlive for a node without a record.
-var ErrUnknownNode = errors.New("registry: node: is not registered here")
-
-// Receipt is the answer to a record that was not refused.
-type Receipt struct {
-	// Accepted: it is now the newest held, or was so already.
-	Accepted bool
-	// Held is the newer record, if not accepted.
-	Held envelope.Envelope
-}
-
-// KeepAlive is one open stream.
-type KeepAlive interface {
-	// Nonces are to be sent; it is closed when the stream is to end.
-	Nonces() <-chan liveness.Nonce
-	// Pong takes an answer.
-	Pong(nonce []byte, sig identity.Signature) error
-	// Close ends the stream. It is called once.
-	Close()
-}
-
-// Health is the body of /healthz.
-type Health struct {
-	Registry drtc.NodeID `json:"registry"`
-	Network  string      `json:"network"`
-	Version  string      `json:"version"`
-	Records  int         `json:"records"` // held, marks included
-	Nodes    int         `json:"nodes"`   // shown
-	Digest   string      `json:"digest"`  // of everything held, a few seconds old
-	// Problem is empty while all is well.
-	Problem string `json:"problem,omitempty"`
-}
 
 // Config sets the limits of the API.
 type Config struct {
@@ -92,11 +36,21 @@ type Config struct {
 	Timeout time.Duration
 	// Silence is how long a keepalive stream may bring nothing.
 	Silence time.Duration
+	// MaxWatchers bounds the Watch streams, and MaxWatchersPerAddress those of
+	// each client address (IPv6: each /64).
+	MaxWatchers           int
+	MaxWatchersPerAddress int
+	// WatchLag is how old a watcher's knowledge may be while there is newer. It
+	// bounds the old records that are kept for slow watchers.
+	WatchLag time.Duration
 }
 
 // DefaultConfig returns limits for a public Registry.
 func DefaultConfig() Config {
-	return Config{RequestsPerSecond: 200, Burst: 1000, Timeout: 10 * time.Second, Silence: 30 * time.Second}
+	return Config{
+		RequestsPerSecond: 200, Burst: 1000, Timeout: 10 * time.Second, Silence: 30 * time.Second,
+		MaxWatchers: 1000, MaxWatchersPerAddress: 16, WatchLag: time.Minute,
+	}
 }
 
 // Validate names the field that is out of range.
@@ -110,6 +64,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("api: Timeout must be above 0, is %s", c.Timeout)
 	case c.Silence <= 0:
 		return fmt.Errorf("api: Silence must be above 0, is %s", c.Silence)
+	case c.MaxWatchers < 1:
+		return fmt.Errorf("api: MaxWatchers must be at least 1, is %d", c.MaxWatchers)
+	case c.MaxWatchersPerAddress < 1:
+		return fmt.Errorf("api: MaxWatchersPerAddress must be at least 1, is %d", c.MaxWatchersPerAddress)
+	case c.WatchLag <= 0:
+		return fmt.Errorf("api: WatchLag must be above 0, is %s", c.WatchLag)
 	}
 	return nil
 }
@@ -130,7 +90,7 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 	}
 	mux := http.NewServeMux()
 	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
-		&service{config: c, backend: b, meter: m}, connect.WithReadMaxBytes(maxMessage))
+		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(rpcPath, rpc)
 	newRest(b).register(mux)
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))

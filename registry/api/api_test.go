@@ -2,77 +2,118 @@ package api
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
-	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
 )
 
 // backend is a Registry with fixed contents.
 type backend struct {
-	nodes   *index.Snapshot
-	held    map[drtc.NodeID]envelope.Envelope
-	problem string
+	nodes        *index.Snapshot
+	at           time.Time
+	held         map[drtc.NodeID]envelope.Envelope
+	about        map[string][]envelope.Envelope // by kind and subject
+	body         []byte
+	attestations []envelope.Envelope
+	peers        []Peer
+	problem      string
 }
 
-var self = drtc.NodeID{19: 0xff}
+var (
+	self = drtc.NodeID{19: 0xff}
+	root = [32]byte{0xab}
+)
 
 func (b *backend) Submit(context.Context, envelope.Envelope) (Receipt, error) {
 	return Receipt{Accepted: true}, nil
 }
 func (b *backend) Held(id drtc.NodeID) (envelope.Envelope, bool) { e, ok := b.held[id]; return e, ok }
-func (b *backend) Nodes() *index.Snapshot                        { return b.nodes }
-func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error)  { return nil, ErrUnknownNode }
-func (b *backend) Health() Health {
-	return Health{Registry: self, Network: "devnet", Problem: b.problem}
+func (b *backend) About(kind string, subject drtc.NodeID) []envelope.Envelope {
+	if e, ok := b.held[subject]; ok && kind == "node" {
+		return []envelope.Envelope{e}
+	}
+	return b.about[kind+subject.String()]
+}
+func (b *backend) MinGeneration(drtc.NodeID) uint64         { return 7 }
+func (b *backend) Admission() ([]byte, []envelope.Envelope) { return b.body, b.attestations }
+func (b *backend) View() View                               { return View{Nodes: b.nodes, Root: root, At: b.at} }
+func (b *backend) Probers(id drtc.NodeID) []Prober {
+	return []Prober{{ID: self, URL: "http://" + id.Short()}}
+}
+func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error) { return nil, ErrUnknownNode }
+func (b *backend) Peers() ([]string, []Peer)                    { return []string{"/ip4/192.0.2.1/tcp/7901"}, b.peers }
+func (b *backend) Health() Health                               { return Health{Version: "0.1.0", Problem: b.problem} }
+
+// all is b in every part of a Backend.
+func (b *backend) all() Backend {
+	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health}
 }
 
 func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n)} }
 
 // newBackend holds nodes 1 to n, one degree of longitude apart from Greenwich.
 func newBackend(n int) *backend {
-	b := &backend{held: map[drtc.NodeID]envelope.Envelope{}}
+	b := &backend{held: map[drtc.NodeID]envelope.Envelope{}, about: map[string][]envelope.Envelope{}, at: time.Now()}
 	var changes []index.Change
 	for i := 1; i <= n; i++ {
-		e := envelope.Envelope{
-			Kind: "node", Network: "devnet", Subject: nodeID(i), Issuer: nodeID(i), Seq: 1<<60 + uint64(i),
-			IssuedAt: time.UnixMilli(1790000000000).UTC(), TTL: 300 * time.Second, Body: []byte{byte(i)},
-		}
-		b.held[nodeID(i)] = e
-		p := node.Payload{
-			NodeID: nodeID(i), Region: drtc.Europe, Geolocation: fmt.Sprintf("0,%d", i), URL: "https://10.0.0.1:7901",
-			DiscoveryURL: "http://10.0.0.1:1", IP: "10.0.0.1", MetricsURL: "http://10.0.0.1:2", PubKey: "0x02", Version: "0.1.0",
-			CapacityMbps: 1000, Features: []string{"vp8"},
-		}
+		p, e := signedNode(i)
+		b.held[p.NodeID] = e
 		changes = append(changes, index.Change{ID: p.NodeID, Entry: index.NewEntry(p, &e)})
 	}
 	b.nodes = new(index.Snapshot).With(changes)
 	return b
 }
 
-func serve(t *testing.T, b *backend, change func(*Config)) *httptest.Server {
+// nodeRecord is a node's payload, and the record in which it says so.
+func signedNode(i int) (node.Payload, envelope.Envelope) {
+	p := node.Payload{
+		NodeID: nodeID(i), Region: drtc.Europe, Geolocation: fmt.Sprintf("0,%d", i%180), URL: "https://10.0.0.1:7901",
+		DiscoveryURL: "http://10.0.0.1:1", IP: "10.0.0.1", MetricsURL: "http://10.0.0.1:2", PubKey: "0x02", Version: "0.1.0",
+		CapacityMbps: 1000, Features: []string{"vp8"},
+	}
+	return p, recordOf(p, 1<<60+uint64(i))
+}
+
+func recordOf(p node.Payload, seq uint64) envelope.Envelope {
+	fingerprint, _ := hex.DecodeString(p.TLSFingerprint)
+	body, err := proto.Marshal(&registryv1.NodeBody{
+		NodeId: p.NodeID.String(), Region: string(p.Region), Geolocation: p.Geolocation, Url: p.URL, DiscoveryUrl: p.DiscoveryURL,
+		Ip: p.IP, MetricsUrl: p.MetricsURL, PubKey: p.PubKey, Version: p.Version, CapacityMbps: p.CapacityMbps, Cores: p.Cores,
+		Features: p.Features, TlsFingerprint: fingerprint, MediaAddresses: p.MediaAddresses, MaxSessions: p.MaxSessions,
+		Sessions: p.Sessions, LoadMbps: p.LoadMbps, PlaceName: p.PlaceName, Owner: p.Owner, Draining: p.Draining,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return envelope.Envelope{
+		Kind: "node", Network: "devnet", Subject: p.NodeID, Issuer: p.NodeID, Seq: seq,
+		IssuedAt: time.UnixMilli(1790000000000).UTC(), TTL: 300 * time.Second, Body: body,
+	}
+}
+
+func serve(t testing.TB, b *backend, change func(*Config)) *httptest.Server {
 	t.Helper()
 	c := DefaultConfig()
 	if change != nil {
 		change(&c)
 	}
-	h, err := New(c, b, prometheus.NewRegistry())
+	h, err := New(c, b.all(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +172,14 @@ func TestRest_pagesAreCompleteAndInOrder(t *testing.T) {
 		var ids []drtc.NodeID
 		for cursor := ""; ; {
 			a, body := request(t, http.MethodGet, s.URL+query+"&cursor="+cursor)
-			var page listJSON
+			var page struct {
+				Registry drtc.NodeID
+				Nodes    []struct {
+					NodeID     drtc.NodeID
+					DistanceKm *float64
+				}
+				Cursor string
+			}
 			if err := json.Unmarshal(body, &page); err != nil || a.StatusCode != http.StatusOK || page.Registry != self {
 				t.Fatalf("%s: %d %s %v", query, a.StatusCode, body, err)
 			}
@@ -169,6 +217,8 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/getMediaNodes?minBandwidthMbps=1.5":                {400, "invalid", "minBandwidthMbps"},
 		"/getMediaNodes?minBandwidthMbps=9999999999":         {400, "invalid", "minBandwidthMbps"},
 		"/getMediaNodes?minQos=2":                            {400, "invalid", "minQos"},
+		"/getMediaNodes?minAvailability=1.1":                 {400, "invalid", "minAvailability"},
+		"/getMediaNodes?minAvailability=Inf":                 {400, "invalid", "minAvailability"},
 		"/getMediaNodes?version=" + strings.Repeat("1", 65):  {400, "invalid", "version"},
 		"/getMediaNodes?feature=a,,b":                        {400, "invalid", "feature"},
 		"/getMediaNodes?feature=" + strings.Repeat("a,", 40): {400, "invalid", "feature"},
@@ -187,6 +237,10 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/nodeById?nodeId=" + nodeID(9).String():             {404, "not_found", "nodeId"},
 		"/records":                                           {400, "invalid", "ids"},
 		"/records?ids=" + strings.TrimSuffix(many, ","):      {400, "invalid", "ids"},
+		"/records?kind=qos&ids=" + nodeID(1).String():        {400, "invalid", "kind"},
+		"/records?kind=node":                                 {400, "invalid", "ids"},
+		"/peers?limit=1":                                     {400, "unknown_parameter", "limit"},
+		"/openapi.json?x=":                                   {400, "unknown_parameter", "x"},
 		"/healthz?x=1":                                       {400, "unknown_parameter", "x"},
 		"/":                                                  {404, "not_found", "path"},
 		"/admin":                                             {404, "not_found", "path"},
@@ -217,9 +271,77 @@ func TestRest_recordsAreAsSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := b.held[nodeID(2)]
-	if len(got.Records) != 1 || got.Records[0].NodeID != nodeID(2) || string(got.Records[0].Record) != string(e.Bytes()) ||
+	if len(got.Records) != 1 || got.Records[0].NodeID == nil || *got.Records[0].NodeID != nodeID(2) || string(got.Records[0].Record) != string(e.Bytes()) ||
 		len(got.Missing) != 1 || got.Missing[0] != nodeID(9) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Of other kinds everybody's records about a subject are given, as many as fit.
+func TestRest_recordsOfAllIssuers(t *testing.T) {
+	b := newBackend(1)
+	said := func(subject, issuers, size int) {
+		key := "equivocation" + nodeID(subject).String()
+		for i := range issuers {
+			b.about[key] = append(b.about[key], envelope.Envelope{
+				Kind: "equivocation", Network: "devnet", Subject: nodeID(subject), Issuer: nodeID(100 + i),
+				IssuedAt: time.UnixMilli(0), TTL: time.Hour, Body: make([]byte, size),
+			})
+		}
+	}
+	said(2, 3, 10)
+	said(3, 70, 64<<10)
+	said(4, 1, 10)
+	s := serve(t, b, nil)
+	ids := func(n ...int) string {
+		var list []string
+		for _, i := range n {
+			list = append(list, nodeID(i).String())
+		}
+		return strings.Join(list, ",")
+	}
+	_, body := request(t, http.MethodGet, s.URL+"/records?kind=equivocation&ids="+ids(1, 2, 3, 4))
+	var got recordsJSON
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Records) < 50 || len(got.Records) > 3+66 || got.Records[2].Issuer != nodeID(102) || got.Records[2].Subject != nodeID(2) || got.Records[2].NodeID != nil {
+		t.Errorf("got %d records, want those of three issuers and what else fits", len(got.Records))
+	}
+	if !slices.Equal(got.Missing, []drtc.NodeID{nodeID(1)}) || !slices.Equal(got.Omitted, []drtc.NodeID{nodeID(3), nodeID(4)}) {
+		t.Errorf("missing %v, omitted %v", got.Missing, got.Omitted)
+	}
+}
+
+func TestRest_peers(t *testing.T) {
+	b := newBackend(0)
+	s := serve(t, b, nil)
+	want := `{"registry":"` + self.String() + `","network":"devnet","addresses":["/ip4/192.0.2.1/tcp/7901"],"peers":[]}`
+	if _, body := request(t, http.MethodGet, s.URL+"/peers"); string(body) != want {
+		t.Errorf("alone: got %s, want %s", body, want)
+	}
+	b.peers = []Peer{{Registry: nodeID(1), Direction: "inbound", Since: time.UnixMilli(0).UTC(), Score: -1.5}}
+	if _, body := request(t, http.MethodGet, s.URL+"/peers"); !strings.Contains(string(body),
+		`"peers":[{"registry":"`+nodeID(1).String()+`","addresses":[],"direction":"inbound","since":"1970-01-01T00:00:00Z","score":-1.5}]`) {
+		t.Errorf("got %s", body)
+	}
+}
+
+// Answers say whose they are, of what, and how old.
+func TestRest_answersCarryTheirSource(t *testing.T) {
+	b := newBackend(1)
+	b.at = time.Now().Add(-time.Minute)
+	s := serve(t, b, nil)
+	for _, path := range []string{"/getMediaNodes", "/listMediaNodes", "/nodeById?nodeId=" + nodeID(1).String(), "/records?ids=" + nodeID(1).String(), "/healthz"} {
+		_, body := request(t, http.MethodGet, s.URL+path)
+		var got struct {
+			Registry drtc.NodeID
+			Root     string
+			AgeMs    int64
+		}
+		if err := json.Unmarshal(body, &got); err != nil || got.Registry != self || got.Root != hex.EncodeToString(root[:]) || got.AgeMs < 60_000 || got.AgeMs > 120_000 {
+			t.Errorf("%s: got %+v, %v", path, got, err)
+		}
 	}
 }
 
@@ -229,15 +351,47 @@ func TestRest_etagFollowsTheSnapshot(t *testing.T) {
 	at := s.URL + "/listMediaNodes?limit=2"
 	a, _ := request(t, http.MethodGet, at)
 	tag := a.Header.Get("ETag")
-	if a, body := request(t, http.MethodGet, at, "If-None-Match", tag); tag == "" || a.StatusCode != http.StatusNotModified || len(body) != 0 {
-		t.Errorf("unchanged: got %d with %d bytes for %q, want 304", a.StatusCode, len(body), tag)
+	for _, same := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag} {
+		if a, body := request(t, http.MethodGet, at, "If-None-Match", same); tag == "" || a.StatusCode != http.StatusNotModified || len(body) != 0 {
+			t.Errorf("unchanged: got %d with %d bytes for %q, want 304", a.StatusCode, len(body), same)
+		}
+	}
+	for _, other := range []string{`"x"`, "", `W/""`, ","} {
+		if a, _ := request(t, http.MethodGet, at, "If-None-Match", other); a.StatusCode != http.StatusOK {
+			t.Errorf("%q: got %d, want 200", other, a.StatusCode)
+		}
 	}
 	if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes?limit=1", "If-None-Match", tag); a.StatusCode != http.StatusOK {
 		t.Errorf("another query with the tag: got %d, want 200", a.StatusCode)
 	}
-	b.nodes = b.nodes.With(nil)
-	if a, _ := request(t, http.MethodGet, at, "If-None-Match", tag); a.StatusCode != http.StatusOK || a.Header.Get("ETag") == tag {
-		t.Errorf("changed: got %d with %q, want 200 with another tag", a.StatusCode, a.Header.Get("ETag"))
+}
+
+// A node that falls silent or proves to be elsewhere changes answers as much as
+// a new record does.
+func TestRest_etagFollowsLivenessAndPlace(t *testing.T) {
+	for name, change := range map[string]func(*index.Entry){
+		"state":        func(e *index.Entry) { e.State = index.Suspect },
+		"down":         func(e *index.Entry) { e.State = index.Down },
+		"availability": func(e *index.Entry) { e.Availability = 0.5 },
+		"place":        func(e *index.Entry) { e.PlaceVerdict, e.PlaceReasons = index.PlaceRefuted, []string{"too far"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(1)
+			s := serve(t, b, nil)
+			for _, path := range []string{"/listMediaNodes", "/getMediaNodes?lat=0&lon=0", "/nodeById?nodeId=" + nodeID(1).String()} {
+				a, before := request(t, http.MethodGet, s.URL+path)
+				old := b.nodes
+				e, _ := old.Lookup(nodeID(1))
+				changed := *e
+				change(&changed)
+				b.nodes = old.With([]index.Change{{ID: e.ID, Entry: &changed}})
+				again, after := request(t, http.MethodGet, s.URL+path, "If-None-Match", a.Header.Get("ETag"))
+				if again.StatusCode == http.StatusNotModified || string(before) == string(after) || again.Header.Get("ETag") == a.Header.Get("ETag") {
+					t.Errorf("%s: got %d %s after %s", path, again.StatusCode, after, before)
+				}
+				b.nodes = old
+			}
+		})
 	}
 }
 
@@ -274,138 +428,64 @@ func TestRest_healthzSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestGate_tooManyRequestsInBothTongues(t *testing.T) {
-	s := serve(t, newBackend(0), func(c *Config) { c.RequestsPerSecond, c.Burst = 0.001, 2 })
-	for range 2 {
-		if a, _ := request(t, http.MethodGet, s.URL+"/listMediaNodes"); a.StatusCode != http.StatusOK {
-			t.Fatalf("within the burst: got %d", a.StatusCode)
-		}
-	}
-	a, body := request(t, http.MethodGet, s.URL+"/listMediaNodes")
-	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "too_many_requests") {
-		t.Errorf("rest: got %d %s", a.StatusCode, body)
-	}
-	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
-	_, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{}))
-	if connect.CodeOf(err) != connect.CodeResourceExhausted || !connect.IsWireError(err) {
-		t.Errorf("rpc: got %v, want ResourceExhausted from the other side", err)
-	}
-}
-
-func TestGate_addressesHaveTheirOwnShares(t *testing.T) {
-	g := newGate(Config{RequestsPerSecond: 1, Burst: 1})
-	now := time.Unix(1790000000, 0)
-	for _, step := range []struct {
-		after  time.Duration
-		remote string
-		want   bool
-	}{
-		{0, "192.0.2.1:1", true},
-		{0, "192.0.2.1:2", false}, // another port is the same client
-		{0, "[::ffff:192.0.2.1]:2", false},
-		{0, "192.0.2.2:1", true},
-		{0, "[2001:db8::1]:1", true},
-		{0, "[2001:db8::ffff:1]:1", false}, // the same /64
-		{0, "[2001:db8:0:1::1]:1", true},
-		{0, "nonsense", false},
-		{time.Second, "192.0.2.1:1", true},
-		{time.Minute, "192.0.2.9:1", true},
-	} {
-		now = now.Add(step.after)
-		if got := g.allow(now, step.remote); got != step.want {
-			t.Errorf("%s: got %v, want %v", step.remote, got, step.want)
-		}
-	}
-	if len(g.clients) != 1 {
-		t.Errorf("after a minute %d clients are remembered, want the last one", len(g.clients))
-	}
-}
-
-func TestGate_isBoundedUnderManyAddresses(t *testing.T) {
-	g := newGate(Config{RequestsPerSecond: 1, Burst: 3})
-	now, admitted := time.Unix(1790000000, 0), 0
-	for i := range uint32(maxClients + 100) {
-		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if g.allow(now, netip.AddrPortFrom(a, 1).String()) {
-			admitted++
-		}
-	}
-	if len(g.clients) != maxClients || admitted != maxClients+3 {
-		t.Errorf("remembered %d and admitted %d, want %d and 3 more", len(g.clients), admitted, maxClients)
-	}
-}
-
-// A client that sends half a request does not hold a handler for ever.
-func TestNew_slowBodyIsCutOff(t *testing.T) {
-	s := serve(t, newBackend(0), func(c *Config) { c.Timeout = 50 * time.Millisecond })
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", registryv1connect.RegistryServiceRegisterNodeProcedure)
-	if b, err := io.ReadAll(conn); err != nil {
-		t.Errorf("got %q, %v, want an end within 20s", b, err)
-	}
-}
-
-func TestRPC_jsonForFollowers(t *testing.T) {
-	s := serve(t, newBackend(0), nil)
-	post := func(body string) (int, string) {
-		a, err := http.Post(s.URL+registryv1connect.RegistryServiceRegisterNodeProcedure, "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Body.Close()
-		b, err := io.ReadAll(a.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.StatusCode, string(b)
-	}
-	for name, body := range map[string]string{
-		"empty": "", "garbage": "garbage", "no record": "{}", "wrong type": `{"record":{"seq":"x"}}`,
-		"unknown field": `{"recrod":{}}`, "empty record": `{"record":{}}`,
-	} {
-		if status, answer := post(body); status != http.StatusBadRequest || !strings.Contains(answer, "invalid_argument") {
-			t.Errorf("%s: got %d %s, want 400", name, status, answer)
-		}
-	}
-	if status, answer := post(`{"record":{"body":"` + strings.Repeat("A", 1<<20) + `"}}`); status != http.StatusTooManyRequests || !strings.Contains(answer, "resource_exhausted") {
-		t.Errorf("1 MB: got %d %s", status, answer)
-	}
-}
-
 func TestValidate_namesTheField(t *testing.T) {
 	for field, change := range map[string]func(*Config){
-		"RequestsPerSecond": func(c *Config) { c.RequestsPerSecond = 0 },
-		"Burst":             func(c *Config) { c.Burst = 0 },
-		"Timeout":           func(c *Config) { c.Timeout = 0 },
-		"Silence":           func(c *Config) { c.Silence = 0 },
+		"RequestsPerSecond":     func(c *Config) { c.RequestsPerSecond = 0 },
+		"Burst":                 func(c *Config) { c.Burst = 0 },
+		"Timeout":               func(c *Config) { c.Timeout = 0 },
+		"Silence":               func(c *Config) { c.Silence = 0 },
+		"MaxWatchers":           func(c *Config) { c.MaxWatchers = 0 },
+		"MaxWatchersPerAddress": func(c *Config) { c.MaxWatchersPerAddress = 0 },
+		"WatchLag":              func(c *Config) { c.WatchLag = 0 },
 	} {
 		c := DefaultConfig()
 		change(&c)
-		if _, err := New(c, newBackend(0), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
+		if _, err := New(c, newBackend(0).all(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: got %v, want an error that names it", field, err)
 		}
 	}
 }
 
-func FuzzGetMediaNodes(f *testing.F) {
-	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0"} {
-		f.Add(q)
+func TestMeter_knowsEveryPathThatIsServed(t *testing.T) {
+	for _, r := range newRest(newBackend(0).all()).routes() {
+		if got := knownPath(r.path); got != r.path {
+			t.Errorf("%s is counted as %q", r.path, got)
+		}
 	}
-	s := newRest(newBackend(3))
-	f.Fuzz(func(t *testing.T, rawQuery string) {
+	methods := registryv1.File_drtc_registry_v1_registry_proto.Services().Get(0).Methods()
+	for i := range methods.Len() {
+		path := servicePath + string(methods.Get(i).Name())
+		if got := knownPath(path); got != path {
+			t.Errorf("%s is counted as %q", path, got)
+		}
+	}
+}
+
+// Whatever the parameters are, a refusal is a 4xx that names one of them.
+func FuzzParameters(f *testing.F) {
+	for _, q := range []string{"", "lat=1&lon=2&radiusKm=3", "region=EU&feature=vp8&exclude=0x12&limit=5&cursor=AAAA", "minQos=1e400", "%ff=%00", "lat=-0&lon=+1", "=0",
+		"minAvailability=0x1p-2", "kind=liveness&ids=0x0000000000000000000000000000000000000001", "ids=,&kind=", "nodeId=0X00", "feature=%0a", "limit=%2b5&cursor=&limit="} {
+		for route := range byte(7) {
+			f.Add(route, q)
+		}
+	}
+	s := newRest(newBackend(3).all())
+	view := s.backend.Nodes.View()
+	f.Fuzz(func(t *testing.T, route byte, rawQuery string) {
+		routes := s.routes()
+		var a answer
 		p, bad := newParams(rawQuery)
 		if bad == nil {
-			_, bad = s.getMediaNodes(p)
+			a, bad = routes[int(route)%len(routes)].query(p, &view)
 		}
-		if bad != nil && (bad.Parameter == "" || bad.status < 400 || bad.status > 499) {
-			t.Fatalf("%q: %+v", rawQuery, bad)
+		if bad != nil {
+			if bad.Parameter == "" || bad.status < 400 || bad.status > 499 {
+				t.Fatalf("%q: %+v", rawQuery, bad)
+			}
+			return
+		}
+		if b, ok := a.body.(json.RawMessage); ok && !json.Valid(b) {
+			t.Fatalf("%q: not JSON: %s", rawQuery, b)
 		}
 	})
 }

@@ -16,6 +16,7 @@ type meter struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	streams  prometheus.Gauge
+	watchers prometheus.Gauge
 }
 
 func newMeter(r prometheus.Registerer) (*meter, error) {
@@ -24,14 +25,17 @@ func newMeter(r prometheus.Registerer) (*meter, error) {
 			Name: "drtc_registry_requests_total", Help: "Requests by path and HTTP status.",
 		}, []string{"path", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "drtc_registry_request_seconds", Help: "Time to answer, keepalive streams not counted.",
+			Name: "drtc_registry_request_seconds", Help: "Time to answer, streams not counted.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}, []string{"path"}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "drtc_registry_keepalive_streams", Help: "Open keepalive streams.",
 		}),
+		watchers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "drtc_registry_watch_streams", Help: "Open Watch streams.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.streams} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.streams, m.watchers} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("api: metrics: %w", err)
 		}
@@ -45,7 +49,7 @@ func (m *meter) observe(next http.Handler) http.Handler {
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(sw, r)
 		m.requests.WithLabelValues(path, strconv.Itoa(sw.status)).Inc()
-		if path != registryv1connect.RegistryServiceKeepAliveProcedure {
+		if path != registryv1connect.RegistryServiceKeepAliveProcedure && path != registryv1connect.RegistryServiceWatchProcedure {
 			m.seconds.WithLabelValues(path).Observe(time.Since(start).Seconds())
 		}
 	})
@@ -54,11 +58,13 @@ func (m *meter) observe(next http.Handler) http.Handler {
 // knownPath keeps strangers from making up label values.
 func knownPath(path string) string {
 	switch path {
-	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/healthz", "/metrics",
+	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/peers", "/healthz", "/openapi.json", "/metrics",
 		registryv1connect.RegistryServiceRegisterNodeProcedure,
 		registryv1connect.RegistryServiceRefreshNodeProcedure,
 		registryv1connect.RegistryServiceDeregisterNodeProcedure,
-		registryv1connect.RegistryServiceKeepAliveProcedure:
+		registryv1connect.RegistryServiceKeepAliveProcedure,
+		registryv1connect.RegistryServiceWatchProcedure,
+		registryv1connect.RegistryServiceGetAdmissionProcedure:
 		return path
 	}
 	return "other"

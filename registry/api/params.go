@@ -20,6 +20,7 @@ import (
 // pass for none.
 type params struct {
 	values url.Values
+	asked  []string // names, as they were read
 	bad    *problem
 }
 
@@ -58,6 +59,7 @@ func (p *params) done() *problem {
 func (p *params) take(name string) []string {
 	v := p.values[name]
 	delete(p.values, name)
+	p.asked = append(p.asked, name)
 	return v
 }
 
@@ -135,6 +137,18 @@ func (p *params) place(lat, lon string) *drtc.Place {
 		return nil
 	}
 	return &place
+}
+
+// choice returns one of the words, the first if none is given.
+func (p *params) choice(name string, words ...string) string {
+	s := p.text(name, node.MaxName)
+	if s == "" {
+		return words[0]
+	}
+	if !slices.Contains(words, s) {
+		p.refuse(name, "want one of %v, got %.20q", words, s)
+	}
+	return s
 }
 
 func (p *params) region(name string) drtc.Region {

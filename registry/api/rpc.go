@@ -13,7 +13,6 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
-	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/node"
@@ -23,10 +22,10 @@ import (
 
 // service is registryv1connect.RegistryServiceHandler.
 type service struct {
-	registryv1connect.UnimplementedRegistryServiceHandler
-	config  Config
-	backend Backend
-	meter   *meter
+	config   Config
+	backend  Backend
+	meter    *meter
+	watchers *places
 }
 
 func (s *service) RegisterNode(ctx context.Context, r *connect.Request[registryv1.RegisterNodeRequest]) (*connect.Response[registryv1.RegisterNodeResponse], error) {
@@ -38,7 +37,10 @@ func (s *service) RegisterNode(ctx context.Context, r *connect.Request[registryv
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&registryv1.RegisterNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
+	return connect.NewResponse(&registryv1.RegisterNodeResponse{
+		Registry: s.id(), Accepted: accepted, Held: held,
+		MinGeneration: s.backend.Records.MinGeneration(e.Subject), Probers: s.probers(e.Subject),
+	}), nil
 }
 
 func (s *service) RefreshNode(ctx context.Context, r *connect.Request[registryv1.RefreshNodeRequest]) (*connect.Response[registryv1.RefreshNodeResponse], error) {
@@ -46,14 +48,17 @@ func (s *service) RefreshNode(ctx context.Context, r *connect.Request[registryv1
 	if err != nil {
 		return nil, err
 	}
-	if _, known := s.backend.Held(e.Subject); !known {
+	if _, known := s.backend.Records.Held(e.Subject); !known {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("subject: %s is not registered here: call RegisterNode", e.Subject))
 	}
 	accepted, held, err := s.submit(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&registryv1.RefreshNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
+	return connect.NewResponse(&registryv1.RefreshNodeResponse{
+		Registry: s.id(), Accepted: accepted, Held: held,
+		MinGeneration: s.backend.Records.MinGeneration(e.Subject), Probers: s.probers(e.Subject),
+	}), nil
 }
 
 func (s *service) DeregisterNode(ctx context.Context, r *connect.Request[registryv1.DeregisterNodeRequest]) (*connect.Response[registryv1.DeregisterNodeResponse], error) {
@@ -68,7 +73,30 @@ func (s *service) DeregisterNode(ctx context.Context, r *connect.Request[registr
 	return connect.NewResponse(&registryv1.DeregisterNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
 }
 
-func (s *service) id() string { return s.backend.Health().Registry.String() }
+// GetAdmission gives who takes part, for nodes to hold calls against.
+func (s *service) GetAdmission(context.Context, *connect.Request[registryv1.GetAdmissionRequest]) (*connect.Response[registryv1.GetAdmissionResponse], error) {
+	body, attestations := s.backend.Records.Admission()
+	a := &registryv1.GetAdmissionResponse{Body: body}
+	for _, e := range attestations {
+		e.Body = nil // it is the same in all
+		r, err := wire.ToProto(&e)
+		if err != nil {
+			return nil, connect.NewError(connect.CodeInternal, err)
+		}
+		a.Attestations = append(a.Attestations, r)
+	}
+	return connect.NewResponse(a), nil
+}
+
+func (s *service) id() string { return s.backend.Registry.String() }
+
+func (s *service) probers(id drtc.NodeID) []*registryv1.Prober {
+	var probers []*registryv1.Prober
+	for _, p := range s.backend.Nodes.Probers(id) {
+		probers = append(probers, &registryv1.Prober{Registry: p.ID.String(), Url: p.URL})
+	}
+	return probers
+}
 
 // nodeRecord reads a record of kind "node" that leaves or does not.
 func nodeRecord(field string, r *registryv1.Record, leaves bool) (envelope.Envelope, error) {
@@ -86,7 +114,7 @@ func nodeRecord(field string, r *registryv1.Record, leaves bool) (envelope.Envel
 }
 
 func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted bool, held *registryv1.Record, err error) {
-	receipt, err := s.backend.Submit(ctx, e)
+	receipt, err := s.backend.Records.Submit(ctx, e)
 	if err != nil {
 		return false, nil, connect.NewError(codeOf(err), err)
 	}
@@ -101,8 +129,8 @@ func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted boo
 func codeOf(err error) connect.Code {
 	for code, causes := range map[connect.Code][]error{
 		connect.CodeUnauthenticated:   {envelope.ErrSignature, liveness.ErrSignature, liveness.ErrNonce},
-		connect.CodePermissionDenied:  {record.ErrIssuer},
-		connect.CodeResourceExhausted: {record.ErrRate, record.ErrFull, liveness.ErrBusy},
+		connect.CodePermissionDenied:  {record.ErrIssuer, record.ErrBond, record.ErrRevoked},
+		connect.CodeResourceExhausted: {record.ErrRate, record.ErrFull, record.ErrQuota, liveness.ErrBusy},
 		connect.CodeNotFound:          {ErrUnknownNode},
 		connect.CodeInvalidArgument: {envelope.ErrField, envelope.ErrMalformed, wire.ErrRecord, node.ErrPayload,
 			record.ErrKind, record.ErrNetwork, record.ErrSize, record.ErrTTL, record.ErrTombstone},
@@ -136,7 +164,7 @@ func (s *service) KeepAlive(ctx context.Context, stream *connect.BidiStream[regi
 		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("hello.node: want %d bytes in the first message, got %d", len(id), len(hello.GetNode())))
 	}
 	copy(id[:], hello.GetNode())
-	ka, err := s.backend.OpenKeepAlive(id)
+	ka, err := s.backend.Nodes.OpenKeepAlive(id)
 	if err != nil {
 		return connect.NewError(codeOf(err), err)
 	}
@@ -154,7 +182,7 @@ func (s *service) KeepAlive(ctx context.Context, stream *connect.BidiStream[regi
 }
 
 func (s *service) sendNonces(ctx context.Context, rc *http.ResponseController, ka KeepAlive, stream *connect.BidiStream[registryv1.KeepAliveRequest, registryv1.KeepAliveResponse]) {
-	registry := s.backend.Health().Registry
+	registry := s.backend.Registry
 	defer rc.SetReadDeadline(time.Now()) //nolint:errcheck // it worked before
 	for {
 		select {

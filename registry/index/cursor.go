@@ -1,11 +1,25 @@
 package index
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"math"
+
+	"github.com/drtc-network/drtc"
 )
+
+// position is the sort key of an answer.
+type position struct {
+	chord2 float64 // 0 without Query.Near
+	id     drtc.NodeID
+}
+
+func (p *position) compare(chord2 float64, id *drtc.NodeID) int {
+	return cmp.Or(cmp.Compare(p.chord2, chord2), bytes.Compare(p.id[:], id[:]))
+}
 
 // ErrCursor is returned by ParseCursor.
 var ErrCursor = errors.New("index: cursor: not one that a Registry gave out; ask again without it")
@@ -39,7 +53,8 @@ func ParseCursor(s string) (Cursor, error) {
 	}
 	c.chord2 = math.Float64frombits(binary.BigEndian.Uint64(b))
 	copy(c.id[:], b[8:])
-	if !(c.chord2 >= 0 && c.chord2 <= 4) || math.Signbit(c.chord2) || c.id.IsZero() {
+	if !(c.chord2 >= 0 && c.chord2 <= 4) || math.Signbit(c.chord2) || c.id.IsZero() ||
+		c.String() != s { // base64 passes over line ends
 		return Cursor{}, ErrCursor
 	}
 	return c, nil

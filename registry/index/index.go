@@ -1,60 +1,38 @@
 // Package index answers "which nodes near here are good" from RAM (whitepaper
 // section 4.2.2, Index-Based Queries, and 4.2.3.2).
 //
-// Contract: a Snapshot never changes. With makes the next one; whoever holds an
-// old one may go on reading it. Paging over changing Snapshots shows every node
-// that was there all the time exactly once.
+// Contract: a Snapshot never changes. With makes the next one, which shares with
+// it all that did not change; whoever holds an old one may go on reading it.
+// Paging over changing Snapshots shows every node that was there all the time
+// exactly once.
 //
-// A query is a plain scan: 0.55 ms at 100,000 nodes, well below what is needed
-// up to some 10,000. It is also the oracle for whatever is faster.
+//	Snapshot -- ids ----> [block] [block] [block] ...    order of id
+//	        \-- places -> [block] [block] [block] ...    order of S2 leaf cell
+//
+// The nodes stand in blocks of at most 256. Neighbours on the curve of S2 cells
+// are neighbours on the earth, so a block of the second list is a small piece of
+// it, known by its box in space. A query by distance takes the blocks in order of
+// their least distance and ends when the next one begins behind the page: at most
+// a few blocks, and every block only if nothing matches.
 //
 // This package is a core. A Snapshot is safe for concurrent use.
 package index
 
 import (
 	"bytes"
+	"cmp"
+	"iter"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/drtc-network/drtc"
-	"github.com/drtc-network/drtc/envelope"
-	"github.com/drtc-network/drtc/registry/node"
 )
-
-// NeutralQuality is the quality of a node that was never tested: it passes
-// every minimum, so that new nodes can be found at all.
-const NeutralQuality = 1.0
-
-// Entry is one node in the answers.
-type Entry struct {
-	Node      node.Payload
-	Version   envelope.Version
-	IssuedAt  time.Time
-	ExpiresAt time.Time // as the issuer declared
-	// Quality is 0 to 1, NeutralQuality until measured.
-	Quality float64
-	// Down: the node stopped answering; it is in no answer.
-	Down bool
-
-	unit   [3]float64 // Node's place on the unit sphere
-	placed bool
-}
-
-// NewEntry is the entry of a node that was never tested.
-func NewEntry(n node.Payload, e *envelope.Envelope) *Entry {
-	entry := &Entry{
-		Node: n, Version: e.Version(), IssuedAt: e.IssuedAt, ExpiresAt: e.ExpiresAt(),
-		Quality: NeutralQuality,
-	}
-	place, placed := n.Place()
-	entry.unit, entry.placed = onSphere(place), placed
-	return entry
-}
 
 // Snapshot is the nodes at one moment. The zero Snapshot is empty.
 type Snapshot struct {
-	entries []*Entry // in order of id
+	ids     []block[row]
+	places  []block[spot] // without nodes that have no place, or a refuted one
+	nodes   int
+	down    int
 	version uint64
 }
 
@@ -63,40 +41,63 @@ type Snapshot struct {
 func (s *Snapshot) Version() uint64 { return s.version }
 
 // Len counts the nodes, those that are down included.
-func (s *Snapshot) Len() int { return len(s.entries) }
+func (s *Snapshot) Len() int { return s.nodes }
 
 // Count tells the nodes that are shown from those that are down.
-func (s *Snapshot) Count() (shown, down int) {
-	for _, e := range s.entries {
-		if e.Down {
-			down++
+func (s *Snapshot) Count() (shown, down int) { return s.nodes - s.down, s.down }
+
+// All lists the nodes in order of id, those that are down included.
+func (s *Snapshot) All() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for _, b := range s.ids {
+			for i := range b.items {
+				if !yield(b.items[i].entry) {
+					return
+				}
+			}
 		}
 	}
-	return len(s.entries) - down, down
 }
 
 // IDs lists the nodes in order, those that are down included.
 func (s *Snapshot) IDs() []drtc.NodeID {
-	ids := make([]drtc.NodeID, len(s.entries))
-	for i, e := range s.entries {
-		ids[i] = e.Node.NodeID
+	ids := make([]drtc.NodeID, 0, s.nodes)
+	for e := range s.All() {
+		ids = append(ids, e.ID)
 	}
 	return ids
 }
 
 // Get returns a node that is up.
 func (s *Snapshot) Get(id drtc.NodeID) (*Entry, bool) {
-	i, ok := s.find(id)
-	if !ok || s.entries[i].Down {
+	e := s.find(id)
+	if e == nil || e.State == Down {
 		return nil, false
 	}
-	return s.entries[i], true
+	return e, true
 }
 
-func (s *Snapshot) find(id drtc.NodeID) (int, bool) {
-	return slices.BinarySearchFunc(s.entries, id, func(e *Entry, id drtc.NodeID) int {
-		return bytes.Compare(e.Node.NodeID[:], id[:])
-	})
+// Lookup returns a node even if it is down.
+func (s *Snapshot) Lookup(id drtc.NodeID) (*Entry, bool) {
+	e := s.find(id)
+	return e, e != nil
+}
+
+func (s *Snapshot) find(id drtc.NodeID) *Entry {
+	b, i := s.seek(id)
+	if b < len(s.ids) && i < len(s.ids[b].items) && s.ids[b].items[i].entry.ID == id {
+		return s.ids[b].items[i].entry
+	}
+	return nil
+}
+
+// seek returns where the first node from id on is, or would be: block and item.
+func (s *Snapshot) seek(id drtc.NodeID) (b, i int) {
+	b = locate(s.ids, id, isID)
+	if b < len(s.ids) {
+		i, _ = slices.BinarySearchFunc(s.ids[b].items, id, isID)
+	}
+	return b, i
 }
 
 // Change is one difference between Snapshots.
@@ -109,101 +110,116 @@ type Change struct {
 // With returns the Snapshot after the changes; of several for one node the last
 // counts. Entries are not copied: the caller no longer writes to them.
 func (s *Snapshot) With(changes []Change) *Snapshot {
-	next := &Snapshot{version: s.version + 1}
-	last := make(map[drtc.NodeID]*Entry, len(changes))
-	for _, c := range changes {
-		last[c.ID] = c.Entry
-	}
-	fresh := make([]*Entry, 0, len(last))
-	for _, e := range last {
-		if e != nil {
-			fresh = append(fresh, e)
+	next := &Snapshot{nodes: s.nodes, down: s.down, version: s.version + 1}
+	var ids []edit[row]
+	var places []edit[spot]
+	for _, c := range lastOfEach(changes) {
+		old := s.find(c.ID)
+		if old != nil {
+			next.count(old, -1)
+		}
+		switch {
+		case c.Entry != nil:
+			next.count(c.Entry, 1)
+			ids = append(ids, edit[row]{item: newRow(c.Entry)})
+		case old != nil:
+			ids = append(ids, edit[row]{item: row{entry: old}, gone: true})
+		}
+		// What stands in the same place is replaced, not taken out and put in.
+		here := c.Entry != nil && c.Entry.somewhere()
+		if old != nil && old.somewhere() && !(here && old.cell == c.Entry.cell) {
+			places = append(places, edit[spot]{item: spot{row: row{entry: old}}, gone: true})
+		}
+		if here {
+			places = append(places, edit[spot]{item: newSpot(c.Entry)})
 		}
 	}
-	slices.SortFunc(fresh, byID)
-	next.entries = make([]*Entry, 0, len(s.entries)+len(fresh))
-	for _, e := range s.entries {
-		if _, changed := last[e.Node.NodeID]; changed {
-			continue
-		}
-		for len(fresh) > 0 && byID(fresh[0], e) < 0 {
-			next.entries, fresh = append(next.entries, fresh[0]), fresh[1:]
-		}
-		next.entries = append(next.entries, e)
-	}
-	next.entries = append(next.entries, fresh...)
+	slices.SortFunc(places, func(a, b edit[spot]) int { return byCell(a.item, b.item) })
+	next.ids = apply(s.ids, ids, byID, nil)
+	next.places = apply(s.places, places, byCell, around)
 	return next
 }
 
-func byID(a, b *Entry) int { return bytes.Compare(a.Node.NodeID[:], b.Node.NodeID[:]) }
-
-// Query is what a node must be to be in an answer. Zero fields ask nothing.
-type Query struct {
-	Region drtc.Region
-	// Near orders by distance; RadiusKm, which needs it, is the greatest
-	// distance. Nodes without a place are not in such an answer.
-	Near             *drtc.Place
-	RadiusKm         float64
-	MinBandwidthMbps uint32 // free
-	MinQuality       float64
-	Version          string   // exactly
-	Features         []string // all of them
-	Exclude          []drtc.NodeID
-	// Draining asks for nodes that take no new sessions too.
-	Draining bool
-
-	Limit  int    // at least 1
-	Cursor Cursor // where the page before ended; zero for the first
-}
-
-// Found is one node of an answer.
-type Found struct {
-	*Entry
-	DistanceKm float64 // 0 without Query.Near
-}
-
-// Find returns one page, in order of distance if Near is given and of id
-// otherwise, and the cursor of the next page, which is zero after the last.
-func (s *Snapshot) Find(q Query) ([]Found, Cursor) {
-	exclude := make(map[drtc.NodeID]bool, len(q.Exclude))
-	for _, id := range q.Exclude {
-		exclude[id] = true
+func (s *Snapshot) count(e *Entry, n int) {
+	s.nodes += n
+	if e.State == Down {
+		s.down += n
 	}
-	// The best Limit and one more, which says that there is a next page.
-	best := page{limit: q.Limit + 1}
-	from := q.reach()
-	for _, e := range s.entries {
-		at := position{id: e.Node.NodeID}
-		if q.Near != nil {
-			at.chord2 = from.chord2(e)
-			if !(at.chord2 <= from.limit) {
-				continue
+}
+
+// lastOfEach returns the changes in order of id, of several for one node the
+// last.
+func lastOfEach(changes []Change) []Change {
+	sorted := slices.Clone(changes)
+	slices.SortStableFunc(sorted, func(a, b Change) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	kept := sorted[:0]
+	for i, c := range sorted {
+		if i+1 == len(sorted) || sorted[i+1].ID != c.ID {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// Since lists the nodes that differ between old and s in order of id, as they
+// were (nil: new) and as they are (nil: gone). What the Snapshots share is not
+// looked at.
+func (s *Snapshot) Since(old *Snapshot) iter.Seq2[*Entry, *Entry] {
+	return func(yield func(before, after *Entry) bool) {
+		was, is := walk{blocks: old.ids}, walk{blocks: s.ids}
+		for {
+			skipShared(&was, &is)
+			before, after := was.entry(), is.entry()
+			switch {
+			case before == nil && after == nil:
+				return
+			case before == nil || after != nil && after.before(before):
+				before = nil
+			case after == nil || before.before(after):
+				after = nil
+			}
+			if before != nil {
+				was.next()
+			}
+			if after != nil {
+				is.next()
+			}
+			if before != after && !yield(before, after) {
+				return
 			}
 		}
-		if best.full() && best.last().compare(at) < 0 {
-			if q.Near == nil {
-				break // ids only rise
-			}
-			continue
-		}
-		if e.Down || exclude[at.id] || !q.matches(e) || q.Cursor.compare(at) >= 0 {
-			continue
-		}
-		best.add(candidate{at, e})
 	}
-	return best.found(q)
 }
 
-func (q *Query) matches(e *Entry) bool {
-	n := &e.Node
-	return (q.Region == "" || n.Region == q.Region) &&
-		n.FreeMbps() >= q.MinBandwidthMbps &&
-		e.Quality >= q.MinQuality &&
-		(q.Version == "" || n.Version == q.Version) &&
-		(q.Draining || !n.Draining) &&
-		!slices.ContainsFunc(q.Features, func(f string) bool { return !hasFeature(n, f) })
+// walk is a place in a list of blocks.
+type walk struct {
+	blocks []block[row] // the rest, from the one we are in
+	item   int
 }
 
-func hasFeature(n *node.Payload, f string) bool {
-	return slices.ContainsFunc(n.Features, func(have string) bool { return strings.EqualFold(have, f) })
+func (w *walk) entry() *Entry {
+	if len(w.blocks) == 0 {
+		return nil
+	}
+	return w.blocks[0].items[w.item].entry
+}
+
+func (w *walk) next() {
+	if w.item++; w.item == len(w.blocks[0].items) {
+		w.blocks, w.item = w.blocks[1:], 0
+	}
+}
+
+func skipShared(a, b *walk) {
+	for a.item == 0 && b.item == 0 && len(a.blocks) > 0 && len(b.blocks) > 0 && &a.blocks[0].items[0] == &b.blocks[0].items[0] {
+		a.blocks, b.blocks = a.blocks[1:], b.blocks[1:]
+	}
+}
+
+func isID(r row, id drtc.NodeID) int { return bytes.Compare(r.entry.ID[:], id[:]) }
+
+func byID(a, b row) int { return isID(a, b.entry.ID) }
+
+func byCell(a, b spot) int {
+	return cmp.Or(cmp.Compare(a.entry.cell, b.entry.cell), byID(a.row, b.row))
 }

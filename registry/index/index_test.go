@@ -35,10 +35,16 @@ func entry(n int, change func(*node.Payload)) *index.Entry {
 	return index.NewEntry(p, &envelope.Envelope{Seq: 1, IssuedAt: time.Unix(0, 0), TTL: time.Minute})
 }
 
+func measured(n int, change func(*index.Entry)) *index.Entry {
+	e := entry(n, nil)
+	change(e)
+	return e
+}
+
 func snapshot(entries ...*index.Entry) *index.Snapshot {
 	var changes []index.Change
 	for _, e := range entries {
-		changes = append(changes, index.Change{ID: e.Node.NodeID, Entry: e})
+		changes = append(changes, index.Change{ID: e.ID, Entry: e})
 	}
 	return new(index.Snapshot).With(changes)
 }
@@ -46,7 +52,7 @@ func snapshot(entries ...*index.Entry) *index.Snapshot {
 func ids(found []index.Found) []drtc.NodeID {
 	out := []drtc.NodeID{}
 	for _, f := range found {
-		out = append(out, f.Node.NodeID)
+		out = append(out, f.ID)
 	}
 	return out
 }
@@ -67,8 +73,10 @@ func TestFind_eachCriterion(t *testing.T) {
 		"draining":      {entry(1, func(p *node.Payload) { p.Draining = true }), index.Query{}},
 		"radius":        {entry(1, func(p *node.Payload) { p.Geolocation = paris.String() }), index.Query{Near: &frankfurt, RadiusKm: 470}},
 		"without place": {entry(1, func(p *node.Payload) { p.Geolocation = "" }), index.Query{Near: &frankfurt}},
-		"down":          {&index.Entry{Node: node.Payload{NodeID: id(1)}, Down: true}, index.Query{}},
-		"quality":       {&index.Entry{Node: node.Payload{NodeID: id(1)}, Quality: 0.7}, index.Query{MinQuality: 0.8}},
+		"refuted place": {measured(1, func(e *index.Entry) { e.PlaceVerdict = index.PlaceRefuted }), index.Query{Near: &frankfurt}},
+		"down":          {measured(1, func(e *index.Entry) { e.State = index.Down }), index.Query{}},
+		"quality":       {measured(1, func(e *index.Entry) { e.Quality = 0.7 }), index.Query{MinQuality: 0.8}},
+		"availability":  {measured(1, func(e *index.Entry) { e.Availability = 0.9 }), index.Query{MinAvailability: 0.95}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +111,7 @@ func TestFind_nearestFirstAcrossTheAntimeridian(t *testing.T) {
 func TestGet_hidesWhatIsDown(t *testing.T) {
 	up := entry(0, nil)
 	down := *up
-	down.Down = true
+	down.State = index.Down
 	s := snapshot(up)
 	if e, ok := s.Get(id(0)); !ok || e != up {
 		t.Errorf("up: got %v, %v", e, ok)
@@ -174,7 +182,7 @@ func TestFind_pagingOverChangesShowsWhatStaysOnce(t *testing.T) {
 		for pages := 0; ; pages++ {
 			page, next := s.Find(q)
 			for _, f := range page {
-				seen[f.Node.NodeID]++
+				seen[f.ID]++
 			}
 			if next.IsZero() {
 				break
@@ -228,13 +236,13 @@ func TestFind_agreesWithGreatCircles(t *testing.T) {
 		}
 		in := ids(got)
 		for _, e := range entries {
-			place, _ := e.Node.Place()
+			place, _ := e.Place()
 			d := near.DistanceKm(place)
 			want := q.RadiusKm == 0 || d <= q.RadiusKm
 			if q.RadiusKm > 0 && math.Abs(d-q.RadiusKm) < 1e-3 {
 				continue
 			}
-			if slices.Contains(in, e.Node.NodeID) != want {
+			if slices.Contains(in, e.ID) != want {
 				t.Fatalf("%s at %.3f km of %.3f: in the answer %v, want %v", place, d, q.RadiusKm, !want, want)
 			}
 		}
@@ -246,6 +254,7 @@ func FuzzParseCursor(f *testing.F) {
 	f.Add("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQ")
 	f.Add("f_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQ")
 	f.Add("not a cursor")
+	f.Add("A00000000000000000000000000000000\r0000A")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := index.ParseCursor(s)
 		if err == nil && c.String() != s {
@@ -254,18 +263,62 @@ func FuzzParseCursor(f *testing.F) {
 	})
 }
 
-func BenchmarkFind_nearest20of10000(b *testing.B) {
-	var entries []*index.Entry
-	for n := range 10_000 {
-		entries = append(entries, entry(n, func(p *node.Payload) {
-			p.Geolocation = drtc.Place{Lat: float64(n%170) - 85, Lon: float64(n%360) - 180}.String()
-		}))
-	}
-	s := snapshot(entries...)
-	b.ReportAllocs()
-	for b.Loop() {
-		if found, _ := s.Find(index.Query{Near: &frankfurt, MinBandwidthMbps: 10, Limit: 20}); len(found) != 20 {
-			b.Fatal(len(found))
+// Since is the difference, whatever blocks the Snapshots share.
+func TestSince_namesWhatDiffers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		change := func(s *index.Snapshot) *index.Snapshot {
+			var changes []index.Change
+			for range rapid.IntRange(0, 12).Draw(t, "changes") {
+				from := rapid.IntRange(0, 999).Draw(t, "from")
+				there := rapid.Bool().Draw(t, "there")
+				for n := from; n < min(1000, from+rapid.SampledFrom([]int{1, 2, 300}).Draw(t, "run")); n++ {
+					c := index.Change{ID: id(n)}
+					if there {
+						c.Entry = entry(n, nil)
+					}
+					changes = append(changes, c)
+				}
+			}
+			return s.With(changes)
 		}
+		old := change(change(new(index.Snapshot)))
+		s := change(change(old))
+		type pair struct{ before, after *index.Entry }
+		want := map[drtc.NodeID]pair{}
+		for e := range old.All() {
+			want[e.ID] = pair{before: e}
+		}
+		for e := range s.All() {
+			want[e.ID] = pair{want[e.ID].before, e}
+		}
+		var last drtc.NodeID
+		for before, after := range s.Since(old) {
+			e := cmp.Or(before, after)
+			if e.ID.String() <= last.String() || want[e.ID] != (pair{before, after}) || before == after {
+				t.Fatalf("%s after %s: got %p and %p, want %+v", e.ID, last, before, after, want[e.ID])
+			}
+			last = e.ID
+			delete(want, e.ID)
+		}
+		for id, p := range want {
+			if p.before != p.after {
+				t.Fatalf("%s is left out", id)
+			}
+		}
+	})
+}
+
+func TestEntry_ofARecord(t *testing.T) {
+	e := index.NewEntry(node.Payload{NodeID: id(3), Region: drtc.Asia, Geolocation: "1,2"},
+		&envelope.Envelope{Generation: 4, Seq: 5, IssuedAt: time.UnixMilli(1790000000123), TTL: 300 * time.Second, Body: []byte("signed")})
+	place, placed := e.Place()
+	if e.ID != id(3) || e.Version != (envelope.Version{Generation: 4, Seq: 5}) || string(e.Body) != "signed" ||
+		e.Region() != drtc.Asia || !placed || place != (drtc.Place{Lat: 1, Lon: 2}) ||
+		!e.IssuedAt().Equal(time.UnixMilli(1790000000123)) || !e.ExpiresAt().Equal(time.UnixMilli(1790000300123)) ||
+		e.Quality != 1 || e.Availability != 1 || e.State != index.Unknown {
+		t.Errorf("got %+v", e)
+	}
+	if e := entry(0, func(p *node.Payload) { p.Region, p.Geolocation = "", "" }); e.Region() != "" {
+		t.Errorf("region: got %q, want none", e.Region())
 	}
 }

@@ -228,7 +228,7 @@ func TestGuard_refusesEachWithItsOwnError(t *testing.T) {
 			return before(w.transport(w.client.Transport), func(t *httpauth.Transport) { t.Audience = drtc.NodeID{1} })
 		}, code: connect.CodeUnauthenticated, reason: "audience", says: "another node"},
 		{name: "not admitted", with: alter(func(*http.Request) {}), policy: func(p *rpcauth.Policy) {
-			p.Admit = func(drtc.NodeID) bool { return false }
+			p.Admit = func(drtc.NodeID) error { return errors.New("nobody is") }
 		}, code: connect.CodePermissionDenied, reason: "not_admitted", says: "not admitted"},
 		{name: "garbage", with: alter(func(r *http.Request) { r.Header.Set(rpcauth.HeaderPayload, "{") }),
 			code: connect.CodeUnauthenticated, reason: "malformed", says: "malformed payload"},

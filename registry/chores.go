@@ -1,0 +1,79 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/admission"
+	"github.com/drtc-network/drtc/registry/gossip"
+	"github.com/drtc-network/drtc/registry/wire"
+)
+
+// chores is what time alone brings: records end, Registries go silent, figures
+// change.
+func (r *Registry) chores(ctx context.Context) {
+	ticker := time.NewTicker(r.config.ExpireEvery)
+	defer ticker.Stop()
+	for part := 0; ; part++ {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if r.book.expire(now) {
+				r.moved(now)
+			}
+			for _, id := range r.directory.sweep(now, part) {
+				r.rounds.node(now, id, false, false)
+			}
+			r.rounds.isolated(now, len(r.book.ids()) > 1 && !slices.ContainsFunc(r.gossip.Peers(), func(p gossip.Peer) bool { return p.Connected && p.Bonded }))
+		}
+	}
+}
+
+// moved is called when a Registry came, went or has another address.
+func (r *Registry) moved(now time.Time) {
+	all := r.book.all()
+	ids := make([]drtc.NodeID, len(all))
+	contacts := make([]gossip.Contact, len(all))
+	for i, l := range all {
+		ids[i] = l.ID
+		contacts[i] = gossip.Contact{ID: l.ID, Addrs: l.Addresses}
+	}
+	r.rounds.registries(now, ids)
+	r.gossip.Know(contacts)
+}
+
+// body is what this Registry says about itself.
+func (r *Registry) body() ([]byte, error) {
+	addresses := r.gossip.Addrs()
+	self := wire.Registry{
+		ID: r.ID(), URL: r.publicURL(), Addresses: addresses[:min(len(addresses), wire.MaxAddresses)],
+		Version: drtc.Version, PubKey: r.key.Public().Hex(),
+	}
+	if r.config.Place != nil {
+		self.Geolocation = r.config.Place.String()
+	}
+	return self.Body()
+}
+
+// admitted is the list of who takes part, as this Registry reads it; nil when
+// everybody may, which nobody can attest.
+func (r *Registry) admitted() ([]byte, error) {
+	list := r.bonding.List()
+	if list.AnyRegistry {
+		return nil, nil
+	}
+	return admission.Body{
+		Serial: list.Serial, Registries: list.Registries, Orchestrators: list.Orchestrators, AnyOrchestrator: list.AnyOrchestrator,
+	}.Encode()
+}
+
+// ask has another Registry look at a node.
+func (r *Registry) ask(ctx context.Context, registry, node drtc.NodeID) {
+	if _, err := r.gossip.AskProbe(ctx, registry, node); err != nil && ctx.Err() == nil {
+		r.log.Debug("registry not asked", slog.String("registry", registry.String()), slog.Any("error", err))
+	}
+}

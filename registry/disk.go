@@ -1,0 +1,30 @@
+package registry
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/store"
+)
+
+// disk is a store as a ledger sees it.
+type disk struct{ *store.Store }
+
+// Each implements ledger.Disk: records are parsed on all processors and handed
+// on one after the other.
+func (d disk) Each(each func(envelope.Envelope) error) error {
+	var one sync.Mutex
+	return d.Store.Each(context.Background(), runtime.GOMAXPROCS(0), func(e envelope.Envelope) error {
+		one.Lock()
+		defer one.Unlock()
+		return each(e)
+	})
+}
+
+// Write implements ledger.Disk.
+func (d disk) Write(put []envelope.Envelope, remove []record.Key, sync bool) error {
+	return d.Commit(store.Batch{Put: put, Remove: remove, NoWait: !sync})
+}

@@ -1,0 +1,26 @@
+package gossip
+
+import "github.com/libp2p/go-libp2p/core/peer"
+
+// Part cuts the network between n and those for whom cut is true: existing
+// connections end and no new ones begin. nil heals it.
+func (n *Network) Part(cut func(peer.ID) bool) {
+	n.gater.mu.Lock()
+	n.gater.deny = cut
+	n.gater.mu.Unlock()
+	for _, p := range n.host.Network().Peers() {
+		if cut != nil && cut(p) {
+			n.host.Network().ClosePeer(p) //nolint:errcheck // it may have gone by itself
+		}
+	}
+	n.dialSoon()
+}
+
+// PeerID is libp2p's name for n.
+func (n *Network) PeerID() peer.ID { return n.host.ID() }
+
+// AppendRecord adds one record to a message.
+func AppendRecord(message, record []byte) []byte { return appendRecord(message, record) }
+
+// Open says whether others may connect.
+func (n *Network) Open() bool { return n.gater.open.Load() }

@@ -72,7 +72,7 @@ func restore(t *testing.T, file []byte, dir, network string) (Header, Counts, er
 
 func TestBackup_restoresToTheSame(t *testing.T) {
 	s, file := filled(t)
-	want, err := s.All()
+	want, err := allOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestBackupReader_noticesAnyDamage(t *testing.T) {
 
 func TestRestore_refusesADirectoryWithSomethingIn(t *testing.T) {
 	s, file := filled(t)
-	want, err := s.All()
+	want, err := allOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,11 +68,6 @@ func (s *Store) Commit(b Batch) error {
 	return nil
 }
 
-// Write puts and removes records in one batch and waits for the disk.
-func (s *Store) Write(put []envelope.Envelope, remove []record.Key) error {
-	return s.Commit(Batch{Put: put, Remove: remove})
-}
-
 func setFact(w *pebble.Batch, f Fact) error {
 	if err := checkFact(f.Name, len(f.Value)); err != nil {
 		return err

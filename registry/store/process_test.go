@@ -95,7 +95,7 @@ func checkPrefix(t *testing.T, dir string) (n uint64, rewound bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.All()
+	all, err := allOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -37,89 +36,31 @@ func (r Raw) Record() (envelope.Envelope, error) {
 // chunkSize is how many records go from one goroutine to another at once.
 const chunkSize = 256
 
-// All reads every record as Each does.
-func (s *Store) All() (all []envelope.Envelope, err error) {
-	err = s.Each(func(e envelope.Envelope) error {
-		all = append(all, e)
-		return nil
-	})
-	return all, err
-}
-
-// Each calls each with every record, in order of their keys, on the caller's
-// goroutine; reading and parsing run ahead on others. It does not check
-// signatures: they were checked before they were written, and blocks carry
-// checksums. The first error ends it; it wraps ErrCorrupt for what cannot be a
-// record.
-func (s *Store) Each(each func(envelope.Envelope) error) error {
-	type parsed struct {
-		records []envelope.Envelope
-		err     error
-	}
-	ahead := make(chan chan parsed, 2*runtime.GOMAXPROCS(0))
-	stop := make(chan struct{})
-	var readErr error // before ahead is closed
-	go func() {
-		defer close(ahead)
-		readErr = s.chunks(func(c []Raw) bool {
-			p := make(chan parsed, 1)
-			select {
-			case ahead <- p:
-			case <-stop:
-				return false
-			}
-			go func() {
-				records, err := parseAll(c)
-				p <- parsed{records, err}
-			}()
-			return true
-		})
-	}()
-	var err error
-	for p := range ahead {
-		if err != nil {
-			continue // until the reader has ended
-		}
-		part := <-p
-		for i := 0; i < len(part.records) && err == nil; i++ {
-			err = each(part.records[i])
-		}
-		if err = cmp.Or(err, part.err); err != nil {
-			close(stop)
-		}
-	}
-	return cmp.Or(err, readErr)
-}
-
-// parseAll returns what comes before the first damage.
-func parseAll(c []Raw) ([]envelope.Envelope, error) {
-	records := make([]envelope.Envelope, 0, len(c))
-	for _, r := range c {
+// Each calls each with every record. With one worker the calls come in order of
+// the keys; with more they come from as many goroutines at once, in no order,
+// and have ended when Each returns. It does not check signatures: they were
+// checked before they were written, and blocks carry checksums. The first error
+// ends it; it wraps ErrCorrupt for what cannot be a record.
+func (s *Store) Each(ctx context.Context, workers int, each func(envelope.Envelope) error) error {
+	return s.EachRaw(ctx, workers, func(r Raw) error {
 		e, err := r.Record()
 		if err != nil {
-			return records, err
+			return err
 		}
-		records = append(records, e)
-	}
-	return records, nil
+		return each(e)
+	})
 }
 
-// EachRaw calls each with every record, damaged or not, from as many goroutines
-// at once, in no order. They have ended when it returns. The first error ends
-// it.
+// EachRaw is Each for who wants to see damaged records too.
 func (s *Store) EachRaw(ctx context.Context, workers int, each func(Raw) error) error {
-	return fanOut(ctx, workers, inChunks(each), s.chunks)
-}
-
-func inChunks(each func(Raw) error) func([]Raw) error {
-	return func(c []Raw) error {
+	return fanOut(ctx, workers, func(c []Raw) error {
 		for _, r := range c {
 			if err := each(r); err != nil {
 				return err
 			}
 		}
 		return nil
-	}
+	}, s.chunks)
 }
 
 // chunks reads all records. send reports whether to go on.

@@ -176,11 +176,12 @@ func backupKey(value []byte, network string) ([]byte, error) {
 
 // putVerified runs in several goroutines.
 func (s *Store) putVerified(c []Raw) error {
-	put, err := parseAll(c)
-	if err != nil {
-		return err
-	}
-	for i := range put {
+	put := make([]envelope.Envelope, len(c))
+	for i, r := range c {
+		var err error
+		if put[i], err = r.Record(); err != nil {
+			return err
+		}
 		if err := put[i].Verify(); err != nil {
 			return fmt.Errorf("%s record about %s by %s: %w", put[i].Kind, put[i].Subject, put[i].Issuer, err)
 		}

@@ -22,7 +22,7 @@ func flushed(t *testing.T) (dir string, want []envelope.Envelope) {
 	s := openAt(t, dir)
 	for node := range byte(5) {
 		want = append(want, testRecord(node, 1))
-		if err := errors.Join(s.Write(want[node:], nil), s.db.Flush()); err != nil {
+		if err := errors.Join(write(s, want[node:], nil), s.db.Flush()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,11 +76,11 @@ func TestLogsFollow_noticesAGap(t *testing.T) {
 	s := openAt(t, dir)
 	defer s.Close()
 	for node := range byte(4) { // logs that are out of use stay while s is open
-		if err := errors.Join(s.Write([]envelope.Envelope{testRecord(node, 1)}, nil), s.db.Flush()); err != nil {
+		if err := errors.Join(write(s, []envelope.Envelope{testRecord(node, 1)}, nil), s.db.Flush()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Write([]envelope.Envelope{testRecord(9, 1)}, nil); err != nil {
+	if err := write(s, []envelope.Envelope{testRecord(9, 1)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))

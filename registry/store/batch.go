@@ -34,7 +34,8 @@ type Fact struct {
 	Value []byte // at most MaxFact bytes
 }
 
-// Commit does what b says, after everything that was committed before.
+// Commit does what b says, after everything that was committed before. An empty
+// batch that waits puts all that on disk.
 func (s *Store) Commit(b Batch) error {
 	w := s.db.NewBatch()
 	defer w.Close()
@@ -57,15 +58,14 @@ func (s *Store) Commit(b Batch) error {
 	if b.NoWait {
 		wait = pebble.NoSync
 	}
-	if err := w.Commit(wait); err != nil {
+	err := w.Commit(wait)
+	if w.Empty() && !b.NoWait {
+		err = s.db.LogData(nil, pebble.Sync) // an empty batch by itself waits for nothing
+	}
+	if err != nil {
 		return fmt.Errorf("store: committing %d records and %d facts: %w", len(b.Put)+len(b.Remove), len(b.Facts), err)
 	}
 	return nil
-}
-
-// Write puts and removes records in one batch and waits for the disk.
-func (s *Store) Write(put []envelope.Envelope, remove []record.Key) error {
-	return s.Commit(Batch{Put: put, Remove: remove})
 }
 
 func setFact(w *pebble.Batch, f Fact) error {

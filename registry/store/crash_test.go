@@ -129,7 +129,7 @@ func readState(t *testing.T, seed uint64, disk vfs.FS) (uint64, map[string]uint6
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.All()
+	all, err := allOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}

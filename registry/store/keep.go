@@ -2,7 +2,9 @@ package store
 
 import (
 	"errors"
+	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -10,22 +12,28 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// keepingFS lets tables and logs that are out of use stay for a while: as many
-// bytes as the last compaction read and a few more, oldest out first. A copy of
-// the directory that began before they went out of use then finds every file of
-// the state that it began with, unless two compactions end while it is made. For
-// the same reason logs are never overwritten.
+// archive is where pebble.ArchiveCleaner moves what is out of use.
+const archive = "archive"
+
+// keepingFS lets tables and logs that are out of use stay for a while: twice as
+// many bytes as the largest of the last compactions read and a few more, oldest
+// out first. A copy of the directory that began before they went out of use then
+// finds every file of the state that it began with, unless more than two
+// compactions end while it is made. For the same reason logs are not written
+// over, and go in the order in which they were written.
 //
-// Names of tables and logs are never used twice, and what is left behind by a
-// crash is found out of use at the next start.
+// The storage engine believes that it moves files to an archive: only then does
+// it not write over logs. Names of tables and logs are never used twice, and what
+// a crash leaves behind is found out of use at the next start.
 type keepingFS struct {
 	vfs.FS
 	least int64 // bytes to keep at least
 
-	mu      sync.Mutex // guards all below
-	atStake int64      // bytes that the last compaction read
-	kept    []keptFile
-	size    int64 // of kept
+	mu   sync.Mutex // guards all below
+	read [4]int64   // bytes that the last compactions read
+	turn int        // in read
+	kept []keptFile
+	size int64 // of kept
 }
 
 type keptFile struct {
@@ -39,10 +47,11 @@ func newKeepingFS(fs vfs.FS, least int64) *keepingFS { return &keepingFS{FS: fs,
 func (k *keepingFS) compacted(info pebble.CompactionInfo) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.atStake = 0
+	k.turn = (k.turn + 1) % len(k.read)
+	k.read[k.turn] = 0
 	for _, level := range info.Input {
 		for _, table := range level.Tables {
-			k.atStake += int64(table.Size)
+			k.read[k.turn] += int64(table.Size)
 		}
 	}
 }
@@ -60,7 +69,7 @@ func (k *keepingFS) Remove(name string) error {
 	defer k.mu.Unlock()
 	k.kept = append(k.kept, keptFile{name, info.Size()})
 	k.size += info.Size()
-	for k.size > k.least+k.atStake {
+	for k.size > k.least+2*slices.Max(k.read[:]) {
 		if err := k.removeOldest(); err != nil {
 			return err
 		}
@@ -90,13 +99,20 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ReuseForWrite implements vfs.FS by not using it again, which the interface
-// leaves open.
-func (k *keepingFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := k.Remove(oldname); err != nil {
-		return nil, err
+// Rename implements vfs.FS. What is moved to the archive is out of use.
+func (k *keepingFS) Rename(oldname, newname string) error {
+	if k.PathBase(k.PathDir(newname)) == archive {
+		return k.Remove(oldname)
 	}
-	return k.Create(newname, category)
+	return k.FS.Rename(oldname, newname)
+}
+
+// MkdirAll implements vfs.FS; there is no archive.
+func (k *keepingFS) MkdirAll(dir string, perm os.FileMode) error {
+	if k.PathBase(dir) == archive {
+		return nil
+	}
+	return k.FS.MkdirAll(dir, perm)
 }
 
 // Unwrap implements vfs.FS.

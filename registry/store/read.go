@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -35,44 +33,14 @@ func (r Raw) Record() (envelope.Envelope, error) {
 	return e, nil
 }
 
-// chunkSize is how many records go from the reader to a worker at once.
+// chunkSize is how many records go from one goroutine to another at once.
 const chunkSize = 256
-
-type chunk struct {
-	index   int
-	records []Raw
-}
-
-// All reads every record, in order of their keys. It does not check signatures:
-// they were checked before they were written, and blocks carry checksums. The
-// error wraps ErrCorrupt for what cannot be a record.
-func (s *Store) All() ([]envelope.Envelope, error) {
-	var mu sync.Mutex
-	var parts [][]envelope.Envelope
-	err := s.chunks(context.Background(), runtime.GOMAXPROCS(0), func(c chunk) error {
-		part := make([]envelope.Envelope, len(c.records))
-		for i, r := range c.records {
-			var err error
-			if part[i], err = r.Record(); err != nil {
-				return err
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		parts = append(parts, make([][]envelope.Envelope, max(0, c.index+1-len(parts)))...)
-		parts[c.index] = part
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(parts...), nil
-}
 
 // Each calls each with every record. With one worker the calls come in order of
 // the keys; with more they come from as many goroutines at once, in no order,
-// and have ended when Each returns. The first error ends it; as in All one may
-// wrap ErrCorrupt.
+// and have ended when Each returns. It does not check signatures: they were
+// checked before they were written, and blocks carry checksums. The first error
+// ends it; it wraps ErrCorrupt for what cannot be a record.
 func (s *Store) Each(ctx context.Context, workers int, each func(envelope.Envelope) error) error {
 	return s.EachRaw(ctx, workers, func(r Raw) error {
 		e, err := r.Record()
@@ -85,56 +53,49 @@ func (s *Store) Each(ctx context.Context, workers int, each func(envelope.Envelo
 
 // EachRaw is Each for who wants to see damaged records too.
 func (s *Store) EachRaw(ctx context.Context, workers int, each func(Raw) error) error {
-	return s.chunks(ctx, workers, func(c chunk) error {
-		for _, r := range c.records {
+	return fanOut(ctx, workers, func(c []Raw) error {
+		for _, r := range c {
 			if err := each(r); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}, s.chunks)
 }
 
-// chunks reads on the calling goroutine and works on others.
-func (s *Store) chunks(ctx context.Context, workers int, work func(chunk) error) error {
+// chunks reads all records. send reports whether to go on.
+func (s *Store) chunks(send func([]Raw) bool) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte(recordPrefix), UpperBound: []byte(recordEnd)})
 	if err != nil {
 		return fmt.Errorf("store: reading: %w", damaged(err))
 	}
-	err = fanOut(ctx, workers, work, func(send func(chunk) bool) error {
-		return readChunks(it, send)
-	})
-	return cmp.Or(err, it.Close())
-}
-
-func readChunks(it *pebble.Iterator, send func(chunk) bool) error {
-	c := chunk{}
+	var c []Raw
 	for it.First(); it.Valid(); it.Next() {
 		both := append(append(make([]byte, 0, len(it.Key())+len(it.Value())), it.Key()...), it.Value()...)
 		n := len(it.Key())
-		c.records = append(c.records, Raw{Key: both[:n:n], Value: both[n:]})
-		if len(c.records) == chunkSize {
+		c = append(c, Raw{Key: both[:n:n], Value: both[n:]})
+		if len(c) == chunkSize {
 			if !send(c) {
-				return nil
+				return it.Close()
 			}
-			c = chunk{index: c.index + 1, records: make([]Raw, 0, chunkSize)}
+			c = make([]Raw, 0, chunkSize)
 		}
 	}
-	if err := it.Error(); err != nil {
+	if err := cmp.Or(it.Error(), it.Close()); err != nil {
 		return fmt.Errorf("store: reading: %w", damaged(err))
 	}
-	if len(c.records) > 0 {
+	if len(c) > 0 {
 		send(c)
 	}
 	return nil
 }
 
-// fanOut runs work on what read sends. The first error of either is returned,
-// when all goroutines have ended; send reports whether to go on.
-func fanOut(ctx context.Context, workers int, work func(chunk) error, read func(send func(chunk) bool) error) error {
+// fanOut runs work, in as many goroutines, on what read sends. The first error
+// of either is returned, when all goroutines have ended.
+func fanOut(ctx context.Context, workers int, work func([]Raw) error, read func(send func([]Raw) bool) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	todo := make(chan chunk, 2*workers)
+	todo := make(chan []Raw, 2*max(1, workers))
 	var group sync.WaitGroup
 	for range max(1, workers) {
 		group.Go(func() {
@@ -148,7 +109,7 @@ func fanOut(ctx context.Context, workers int, work func(chunk) error, read func(
 			}
 		})
 	}
-	err := read(func(c chunk) bool {
+	err := read(func(c []Raw) bool {
 		select {
 		case todo <- c:
 			return ctx.Err() == nil

@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	walrecord "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+	"github.com/cockroachdb/pebble/v2/wal"
 )
 
 // A directory that is copied file by file while a Registry writes is in
@@ -27,22 +29,18 @@ import (
 
 const (
 	manifestPrefix = "MANIFEST-"
+	optionsPrefix  = "OPTIONS-"
 	manifestMarker = "manifest" // name of pebble's marker file
 
 	// maxSteps bounds how many edits are taken back before it is called damage.
 	maxSteps = 1024
 )
 
-// wholeManifest reports whether the marker names the manifest, or nothing was
-// ever written. It is false for a copy that missed the marker's move.
-func wholeManifest(fs vfs.FS, dir string) (bool, error) {
-	names, err := fs.List(dir)
-	if err != nil {
-		return false, err
-	}
-	marked := slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") })
-	written := slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".sst") })
-	return marked || !written, nil
+// marked reports whether the marker names a manifest, or nothing was ever
+// written. What else may be missing pebble finds, but for a lost log.
+func marked(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker."+manifestMarker+".") }) ||
+		!slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") || strings.HasSuffix(n, ".sst") })
 }
 
 func holdsManifest(names []string) bool {
@@ -73,7 +71,7 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 		return nil, err
 	}
 	if cause == nil {
-		cause = fmt.Errorf("%w: the manifest's marker is missing", ErrCorrupt)
+		cause = errors.New("the manifest's marker is missing")
 	}
 	slices.Sort(names)
 	steps := 0
@@ -90,7 +88,7 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 				return nil, cause
 			}
 			past := &pastFS{FS: fs, dir: dir, manifest: name, size: e.end, steps: steps - 1}
-			if e.logPresent(names) && past.opens(t, lock) {
+			if logsFollow(fs, dir, e.firstLog(names, number(name))) && past.opens(t, lock) {
 				return past, nil
 			}
 		}
@@ -101,15 +99,83 @@ func findPast(fs vfs.FS, dir string, t tuning, lock *pebble.Lock, cause error) (
 // edit is one record of a manifest.
 type edit struct {
 	end    int64  // offset of the first byte after it
-	oldest uint64 // number of the oldest log whose records are in no table, 0 at the very beginning
+	first  bool   // of its manifest
+	oldest uint64 // number below which all logs are in tables
 }
 
-// logPresent: pebble itself does not miss a log that is not there.
-func (e edit) logPresent(names []string) bool {
-	if e.oldest == 0 {
-		return !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".sst") })
+// firstLog is the number of the oldest log whose records may be in no table.
+//
+// Files are numbered as they are made. A start makes, in this order: a manifest,
+// its first log, the options. What it found in older logs it puts into tables,
+// and then names as the oldest log a number that no file has.
+func (e edit) firstLog(names []string, manifest uint64) uint64 {
+	options := uint64(0)
+	for _, n := range names {
+		if strings.HasPrefix(n, optionsPrefix) {
+			options = max(options, number(n))
+		}
 	}
-	return slices.Contains(names, fmt.Sprintf("%06d.log", e.oldest))
+	if e.oldest < manifest && options > manifest && (!e.first || manifest == 1) { // the very first holds nothing
+		return options - 1
+	}
+	return e.oldest
+}
+
+// logsFollow reports whether the first log is there and no record is missing
+// between it and the end of the last: pebble misses neither.
+func logsFollow(fs vfs.FS, dir string, first uint64) bool {
+	logs, err := wal.Scan(wal.Dir{FS: fs, Dirname: dir})
+	if err != nil {
+		return false
+	}
+	found, next := false, uint64(0)
+	for _, log := range logs { // in order
+		if uint64(log.Num) < first {
+			continue
+		}
+		found = found || uint64(log.Num) == first
+		if next, err = readLog(log, next); err != nil {
+			return false
+		}
+	}
+	return found
+}
+
+var errGap = errors.New("store: records are missing between two logs")
+
+// readLog reads a log as far as it is whole and returns the sequence number that
+// is next after it; want is the one that it should begin with, 0 for any.
+func readLog(log wal.LogicalLog, want uint64) (next uint64, err error) {
+	r := log.OpenForRead()
+	defer r.Close()
+	var head [12]byte // of a batch: sequence number, count
+	for {
+		batch, _, err := r.NextRecord()
+		if err == nil {
+			_, err = io.ReadFull(batch, head[:])
+		}
+		if err != nil {
+			return want, nil
+		}
+		seq, count := binary.LittleEndian.Uint64(head[:]), uint64(binary.LittleEndian.Uint32(head[8:]))
+		if count == 0 {
+			continue
+		}
+		if want != 0 && seq != want {
+			return 0, errGap
+		}
+		want = seq + count
+	}
+}
+
+// number is that in the name of a manifest or options, 0 for other names.
+func number(name string) uint64 {
+	_, digits, _ := strings.Cut(name, "-")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // readEdits reads as far as the manifest is whole.
@@ -133,7 +199,7 @@ func readEdits(fs vfs.FS, name string) ([]edit, error) {
 		if n := oldestLog(b); n != 0 {
 			oldest = n
 		}
-		edits = append(edits, edit{r.Offset(), oldest})
+		edits = append(edits, edit{r.Offset(), len(edits) == 0, oldest})
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/drtc-network/drtc/envelope"
 )
@@ -19,7 +22,7 @@ func flushed(t *testing.T) (dir string, want []envelope.Envelope) {
 	s := openAt(t, dir)
 	for node := range byte(5) {
 		want = append(want, testRecord(node, 1))
-		if err := errors.Join(s.Write(want[node:], nil), s.db.Flush()); err != nil {
+		if err := errors.Join(write(s, want[node:], nil), s.db.Flush()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,6 +66,40 @@ func TestOpen_lostTableIsDamageNotACopy(t *testing.T) {
 	for _, n := range before {
 		if after := names(t, dir); !slices.Contains(after, n) {
 			t.Errorf("%s is gone, left are %v", n, after)
+		}
+	}
+}
+
+// Pebble does not miss a log; a state with a gap would not be of any instant.
+func TestLogsFollow_noticesAGap(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir)
+	defer s.Close()
+	for node := range byte(4) { // logs that are out of use stay while s is open
+		if err := errors.Join(write(s, []envelope.Envelope{testRecord(node, 1)}, nil), s.db.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(s, []envelope.Envelope{testRecord(9, 1)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) < 4 {
+		t.Fatalf("logs: %v, %v", logs, err)
+	}
+	first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(logs[0]), ".log"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for missing, want := range map[int]bool{-1: true, 0: false, 1: false, len(logs) - 2: false, len(logs) - 1: true} {
+		to := copyFiles(t, dir)
+		if missing >= 0 {
+			if err := os.Remove(filepath.Join(to, filepath.Base(logs[missing]))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := logsFollow(vfs.Default, to, first); got != want {
+			t.Errorf("without log %d of %d: got %v, want %v", missing, len(logs), got, want)
 		}
 	}
 }

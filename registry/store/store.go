@@ -95,14 +95,15 @@ func open(fs vfs.FS, dir, network string, t tuning, log *slog.Logger) (s *Store,
 	}
 	s.files = newKeepingFS(fs, t.keep)
 	options := t.options(s.files, s.lock, log)
-	whole, err := wholeManifest(fs, dir)
-	if err == nil {
-		if whole {
-			s.db, err = pebble.Open(dir, options)
-		}
-		if !whole || err != nil {
-			s.db, err = s.rewind(dir, t, log, err)
-		}
+	names, err := fs.List(dir)
+	if err != nil {
+		return s, err
+	}
+	if marked(names) {
+		s.db, err = pebble.Open(dir, options)
+	}
+	if s.db == nil {
+		s.db, err = s.rewind(dir, t, log, err)
 	}
 	if err != nil {
 		return s, explain(err)
@@ -130,7 +131,10 @@ func openReadOnly(filesystem vfs.FS, dir string, log *slog.Logger) (s *Store, er
 	t := defaultTuning()
 	options := t.options(filesystem, s.lock, log)
 	options.ReadOnly = true
-	if s.db, err = pebble.Open(dir, options); err != nil {
+	if marked(names) {
+		s.db, err = pebble.Open(dir, options)
+	}
+	if s.db == nil {
 		var past *pastFS
 		if past, err = findPast(filesystem, dir, t, s.lock, err); err != nil {
 			return s, explain(err)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,9 +43,22 @@ func openAt(t *testing.T, dir string) *Store {
 	return s
 }
 
+// allOf returns the records in order of their keys.
+func allOf(s *Store) (all []envelope.Envelope, err error) {
+	err = s.Each(context.Background(), 1, func(e envelope.Envelope) error {
+		all = append(all, e)
+		return nil
+	})
+	return all, err
+}
+
+func write(s *Store, put []envelope.Envelope, remove []record.Key) error {
+	return s.Commit(Batch{Put: put, Remove: remove})
+}
+
 func sameRecords(t *testing.T, s *Store, want ...envelope.Envelope) {
 	t.Helper()
-	got, err := s.All()
+	got, err := allOf(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +73,11 @@ func TestStore_keepsTheLastWriteOfAKeyOverReopening(t *testing.T) {
 	sameRecords(t, s)
 	gone := testRecord(2, 1)
 	for _, batch := range [][]envelope.Envelope{{testRecord(1, 1), gone}, {testRecord(1, 2), testRecord(3, 1)}} {
-		if err := s.Write(batch, nil); err != nil {
+		if err := write(s, batch, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Write(nil, []record.Key{record.KeyOf(&gone)}); err != nil {
+	if err := write(s, nil, []record.Key{record.KeyOf(&gone)}); err != nil {
 		t.Fatal(err)
 	}
 	sameRecords(t, s, testRecord(1, 2), testRecord(3, 1))
@@ -113,7 +127,7 @@ func TestOpen_refusesASecondProcess(t *testing.T) {
 	}
 }
 
-func TestAll_refusesWhatCannotBeARecord(t *testing.T) {
+func TestEach_refusesWhatCannotBeARecord(t *testing.T) {
 	good := testRecord(1, 1)
 	other := testRecord(2, 1)
 	tests := map[string][]byte{
@@ -129,7 +143,7 @@ func TestAll_refusesWhatCannotBeARecord(t *testing.T) {
 			if err := s.db.Set(keyBytes(record.KeyOf(&good)), value, pebble.Sync); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := s.All(); !errors.Is(err, ErrCorrupt) {
+			if got, err := allOf(s); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("got %v, %v, want ErrCorrupt", got, err)
 			}
 		})
@@ -144,7 +158,7 @@ func TestStore_flippedBitOnDiskIsFound(t *testing.T) {
 	for i := range byte(100) {
 		batch = append(batch, testRecord(i, 1))
 	}
-	if err := errors.Join(s.Write(batch, nil), s.db.Flush(), s.Close()); err != nil {
+	if err := errors.Join(write(s, batch, nil), s.db.Flush(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
@@ -163,7 +177,7 @@ func TestStore_flippedBitOnDiskIsFound(t *testing.T) {
 	}
 	s, err = Open(dir, "devnet", slog.New(slog.DiscardHandler))
 	if err == nil {
-		_, err = s.All()
+		_, err = allOf(s)
 		s.Close()
 	}
 	if !errors.Is(err, ErrCorrupt) {
@@ -189,7 +203,7 @@ func TestStore_cutOffAtAnyInstantLosesNothingAcknowledged(t *testing.T) {
 	for w := range byte(writers) {
 		wg.Go(func() {
 			for seq := uint64(1); seq <= batches; seq++ { // two keys, always of equal seq
-				if err := s.Write([]envelope.Envelope{testRecord(2*w, seq), testRecord(2*w+1, seq)}, nil); err != nil {
+				if err := write(s, []envelope.Envelope{testRecord(2*w, seq), testRecord(2*w+1, seq)}, nil); err != nil {
 					t.Errorf("write: %v", err)
 					return
 				}
@@ -223,7 +237,7 @@ func checkCut(t *testing.T, fs vfs.FS, acked []uint64) {
 		t.Fatalf("reopening after a cut: %v", err)
 	}
 	defer s.Close()
-	all, err := s.All()
+	all, err := allOf(s)
 	if err != nil {
 		t.Fatalf("reading after a cut: %v", err)
 	}

@@ -22,7 +22,7 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{memTable: 1 << 20, l0: 4, cache: 2 << 20, keep: 2 << 20}
+	return tuning{memTable: 1 << 20, l0: 2, cache: 2 << 20, keep: 2 << 20}
 }
 
 func (t tuning) options(fs vfs.FS, lock *pebble.Lock, log *slog.Logger) *pebble.Options {
@@ -37,6 +37,7 @@ func (t tuning) options(fs vfs.FS, lock *pebble.Lock, log *slog.Logger) *pebble.
 		MemTableStopWritesThreshold: 2,
 		L0CompactionThreshold:       t.l0,
 		MaxOpenFiles:                64,
+		Cleaner:                     pebble.ArchiveCleaner{}, // keepingFS has the reason
 		// The list of tables is begun anew before it outweighs them.
 		MaxManifestFileSize: 512 << 10,
 	}

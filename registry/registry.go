@@ -206,6 +206,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.duties.run(ctx) })
 	loops.Go(func() { r.chores(ctx) })
 	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
+	loops.Go(func() { r.backups(ctx) })
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("registry: serving: %w", err))

@@ -63,6 +63,23 @@ func (r *Registry) moved(now time.Time) {
 	r.gossip.Know(contacts)
 }
 
+// flushEvery is how long news from other Registries waits for company before it
+// is in the answers.
+const flushEvery = 100 * time.Millisecond
+
+func (r *Registry) flushes(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			r.directory.flush(now)
+		}
+	}
+}
+
 // body is what this Registry says about itself.
 func (r *Registry) body() ([]byte, error) {
 	addresses := r.gossip.Addrs()

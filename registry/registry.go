@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -64,7 +63,7 @@ func New(c Config, log *slog.Logger) (*Registry, error) {
 	if r.bonding, err = openBonds(c.BondingFile); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	if r.store, err = store.Open(filepath.Join(c.Dir, "records"), c.Network, r.log); err != nil {
+	if r.store, err = store.Open(RecordsDir(c.Dir), c.Network, r.log); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	for _, part := range []func(time.Time) error{r.openLedger, r.openNetwork, r.openAPI} {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -95,9 +96,8 @@ func (d *directory) flush(now time.Time) {
 func (d *directory) publish(now time.Time, nodes []shown) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changes := make([]index.Change, len(nodes))
+	changes := d.changes(now, nodes)
 	for i := range nodes {
-		changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
 		if waiting, ok := d.waiting[nodes[i].id]; ok && waiting.record.Version() == nodes[i].record.Version() {
 			delete(d.waiting, nodes[i].id)
 		}
@@ -107,6 +107,23 @@ func (d *directory) publish(now time.Time, nodes []shown) {
 		d.root, d.rooted = d.ledger.Root(), now
 	}
 	d.board.Publish(d.nodes, d.root, now)
+}
+
+// changes makes the entries, on all processors when there are many, as at the
+// start.
+func (d *directory) changes(now time.Time, nodes []shown) []index.Change {
+	changes := make([]index.Change, len(nodes))
+	share := max(256, (len(nodes)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var parts sync.WaitGroup
+	for from := 0; from < len(nodes); from += share {
+		parts.Go(func() {
+			for i := from; i < min(from+share, len(nodes)); i++ {
+				changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
+			}
+		})
+	}
+	parts.Wait()
+	return changes
 }
 
 // entry is what the answers are to say about a node, nil for nothing.

@@ -14,7 +14,7 @@ SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|
 FUZZTIME ?= 10s
 SOAK     ?= 20
 
-.PHONY: help run build check test race bench soak fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak simulate fuzz generate generated web-check browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ race: ## tests of the shells under the race detector
 bench: build ## every benchmark with allocations, then servers side by side (PEER_SERVER=path adds a LiveKit server)
 	@$(LANE) bench-micro go test -run '^$$' -bench . -benchmem ./...
 	@$(LANE) bench-servers tools/bench
+
+simulate: ## 10,000 random schedules of a network of Registries in virtual time: 3 CPU minutes
+	@$(LANE) simulate go test -run '^$$' -bench Schedules -benchtime 10000x -timeout 1h ./registry/simulation
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)

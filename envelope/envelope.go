@@ -94,36 +94,34 @@ func (e *Envelope) Sign(key *identity.Key) error {
 	if err := e.check(); err != nil {
 		return err
 	}
-	typed, err := e.typed()
-	if err != nil {
-		return err
-	}
-	e.Signature = key.SignTyped(typed)
+	e.Signature = key.SignTyped(e.typed())
 	return nil
 }
 
 // Verify reports whether every field is in range (ErrField) and Issuer signed
 // all of them (ErrSignature).
 func (e *Envelope) Verify() error {
+	_, err := e.Signer()
+	return err
+}
+
+// Signer is Verify and returns the key of Issuer, which the signature reveals.
+func (e *Envelope) Signer() (identity.PublicKey, error) {
 	if err := e.check(); err != nil {
-		return err
+		return identity.PublicKey{}, err
 	}
 	// V of 0 or 1 would be a second spelling of the same signature.
 	if v := e.Signature[64]; v != 27 && v != 28 {
-		return fmt.Errorf("%w: V must be 27 or 28, got %d", ErrSignature, v)
+		return identity.PublicKey{}, fmt.Errorf("%w: V must be 27 or 28, got %d", ErrSignature, v)
 	}
-	typed, err := e.typed()
+	signer, err := identity.RecoverTyped(e.typed(), e.Signature)
 	if err != nil {
-		return err
-	}
-	signer, err := identity.RecoverTyped(typed, e.Signature)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
+		return identity.PublicKey{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	if signer.ID() != e.Issuer {
-		return fmt.Errorf("%w: want %s, recovered %s", ErrSignature, e.Issuer, signer.ID())
+		return identity.PublicKey{}, fmt.Errorf("%w: want %s, recovered %s", ErrSignature, e.Issuer, signer.ID())
 	}
-	return nil
+	return signer, nil
 }
 
 // Digest is the EIP-712 hash that Issuer signs. The error wraps ErrField.
@@ -131,43 +129,12 @@ func (e *Envelope) Digest() ([32]byte, error) {
 	if err := e.check(); err != nil {
 		return [32]byte{}, err
 	}
-	typed, err := e.typed()
-	if err != nil {
-		return [32]byte{}, err
-	}
-	return typed.Digest(), nil
+	return e.typed().Digest(), nil
 }
 
 // Hash is the keccak256 of the canonical bytes, signature included: equal
 // hashes mean equal bytes.
 func (e *Envelope) Hash() [32]byte { return identity.Keccak256(e.Bytes()) }
-
-// typed needs fields that check accepted.
-func (e *Envelope) typed() (identity.TypedHash, error) {
-	t := recordType()
-	h, err := t.HashStruct(e.Kind, e.Network, e.Subject, e.Issuer, e.Generation, e.Seq,
-		uint64(e.IssuedAt.UnixMilli()), uint64(e.TTL/time.Second), uint64(e.Flags), e.Body)
-	if err != nil {
-		return identity.TypedHash{}, fmt.Errorf("envelope: hashing: %w", err)
-	}
-	domain := identity.Domain{Name: "drtc record", Version: "1"}
-	return identity.TypedHash{Separator: domain.Separator(), Struct: h}, nil
-}
-
-func recordType() identity.Type {
-	return identity.Type{Name: "Record", Fields: []identity.Field{
-		{Name: "kind", Type: "string"},
-		{Name: "network", Type: "string"},
-		{Name: "subject", Type: "address"},
-		{Name: "issuer", Type: "address"},
-		{Name: "generation", Type: "uint64"},
-		{Name: "seq", Type: "uint64"},
-		{Name: "issuedAt", Type: "uint64"},
-		{Name: "ttl", Type: "uint32"},
-		{Name: "flags", Type: "uint32"},
-		{Name: "body", Type: "bytes"},
-	}}
-}
 
 // check holds every field but the signature to its range.
 func (e *Envelope) check() error {

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -28,9 +27,27 @@ func (r *Registry) chores(ctx context.Context) {
 			for _, id := range r.directory.sweep(now, part) {
 				r.rounds.node(now, id, false, false)
 			}
-			r.rounds.isolated(now, len(r.book.ids()) > 1 && !slices.ContainsFunc(r.gossip.Peers(), func(p gossip.Peer) bool { return p.Connected && p.Bonded }))
+			r.rounds.isolated(now, r.isolated())
 		}
 	}
+}
+
+// isolated reports whether this Registry and those that it is connected to are
+// at most half of all: then the line that is broken may be its own, and what it
+// sees of nodes is not the network's view.
+func (r *Registry) isolated() bool {
+	known, heard := 0, 1
+	connected := map[drtc.NodeID]bool{}
+	for _, p := range r.gossip.Peers() {
+		connected[p.ID] = p.Connected && p.Bonded
+	}
+	for _, id := range r.book.ids() {
+		known++
+		if id != r.ID() && connected[id] {
+			heard++
+		}
+	}
+	return known > 1 && 2*heard <= known
 }
 
 // moved is called when a Registry came, went or has another address.
@@ -44,6 +61,23 @@ func (r *Registry) moved(now time.Time) {
 	}
 	r.rounds.registries(now, ids)
 	r.gossip.Know(contacts)
+}
+
+// flushEvery is how long news from other Registries waits for company before it
+// is in the answers.
+const flushEvery = 100 * time.Millisecond
+
+func (r *Registry) flushes(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			r.directory.flush(now)
+		}
+	}
 }
 
 // body is what this Registry says about itself.

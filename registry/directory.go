@@ -30,10 +30,11 @@ type directory struct {
 	geoip  *geoip.DB // nil: none
 	board  api.Board
 
-	mu     sync.Mutex // one publication at a time; guards all below
-	nodes  *index.Snapshot
-	root   [32]byte
-	rooted time.Time // when root was true
+	mu      sync.Mutex // one publication at a time; guards all below
+	nodes   *index.Snapshot
+	waiting map[drtc.NodeID]shown // to be published soon
+	root    [32]byte
+	rooted  time.Time // when root was true
 }
 
 // states are the words of the answers for what probers say.
@@ -67,6 +68,29 @@ func (d *directory) refresh(now time.Time, ids []drtc.NodeID) {
 	d.publish(now, nodes)
 }
 
+// soon has nodes published with the next flush: what other Registries tell comes
+// in masses, and many changes at once cost little more than one.
+func (d *directory) soon(nodes []shown) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range nodes {
+		d.waiting[s.id] = s
+	}
+}
+
+// flush publishes what waits.
+func (d *directory) flush(now time.Time) {
+	d.mu.Lock()
+	nodes := make([]shown, 0, len(d.waiting))
+	for _, s := range d.waiting {
+		nodes = append(nodes, s)
+	}
+	d.mu.Unlock()
+	if len(nodes) > 0 {
+		d.publish(now, nodes)
+	}
+}
+
 // publish puts nodes into the answers, or takes them out.
 func (d *directory) publish(now time.Time, nodes []shown) {
 	d.mu.Lock()
@@ -74,6 +98,9 @@ func (d *directory) publish(now time.Time, nodes []shown) {
 	changes := make([]index.Change, len(nodes))
 	for i := range nodes {
 		changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
+		if waiting, ok := d.waiting[nodes[i].id]; ok && waiting.record.Version() == nodes[i].record.Version() {
+			delete(d.waiting, nodes[i].id)
+		}
 	}
 	d.nodes = d.nodes.With(changes)
 	if now.Sub(d.rooted) >= time.Second {

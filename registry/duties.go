@@ -14,8 +14,8 @@ import (
 
 // How long what a Registry says about itself is good, and when it says it anew.
 const (
-	announceLife  = 600 * time.Second
-	announceEvery = 100 * time.Second
+	announceLife  = 180 * time.Second
+	announceEvery = 50 * time.Second
 	admitLife     = 900 * time.Second
 	admitEvery    = 200 * time.Second
 	evidenceLife  = 24 * time.Hour

@@ -82,7 +82,12 @@ func (n *bench) add(dir string) (r *Registry, stop func()) {
 
 func (n *bench) await(what string, condition func() bool) {
 	n.b.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
+	n.awaitEvery(20*time.Millisecond, what, condition)
+}
+
+func (n *bench) awaitEvery(every time.Duration, what string, condition func() bool) {
+	n.b.Helper()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	deadline := time.After(2 * time.Minute)
 	for !condition() {
@@ -201,7 +206,7 @@ func BenchmarkNetwork_singleUpdates170(b *testing.B) {
 					b.Error(err)
 				}
 				key, hash := record.KeyOf(&e), e.Hash()
-				n.await("all have the update", func() bool {
+				n.awaitEvery(2*time.Millisecond, "all have the update", func() bool {
 					for _, r := range n.all {
 						if held, ok := r.ledger.Get(key); !ok || held.Hash() != hash {
 							return false

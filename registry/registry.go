@@ -98,7 +98,7 @@ func (r *Registry) openLedger(now time.Time) (err error) {
 		return err
 	}
 	r.rounds.author, r.rounds.dial, r.rounds.ask = signs, r.dial, r.ask
-	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot)}
+	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot), waiting: map[drtc.NodeID]shown{}}
 	r.rounds.judged = func(nodes []drtc.NodeID) { r.directory.refresh(time.Now(), nodes) }
 	return newMeter(r.metrics, r)
 }
@@ -114,6 +114,7 @@ func (r *Registry) openNetwork(now time.Time) (err error) {
 		return false
 	})
 	observer{r}.Changed(now, keys)
+	r.directory.flush(now)
 	return nil
 }
 
@@ -204,8 +205,9 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.rounds.run(ctx) })
 	loops.Go(func() { r.duties.run(ctx) })
 	loops.Go(func() { r.chores(ctx) })
-	loops.Go(func() { r.backups(ctx) })
+	loops.Go(func() { r.flushes(ctx) })
 	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
+	loops.Go(func() { r.backups(ctx) })
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("registry: serving: %w", err))

@@ -27,7 +27,7 @@ var now = time.UnixMilli(1790000000000).UTC()
 
 func rules() record.Rules {
 	r := record.DefaultRules("")
-	r.Kinds = []record.Kind{record.NodeKind(wire.CheckNode), record.LivenessKind(wire.CheckLiveness)}
+	r.Kinds = wire.Kinds()
 	return r
 }
 

@@ -60,6 +60,7 @@ type Network struct {
 	queue   chan envelope.Envelope // to be published
 	fresh   chan peer.ID           // just connected from here
 	soon    chan struct{}          // converse soon
+	learned chan struct{}          // a conversation brought something
 	dials   chan struct{}          // contacts have changed
 	cut     chan peer.ID           // to be disconnected
 	onProbe atomic.Pointer[func(ctx context.Context, from, node drtc.NodeID) (bool, error)]
@@ -87,6 +88,7 @@ func New(c Config, key *identity.Key, l Ledger, b record.Bonding, log *slog.Logg
 		queue:   make(chan envelope.Envelope, c.QueueSize),
 		fresh:   make(chan peer.ID, 64),
 		soon:    make(chan struct{}, 1),
+		learned: make(chan struct{}, 1),
 		dials:   make(chan struct{}, 1),
 		cut:     make(chan peer.ID, 64),
 	}

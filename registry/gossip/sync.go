@@ -83,6 +83,9 @@ func (n *Network) syncLoop(ctx context.Context) {
 				mean = n.config.SyncEvery
 				timer.Reset(spread(mean))
 			}
+		case <-n.learned: // others may lack it too, or have more
+			mean = n.config.SyncEvery
+			timer.Reset(spread(mean / 6))
 		case e := <-ended:
 			asking--
 			switch e.outcome {
@@ -169,7 +172,13 @@ func (n *Network) refuse(stream network.Stream) {
 // converse drives session over stream to its end.
 func (n *Network) converse(stream network.Stream, session *reconcile.Session, first [][]byte, state *peerState, direction string) string {
 	deadline(stream, time.Now().Add(n.config.SyncTimeout))
-	err := n.exchange(stream, session, first, state)
+	stored, err := n.exchange(stream, session, first, state)
+	if stored > 0 {
+		select {
+		case n.learned <- struct{}{}:
+		default:
+		}
+	}
 	outcome, stats := syncEqual, session.Stats()
 	switch {
 	case errors.Is(err, errForged):
@@ -215,36 +224,39 @@ type streamError struct{ err error }
 func (e *streamError) Error() string { return "gossip: stream: " + e.err.Error() }
 func (e *streamError) Unwrap() error { return e.err }
 
-// exchange writes and reads frames until the session is done.
-func (n *Network) exchange(stream network.Stream, session *reconcile.Session, frames [][]byte, state *peerState) error {
+// exchange writes and reads frames until the session is done. stored counts the
+// records that it brought.
+func (n *Network) exchange(stream network.Stream, session *reconcile.Session, frames [][]byte, state *peerState) (stored int, err error) {
 	r, w := bufio.NewReader(stream), bufio.NewWriter(stream)
 	for done := false; ; {
 		for _, f := range frames {
 			if err := writeFrame(w, f); err != nil {
-				return &streamError{err}
+				return stored, &streamError{err}
 			}
 		}
 		if err := w.Flush(); err != nil {
-			return &streamError{err}
+			return stored, &streamError{err}
 		}
 		if done {
-			return nil
+			return stored, nil
 		}
 		frame, err := readFrame(r, reconcile.MaxFrame)
 		if err != nil {
 			if errors.Is(err, errFrame) {
-				return err
+				return stored, err
 			}
-			return &streamError{err}
+			return stored, &streamError{err}
 		}
 		step, err := session.Handle(frame)
 		if err != nil {
-			return err
+			return stored, err
 		}
 		// A reader may copy records and has none to give.
 		if len(step.Records) > 0 && n.bonding.Bonded(record.RoleRegistry, state.id) {
-			if t := n.take(time.Now(), topicSync, step.Records, record.Synced, state); t.forged > 0 {
-				return errForged
+			t := n.take(time.Now(), topicSync, step.Records, record.Synced, state)
+			stored += t.stored
+			if t.forged > 0 {
+				return stored, errForged
 			}
 		}
 		frames, done = step.Send, step.Done

@@ -29,7 +29,7 @@ func (p *Prober) reconsider(now time.Time) {
 		p.withhold(now)
 	case p.distrust && !p.isolated && (p.missing <= p.config.DistrustNodes || share <= p.config.Distrust/2):
 		p.distrust = false
-		p.release()
+		p.release(now)
 	}
 }
 
@@ -46,13 +46,14 @@ func (p *Prober) withhold(now time.Time) {
 	p.asks = slices.DeleteFunc(p.asks, func(w *watched) bool { return !w.cast })
 }
 
-// release makes the votes that were withheld.
-func (p *Prober) release() {
+// release forgets the votes that were withheld: they rest on dials of a line that
+// was broken, and nodes that live may be among them. They are dialled again, and
+// the next misses are counted after a first one.
+func (p *Prober) release(now time.Time) {
 	for _, w := range p.nodes {
 		if w.vote != none && !w.cast {
-			p.tally(w, -1)
-			p.cast(w)
-			p.tally(w, 1)
+			w.vote, w.misses = none, min(w.misses, 1)
+			p.lookNow(now, w)
 		}
 	}
 }

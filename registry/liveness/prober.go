@@ -50,7 +50,7 @@ func DefaultProberConfig() ProberConfig {
 		Every: 15 * time.Second, Jitter: 0.2, Redial: time.Second,
 		MissesLost: 2, MissesAlone: 3, Unreachable: 4, UnreachableAfter: time.Minute,
 		Life: time.Minute, Refresh: 25 * time.Second,
-		RateEvery: 5500 * time.Millisecond, RateBurst: 4,
+		RateEvery: 1100 * time.Millisecond, RateBurst: 8,
 		Distrust: 0.2, DistrustNodes: 2, Reconsider: time.Minute,
 		AskEvery: 2 * time.Second,
 	}
@@ -225,8 +225,10 @@ func (p *Prober) Asked(now time.Time, node drtc.NodeID) (ok bool) {
 	return true
 }
 
-// Isolated is told whether this Registry is connected to no other although it
-// knows some: then its own line may be what is broken.
+// Isolated is told whether this Registry and those that it hears are at most half
+// of the Registries that it knows: then its own line may be what is broken, and
+// with the healing its votes would count among the others'. One that knows no
+// other is not isolated.
 func (p *Prober) Isolated(now time.Time, isolated bool) {
 	p.isolated = isolated
 	p.reconsider(now)
@@ -286,7 +288,7 @@ func (p *Prober) Status() ProberStatus {
 	s := ProberStatus{Watched: len(p.nodes), Missing: p.missing, Down: p.voted}
 	switch {
 	case p.distrust && p.isolated:
-		s.Withheld = "no other Registry is connected: this one's line may be broken, so it accuses nobody"
+		s.Withheld = "cut off from half of the Registries or more: this one's line may be broken, so it accuses nobody"
 	case p.distrust:
 		s.Withheld = fmt.Sprintf("%d of %d nodes missed their last dial: this Registry's line may be broken, so it accuses nobody", p.missing, len(p.nodes)-p.voted)
 	}

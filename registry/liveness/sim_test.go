@@ -382,11 +382,11 @@ func (s *sim) publish(r *simRegistry, p liveness.PageBody) {
 			if full.Before(s.now) {
 				full = s.now
 			}
-			if full.Sub(s.now) > 4*5*time.Second {
+			if full.Sub(s.now) > 9*time.Second {
 				s.refused++
 				return
 			}
-			to.rates[key] = full.Add(5 * time.Second)
+			to.rates[key] = full.Add(time.Second)
 			page := page
 			var err error
 			if page.Sightings, err = liveness.ParseSightings(body); err == nil {

@@ -19,7 +19,7 @@
 // Both speak in turns. A turn is up to 4 frames of records and one frame that ends
 // it; MORE ends one that has more to say and is answered by GO. The leaves go by in
 // rising order a few at a time, so a session that breaks off leaves what it did.
-// The frames are laid down in spec/registry.md (REG-22 to REG-29).
+// The frames are laid down in spec/registry.md (REG-23 to REG-29).
 //
 // Records are parsed and belong to what was asked for; they are not verified. The
 // Sets may change while a session runs: it works on what they hold when it gets

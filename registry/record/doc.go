@@ -21,9 +21,18 @@
 // has itself expired (unless the issuer's clock ran more than Skew ahead and
 // back), so nothing comes back and nothing grows.
 //
-// Time is used only to refuse and to expire, never to order. The rules are
-// numbered in spec/registry.md (REG-6 to REG-12) and held by
+// Time is used only to refuse and to expire, never to order.
+//
+// What one issuer can cost is bounded: by Bonding (who may write at all), by a rate
+// for each key and by a quota in kinds of which an issuer has many records, kept so
+// that Sets agree on what is over it. An issuer that signs two things under one
+// version is found out (Equivocations).
+//
+// The Set is stored as the leaves of a Merkle summary, so that two of them can be
+// compared by Root, Group, Leaf and Items (registry/reconcile). The rules are
+// numbered in spec/registry.md (REG-6 to REG-12, REG-17 to REG-22) and held by
 // spec/vectors/record.json.
 //
-// This package is a core: now is a parameter, a Set belongs to one goroutine.
+// This package is a core: now is a parameter, a Set belongs to one goroutine, but
+// for Genuine.
 package record

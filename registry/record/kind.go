@@ -5,6 +5,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/identity"
 )
 
 // Names of the kinds of records that the network has.
@@ -57,6 +58,9 @@ type Kind struct {
 	// Its error reaches whoever sent the record. It may be called from several
 	// goroutines at once.
 	Check func(*envelope.Envelope) error
+	// CheckSigner, if set, judges the body against the issuer's key, which the
+	// signature reveals.
+	CheckSigner func(*envelope.Envelope, identity.PublicKey) error
 }
 
 // NodeKind is the kind of a Media Node's own record (whitepaper 4.2.3.1).
@@ -76,11 +80,12 @@ func RegistryKind(check func(*envelope.Envelope) error) Kind {
 }
 
 // LivenessKind is the kind of what a Registry saw of the nodes that it probes, a
-// page a record. The subject names the page; a tombstone takes a page back.
+// page a record. The subject names the page; a tombstone takes a page back. Pages
+// change with each vote, so they may change more often than other records.
 func LivenessKind(check func(*envelope.Envelope) error) Kind {
 	return Kind{
 		Name: KindLiveness, MaxBody: 4 << 10, MaxTTL: 900 * time.Second,
-		Tombstones: true, Issuer: RoleRegistry, Check: check,
+		Tombstones: true, Issuer: RoleRegistry, RateEvery: time.Second, RateBurst: 10, Check: check,
 	}
 }
 

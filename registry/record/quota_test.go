@@ -63,7 +63,7 @@ func TestMerge_overQuotaAnyOrderGivesTheSameSet(t *testing.T) {
 func TestMerge_overQuotaIsRateLimited(t *testing.T) {
 	s := newSet(t, quota(1))
 	stored := 0
-	for n := range uint16(2000) {
+	for n := range uint16(300) {
 		if take(s, epoch, page(1, n, nil), record.Gossiped).Outcome == record.Stored {
 			stored++
 		}
@@ -96,5 +96,19 @@ func TestExpire_leavesOutWhatCameBack(t *testing.T) {
 	take(s, epoch, high, record.Synced)
 	if gone := s.Expire(now); len(gone) != 1 || gone[0] != record.KeyOf(&high) {
 		t.Errorf("forgot %v, want the one that is not held", gone)
+	}
+}
+
+// Marks of records that were issued within 10 s go in one step.
+func TestExpire_forgetsOnAGrid(t *testing.T) {
+	s := newSet(t, allKinds)
+	for n, after := range []time.Duration{time.Millisecond, 4 * time.Second, 10 * time.Second} {
+		take(s, epoch.Add(10*time.Second), page(1, uint16(n), func(e *envelope.Envelope) { e.IssuedAt = epoch.Add(after) }), record.Synced)
+	}
+	if gone := s.Expire(epoch.Add(999_999 * time.Millisecond)); len(gone) != 0 {
+		t.Errorf("forgot %v before the step, want nothing", gone)
+	}
+	if gone := s.Expire(epoch.Add(1000 * time.Second)); len(gone) != 3 || s.Len() != 0 {
+		t.Errorf("forgot %v at the step, want all three", gone)
 	}
 }

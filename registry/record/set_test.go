@@ -299,15 +299,19 @@ func TestRestore_givesBackTheSameSet(t *testing.T) {
 
 func TestValidate_namesTheField(t *testing.T) {
 	tests := map[string]func(*record.Rules){
-		"Network":    func(r *record.Rules) { r.Network = "" },
-		"Kinds":      func(r *record.Rules) { r.Kinds = nil },
-		"Skew":       func(r *record.Rules) { r.Skew = -1 },
-		"Grace":      func(r *record.Rules) { r.Grace = -1 },
-		"RateEvery":  func(r *record.Rules) { r.RateEvery = -1 },
-		"RateBurst":  func(r *record.Rules) { r.RateBurst = 0 },
-		"MaxRecords": func(r *record.Rules) { r.MaxRecords = 0 },
-		"MaxTTL":     func(r *record.Rules) { r.Kinds[0].MaxTTL = 0 },
-		"MaxBody":    func(r *record.Rules) { r.Kinds[0].MaxBody = envelope.MaxBody + 1 },
+		"Network":                  func(r *record.Rules) { r.Network = "" },
+		"Kinds":                    func(r *record.Rules) { r.Kinds = nil },
+		"Skew":                     func(r *record.Rules) { r.Skew = -1 },
+		"Grace":                    func(r *record.Rules) { r.Grace = -1 },
+		"RateEvery":                func(r *record.Rules) { r.RateEvery = -1 },
+		"RateBurst":                func(r *record.Rules) { r.RateBurst = 0 },
+		"MaxRecords":               func(r *record.Rules) { r.MaxRecords = 0 },
+		"MaxTTL":                   func(r *record.Rules) { r.Kinds[0].MaxTTL = 0 },
+		"MaxBody":                  func(r *record.Rules) { r.Kinds[0].MaxBody = envelope.MaxBody + 1 },
+		"MaxPerIssuer":             func(r *record.Rules) { r.MaxPerIssuer = 0 },
+		"Issuer":                   func(r *record.Rules) { r.Kinds[0].Issuer = "" },
+		"twice":                    func(r *record.Rules) { r.Kinds = append(r.Kinds, record.NodeKind(nil)) },
+		"RateEvery, RateBurst and": func(r *record.Rules) { r.Kinds[0].RateBurst = -1 },
 	}
 	for field, change := range tests {
 		rules := record.DefaultRules("devnet")

@@ -36,12 +36,17 @@ func (i *Issuer) Start(now time.Time) {
 	i.port.After(resubmitEvery, tagResubmit)
 }
 
-// Receive implements netsim.Node: receipts.
+// Receive implements netsim.Node: receipts and dials.
 func (i *Issuer) Receive(_ time.Time, from int, m Message) {
-	receipt, ok := m.(Receipt)
-	if !ok {
-		return
+	switch m := m.(type) {
+	case Receipt:
+		i.receipt(from, m)
+	case Ping:
+		i.port.Send(from, Pong(m))
 	}
+}
+
+func (i *Issuer) receipt(from int, receipt Receipt) {
 	want, ok := i.wanted[from]
 	if !ok || want.Hash() != receipt.Hash {
 		return // of an older one

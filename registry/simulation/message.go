@@ -6,7 +6,8 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 )
 
-// Message is what machines say to each other: Gossip, Submission, Receipt or Frame.
+// Message is what machines say to each other: Gossip, Submission, Receipt,
+// Frame, Ping, Pong or Look.
 type Message interface{ size() int }
 
 // Gossip is a batch of records, flooded.

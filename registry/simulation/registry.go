@@ -5,8 +5,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/internal/netsim"
+	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/reconcile"
 	"github.com/drtc-network/drtc/registry/record"
 )
@@ -30,6 +32,9 @@ const (
 	tagSync
 	tagHouse
 	tagHot
+	tagProber
+	tagAnnounce
+	tagDial // and the number of the dial
 )
 
 // Registry is one honest Registry.
@@ -42,6 +47,7 @@ type Registry struct {
 	pending []write
 	outbox  Gossip
 
+	watch    *watch // nil unless Plan.Liveness
 	sessions map[Session]*session
 	quiet    int // sessions in a row that found nothing
 
@@ -80,12 +86,14 @@ type session struct {
 	sent     int
 	received int
 	heard    time.Duration
-	exchange int // records in either direction
+	learnt   int // records that were stored
 }
 
 func newRegistry(w *World, p *netsim.Port[Message]) *Registry {
 	return &Registry{world: w, port: p, sessions: map[Session]*session{}, Refusals: map[Refusal]int{}}
 }
+
+func (r *Registry) id() drtc.NodeID { return r.world.keys[r.port.ID()].ID() }
 
 // Set is what the Registry holds.
 func (r *Registry) Set() *record.Set { return r.set }
@@ -107,6 +115,9 @@ func (r *Registry) Start(now time.Time) {
 	} else {
 		r.disk = &disk{records: map[record.Key]envelope.Envelope{}}
 		r.port.Save(r.disk)
+	}
+	if r.world.plan.Liveness {
+		r.watch = newWatch(now, r)
 	}
 	r.port.After(r.jitter(houseEvery), tagHouse)
 	r.open(r.partner())
@@ -132,6 +143,11 @@ func (r *Registry) Receive(now time.Time, from int, m Message) {
 		}
 	case Frame:
 		r.frame(now, from, m)
+	case Pong:
+		r.watch.answered(now, m.Number, liveness.Answer{Outcome: liveness.Answered})
+	case Look:
+		r.watch.prober.Asked(now, m.Node)
+		r.watch.work(now)
 	}
 }
 
@@ -151,7 +167,16 @@ func (r *Registry) Timeout(now time.Time, tag int) {
 		r.expire(now)
 		r.Proofs = append(r.Proofs, r.set.Equivocations()...)
 		r.endIdle()
+		if r.watch != nil {
+			r.watch.house(now)
+		}
 		r.port.After(houseEvery, tagHouse)
+	case tagProber:
+		r.watch.work(now)
+	case tagAnnounce:
+		r.watch.announce(now)
+	default:
+		r.watch.answered(now, tag-tagDial, liveness.Answer{Outcome: liveness.Missed})
 	}
 }
 
@@ -169,6 +194,9 @@ func (r *Registry) take(now time.Time, e *envelope.Envelope, p record.Path, tell
 		r.Refusals[Refusal{cause(err), p}]++
 	} else if outcome == record.Stale {
 		r.Refusals[Refusal{ErrStale, p}]++
+	}
+	if r.watch != nil && outcome == record.Stored && err == nil {
+		r.watch.learn(now, e)
 	}
 	w := write{key: record.KeyOf(e), to: tell, reply: Receipt{Hash: e.Hash(), Err: err}}
 	switch {
@@ -289,9 +317,10 @@ func (r *Registry) frame(now time.Time, from int, f Frame) {
 	s.received++
 	step, err := s.core.Handle(f.Body)
 	for i := range step.Records {
-		_, _ = r.take(now, &step.Records[i], record.Synced, nobody)
+		if outcome, _ := r.take(now, &step.Records[i], record.Synced, nobody); outcome == record.Stored {
+			s.learnt++
+		}
 	}
-	s.exchange += len(step.Records)
 	r.send(f.Session, s, step.Send)
 	switch {
 	case err != nil:
@@ -299,12 +328,14 @@ func (r *Registry) frame(now time.Time, from int, f Frame) {
 		r.end(f.Session, s, true)
 	case step.Done:
 		r.world.finished(s.core.Stats())
-		if s.exchange == 0 && f.Session.Opener == r.port.ID() {
-			r.quiet++
-		}
-		if s.exchange > 0 {
-			r.quiet = 0
+		switch stats := s.core.Stats(); {
+		case s.learnt > 0: // and others may not know it either
 			r.port.After(r.jitter(hotAfter), tagHot)
+			r.quiet = 0
+		case stats.RecordsIn+stats.RecordsOut > 0:
+			r.quiet = 0
+		case f.Session.Opener == r.port.ID():
+			r.quiet++
 		}
 		delete(r.sessions, f.Session)
 	}

@@ -140,7 +140,7 @@ func fifteen(seed uint64) (*simulation.World, time.Duration, error) {
 	return w, took, err
 }
 
-// The other 9,700 run as a benchmark: go test -bench Schedules -benchtime 10000x.
+// More of them run as a benchmark: make simulate runs 10,000.
 func TestSchedules_endWithEqualRoots(t *testing.T) {
 	for seed := range uint64(300) {
 		if _, _, err := converge(seed); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/internal/netsim"
+	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/reconcile"
 	"github.com/drtc-network/drtc/registry/record"
 )
@@ -27,6 +28,8 @@ type Plan struct {
 	// Degree is how many others each Registry gossips with at least; zero: all.
 	Degree int
 	Link   netsim.Link
+	// Liveness has Registries dial the issuers and count the votes.
+	Liveness bool
 	// Rules changes the network's rules; nil leaves them.
 	Rules func(*record.Rules)
 	// Trace is how many of the last events a failed run shows.
@@ -42,6 +45,11 @@ type World struct {
 	mesh    [][]int
 	issuers []*Issuer
 	keys    []*identity.Key // of the Registries
+	// nodeKeys are of the issuers; machines are where everybody runs.
+	nodeKeys []*identity.Key
+	machines map[drtc.NodeID]int
+	// OnVerdict, if set, is told of what Registries make of nodes.
+	OnVerdict func(registry int, c liveness.Change)
 
 	signed   map[[32]byte]bool                // by honest issuers
 	acked    map[record.Key]envelope.Envelope // the join of what honest Registries acknowledged
@@ -80,11 +88,14 @@ func cause(err error) error {
 func New(p Plan) (*World, error) {
 	w := &World{
 		plan: p, limits: reconcile.DefaultLimits(), signed: map[[32]byte]bool{},
-		acked: map[record.Key]envelope.Envelope{}, verdicts: map[[32]byte]error{}, liars: map[drtc.NodeID]bool{},
+		acked: map[record.Key]envelope.Envelope{}, verdicts: map[[32]byte]error{}, liars: map[drtc.NodeID]bool{}, machines: map[drtc.NodeID]int{},
 		bonds: &Bonds{Nodes: map[drtc.NodeID]bool{}, Registries: map[drtc.NodeID]bool{}, Least: map[drtc.NodeID]uint64{}},
 	}
 	w.rules = record.DefaultRules("simnet")
 	w.rules.Kinds = []record.Kind{record.NodeKind(nil), record.RegistryKind(nil), record.LivenessKind(nil)}
+	if p.Liveness {
+		w.rules.Kinds[2] = record.LivenessKind(liveness.Check)
+	}
 	w.rules.Bonding = w.bonds
 	if p.Rules != nil {
 		p.Rules(&w.rules)
@@ -99,7 +110,7 @@ func New(p Plan) (*World, error) {
 	for id := range p.Registries {
 		key := newKey('r', id)
 		w.keys = append(w.keys, key)
-		w.bonds.Registries[key.ID()] = true
+		w.bonds.Registries[key.ID()], w.machines[key.ID()] = true, id
 		if h := id - (p.Registries - len(p.Hostile)); h >= 0 {
 			w.bonds.Least[key.ID()] = 1
 			w.net.Add(func(port *netsim.Port[Message]) netsim.Node[Message] { return newHostile(w, port, p.Hostile[h]) })
@@ -109,7 +120,8 @@ func New(p Plan) (*World, error) {
 	}
 	for id := range p.Issuers {
 		key := newKey('n', id)
-		w.bonds.Nodes[key.ID()] = true
+		w.bonds.Nodes[key.ID()], w.machines[key.ID()] = true, p.Registries+id
+		w.nodeKeys = append(w.nodeKeys, key)
 		homes := w.net.Rand().Perm(p.Registries)[:min(max(p.Homes, 1), p.Registries)]
 		w.net.Add(func(port *netsim.Port[Message]) netsim.Node[Message] {
 			issuer := newIssuer(w, port, key, homes)
@@ -134,10 +146,13 @@ func (w *World) Rules() record.Rules { return w.rules }
 // Issuers is how many there are.
 func (w *World) Issuers() int { return len(w.issuers) }
 
+// Machine is where an issuer runs, for partitions and crashes.
+func (w *World) Machine(issuer int) int { return w.plan.Registries + issuer }
+
 // RestartIssuer makes an issuer lose its state.
 func (w *World) RestartIssuer(id int) {
-	w.net.Crash(w.plan.Registries + id)
-	w.net.Restart(w.plan.Registries + id)
+	w.net.Crash(w.Machine(id))
+	w.net.Restart(w.Machine(id))
 }
 
 // Issuer returns an issuer by its number.

@@ -18,6 +18,7 @@ import (
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/audit"
+	pages "github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/record"
 	"github.com/drtc-network/drtc/registry/store"
 	"github.com/drtc-network/drtc/registry/wire"
@@ -68,7 +69,7 @@ func tombstone(e *envelope.Envelope) { e.Flags, e.Body = envelope.Tombstone, nil
 func liveness(t testing.TB, body []byte) envelope.Envelope {
 	t.Helper()
 	e := envelope.Envelope{
-		Kind: record.KindLiveness, Network: "devnet", Subject: drtc.NodeID{1}, Seq: 1, IssuedAt: now, TTL: 60 * time.Second, Body: body,
+		Kind: record.KindLiveness, Network: "devnet", Subject: pages.Page(0, 0), Seq: 1, IssuedAt: now, TTL: 60 * time.Second, Body: body,
 	}
 	if err := e.Sign(key(t, 0)); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-// Package gossip is the network between Registries (whitepaper 4.2.2): it tells
+// Package gossip is the network between Registries (whitepaper 4.2.1): it tells
 // the others of new records, hears of theirs, and repairs what was missed.
 //
 // Contract: records go to the Ledger, which alone decides whether they are held;

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,12 @@ type author struct {
 	key     *identity.Key
 	network string
 	ledger  *ledger.Ledger
+	bonding record.Bonding
 }
+
+// errReader is returned by issue while this Registry is not on the list of those
+// that may attest: it copies what others say and says nothing itself.
+var errReader = errors.New("registry: not on the list of Registries")
 
 // statement is what is said.
 type statement struct {
@@ -35,6 +41,9 @@ type statement struct {
 // the loss of the disk (spec REG-15).
 func (a *author) issue(ctx context.Context, now time.Time, s statement) error {
 	id := a.key.ID()
+	if !a.bonding.Bonded(record.RoleRegistry, id) {
+		return errReader
+	}
 	e := envelope.Envelope{
 		Kind: s.kind, Network: a.network, Subject: s.subject, IssuedAt: now, TTL: s.ttl, Flags: s.flags, Body: s.body,
 		Seq: uint64(now.UnixMilli()),

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -78,7 +79,7 @@ func (d *duties) leave(ctx context.Context) {
 	err := d.author.issue(ctx, time.Now(), statement{
 		kind: record.KindRegistry, subject: d.author.key.ID(), ttl: announceLife, flags: envelope.Tombstone,
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errReader) {
 		d.log.Warn("leave not written, the record will expire", slog.Any("error", err))
 	}
 }
@@ -118,7 +119,7 @@ func (d *duties) next(ctx context.Context, now time.Time, usual time.Duration, e
 	if err == nil {
 		return now.Add(usual)
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, errReader) {
 		d.log.Warn("statement not issued", slog.Any("error", err))
 	}
 	return now.Add(retryEvery)

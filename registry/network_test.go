@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -156,5 +157,34 @@ func TestNetwork_admissionIsSignedByAll(t *testing.T) {
 			}
 			return len(a.Msg.GetBody()) > 0 && len(a.Msg.GetAttestations()) == 3
 		})
+	}
+}
+
+// A Registry that is not on the list reads along where the others allow it, and
+// says nothing that they would have to refuse.
+func TestNetwork_whoIsNotOnTheListReadsAlong(t *testing.T) {
+	member := newNode(t)
+	text, err := json.Marshal(map[string]any{
+		"serial": 1, "any_node": true, "any_orchestrator": true, "registries": []string{member.ID().String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, reads := testConfig(t), testConfig(t)
+	listed.KeyFile = filepath.Join(t.TempDir(), "key")
+	listed.BondingFile = filepath.Join(t.TempDir(), "bonding.json")
+	if err := errors.Join(os.WriteFile(listed.KeyFile, []byte(member.Hex()), 0o600), os.WriteFile(listed.BondingFile, text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	listed.AllowReaders = true
+	first, n := start(t, listed), newNode(t)
+	first.mustRegister(n.record(t, nil))
+	reads.BondingFile, reads.Bootstrap = listed.BondingFile, []string{first.URL()}
+	reader := start(t, reads)
+	reader.eventually("the node is shown", func() bool { return reader.shows(n) })
+	var answer struct{ Missing []string }
+	first.get("/records?kind=registry&ids="+reader.ID().String(), &answer)
+	if len(answer.Missing) != 1 {
+		t.Error("the member holds a record of the reader")
 	}
 }

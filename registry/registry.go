@@ -83,7 +83,7 @@ func (r *Registry) openLedger(now time.Time) (err error) {
 	if r.ledger, err = ledger.Open(now, r.config.ledger(r.bonding), disk{r.store}, observer{r}, r.metrics); err != nil {
 		return err
 	}
-	signs := &author{key: r.key, network: r.config.Network, ledger: r.ledger}
+	signs := &author{key: r.key, network: r.config.Network, ledger: r.ledger, bonding: r.bonding}
 	r.book = newBook(r.ledger, r.log)
 	r.duties = &duties{log: r.log, author: signs, ledger: r.ledger, self: r.body, admitted: r.admitted}
 	if r.dialer, err = probe.New(r.config.probe(), r.metrics); err != nil {
@@ -215,6 +215,10 @@ func (r *Registry) Run(ctx context.Context) error {
 	})
 	r.log.Info("registry serves", slog.String("url", r.URL()), slog.String("id", r.ID().String()),
 		slog.String("network", r.config.Network), slog.Int("nodes", r.directory.board.View().Nodes.Len()))
+
+	if !r.bonding.Bonded(record.RoleRegistry, r.ID()) {
+		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; add its id to the bonding file")
+	}
 
 	<-ctx.Done()
 	r.shutdown()

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	randv2 "math/rand/v2"
 	"sync"
@@ -246,7 +247,7 @@ func (r *rounds) work(ctx context.Context, now time.Time) {
 }
 
 func (r *rounds) write(ctx context.Context, now time.Time, s statement) {
-	if err := r.author.issue(ctx, now, s); err != nil && ctx.Err() == nil {
+	if err := r.author.issue(ctx, now, s); err != nil && ctx.Err() == nil && !errors.Is(err, errReader) {
 		r.log.Warn("sightings not written", slog.Any("error", err))
 	}
 }

@@ -235,6 +235,9 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "    API key      %s\n", r.APIKey)
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
 	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)
+	if len(r.Registries) > 0 {
+		fmt.Fprintf(&b, "    Nodes        %s registry nodes --registry %s\n", cmp.Or(n.cfg.Command, "drtc"), strings.Join(r.Registries, ","))
+	}
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {
 		fmt.Fprintf(&b, "    Anybody who reaches %s may join: its page gives tokens to all.\n\n", n.listen.Addr())

@@ -23,6 +23,10 @@ func newRegistry() *cobra.Command {
 	flag(c, &file.Dir, "dir", "folder of the records and the key")
 	flag(c, &file.KeyFile, "key-file", "private key; made when missing (default: key in the folder)")
 	flag(c, &file.Network, "network", "name that every record must carry")
+	flag(c, &file.URL, "url", "how others reach the API (default http:// and the listening address)")
+	flag(c, &file.GossipListen, "gossip-listen", "TCP address for other Registries")
+	flag(c, &file.Bootstrap, "bootstrap", "other Registries: URLs of their APIs or multiaddresses, with commas")
+	flag(c, &file.BondingFile, "bonding-file", "list of who may take part (default: everybody)")
 	c.cmd.AddCommand(newRegistryNodes(), newRegistryPeers(), newRegistryBackup(), newRegistryRestore(), newRegistryAudit())
 	return c.cmd
 }

@@ -65,7 +65,7 @@ func (n *Network) startTopics(ctx context.Context) (map[string]*pubsub.Topic, er
 		pubsub.WithPeerFilter(func(p peer.ID, _ string) bool { return n.gater.bonded(p) }),
 		pubsub.WithAppSpecificRpcInspector(n.inspect),
 		pubsub.WithRawTracer(tracer{n}),
-		pubsub.WithLogger(n.log.With(slog.String("part", "pubsub"))),
+		pubsub.WithLogger(slog.New(demoted{n.log.Handler()}).With(slog.String("part", "pubsub"))),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: starting: %w", err)

@@ -101,21 +101,27 @@ func (e *Envelope) Sign(key *identity.Key) error {
 // Verify reports whether every field is in range (ErrField) and Issuer signed
 // all of them (ErrSignature).
 func (e *Envelope) Verify() error {
+	_, err := e.Signer()
+	return err
+}
+
+// Signer is Verify and returns the key of Issuer, which the signature reveals.
+func (e *Envelope) Signer() (identity.PublicKey, error) {
 	if err := e.check(); err != nil {
-		return err
+		return identity.PublicKey{}, err
 	}
 	// V of 0 or 1 would be a second spelling of the same signature.
 	if v := e.Signature[64]; v != 27 && v != 28 {
-		return fmt.Errorf("%w: V must be 27 or 28, got %d", ErrSignature, v)
+		return identity.PublicKey{}, fmt.Errorf("%w: V must be 27 or 28, got %d", ErrSignature, v)
 	}
 	signer, err := identity.RecoverTyped(e.typed(), e.Signature)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
+		return identity.PublicKey{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	if signer.ID() != e.Issuer {
-		return fmt.Errorf("%w: want %s, recovered %s", ErrSignature, e.Issuer, signer.ID())
+		return identity.PublicKey{}, fmt.Errorf("%w: want %s, recovered %s", ErrSignature, e.Issuer, signer.ID())
 	}
-	return nil
+	return signer, nil
 }
 
 // Digest is the EIP-712 hash that Issuer signs. The error wraps ErrField.

@@ -36,6 +36,9 @@ func (r heldRecords) Submit(ctx context.Context, e envelope.Envelope) (api.Recei
 	if err != nil {
 		return api.Receipt{}, err
 	}
+	if outcome == record.Known { // perhaps from another Registry, a moment ago
+		r.directory.flush(time.Now())
+	}
 	return api.Receipt{Accepted: outcome != record.Stale, Held: held}, nil
 }
 

@@ -63,6 +63,29 @@ func (r *Registry) moved(now time.Time) {
 	r.gossip.Know(contacts)
 }
 
+// flushEvery is how long news from other Registries waits for company before it
+// is in the answers; while they come in masses, as to a new Registry, the answers
+// are made anew in at most one flushShare-th of the time.
+const (
+	flushEvery = 100 * time.Millisecond
+	flushShare = 20
+	flushMost  = time.Second
+)
+
+func (r *Registry) flushes(ctx context.Context) {
+	timer := time.NewTimer(flushEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-timer.C:
+			r.directory.flush(now)
+			timer.Reset(min(max(flushEvery, flushShare*time.Since(now)), flushMost))
+		}
+	}
+}
+
 // body is what this Registry says about itself.
 func (r *Registry) body() ([]byte, error) {
 	addresses := r.gossip.Addrs()

@@ -159,11 +159,7 @@ func (c Config) keyFile() string {
 
 func (c Config) ledger(b record.Bonding) ledger.Config {
 	r := record.DefaultRules(c.Network)
-	r.Kinds = []record.Kind{
-		record.NodeKind(wire.CheckNode), record.RegistryKind(wire.CheckRegistry), record.LivenessKind(liveness.Check),
-		record.EquivocationKind(wire.CheckEquivocation), record.AdmissionKind(wire.CheckAdmission),
-	}
-	r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
+	r.Kinds, r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = wire.Kinds(), b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
 	l := ledger.DefaultConfig(r)
 	l.ExpireEvery = c.ExpireEvery
 	return l

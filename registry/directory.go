@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -30,10 +31,11 @@ type directory struct {
 	geoip  *geoip.DB // nil: none
 	board  api.Board
 
-	mu     sync.Mutex // one publication at a time; guards all below
-	nodes  *index.Snapshot
-	root   [32]byte
-	rooted time.Time // when root was true
+	mu      sync.Mutex // one publication at a time; guards all below
+	nodes   *index.Snapshot
+	waiting map[drtc.NodeID]shown // to be published soon
+	root    [32]byte
+	rooted  time.Time // when root was true
 }
 
 // states are the words of the answers for what probers say.
@@ -67,19 +69,61 @@ func (d *directory) refresh(now time.Time, ids []drtc.NodeID) {
 	d.publish(now, nodes)
 }
 
+// soon has nodes published with the next flush: what other Registries tell comes
+// in masses, and many changes at once cost little more than one.
+func (d *directory) soon(nodes []shown) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range nodes {
+		d.waiting[s.id] = s
+	}
+}
+
+// flush publishes what waits.
+func (d *directory) flush(now time.Time) {
+	d.mu.Lock()
+	nodes := make([]shown, 0, len(d.waiting))
+	for _, s := range d.waiting {
+		nodes = append(nodes, s)
+	}
+	d.mu.Unlock()
+	if len(nodes) > 0 {
+		d.publish(now, nodes)
+	}
+}
+
 // publish puts nodes into the answers, or takes them out.
 func (d *directory) publish(now time.Time, nodes []shown) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changes := make([]index.Change, len(nodes))
+	changes := d.changes(now, nodes)
 	for i := range nodes {
-		changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
+		if waiting, ok := d.waiting[nodes[i].id]; ok && waiting.record.Version() == nodes[i].record.Version() {
+			delete(d.waiting, nodes[i].id)
+		}
 	}
 	d.nodes = d.nodes.With(changes)
 	if now.Sub(d.rooted) >= time.Second {
 		d.root, d.rooted = d.ledger.Root(), now
 	}
 	d.board.Publish(d.nodes, d.root, now)
+}
+
+// changes makes the entries, on all processors when there are many, as at the
+// start.
+func (d *directory) changes(now time.Time, nodes []shown) []index.Change {
+	changes := make([]index.Change, len(nodes))
+	share := max(256, (len(nodes)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var parts sync.WaitGroup
+	for from := 0; from < len(nodes); from += share {
+		parts.Go(func() {
+			for i := from; i < min(from+share, len(nodes)); i++ {
+				changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
+			}
+		})
+	}
+	parts.Wait()
+	return changes
 }
 
 // entry is what the answers are to say about a node, nil for nothing.

@@ -17,6 +17,8 @@ func newMeter(metrics prometheus.Registerer, r *Registry) error {
 	collectors := []prometheus.Collector{
 		gauge("drtc_registry_records", "Records held, tombstones and marks included.", nil,
 			func() float64 { return float64(r.ledger.Len()) }),
+		gauge("drtc_registry_store_bytes", "Size of the records' files.", nil,
+			func() float64 { return float64(r.store.DiskBytes()) }),
 		gauge("drtc_registry_registries", "Registries with a live record, this one included.", nil,
 			func() float64 { return float64(len(r.book.ids())) }),
 		gauge("drtc_registry_probed_nodes", "Nodes that this Registry watches over.", nil,

@@ -18,6 +18,7 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/registry/gossip"
 	"github.com/drtc-network/drtc/registry/record"
 )
 
@@ -62,6 +63,11 @@ func (n *bench) add(dir string) (r *Registry, stop func()) {
 	if len(n.all) > 0 {
 		c.Bootstrap = []string{n.all[0].URL()}
 	}
+	return n.start(c)
+}
+
+func (n *bench) start(c Config) (r *Registry, stop func()) {
+	n.b.Helper()
 	r, err := New(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		n.b.Fatal(err)
@@ -82,7 +88,12 @@ func (n *bench) add(dir string) (r *Registry, stop func()) {
 
 func (n *bench) await(what string, condition func() bool) {
 	n.b.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
+	n.awaitEvery(20*time.Millisecond, what, condition)
+}
+
+func (n *bench) awaitEvery(every time.Duration, what string, condition func() bool) {
+	n.b.Helper()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	deadline := time.After(2 * time.Minute)
 	for !condition() {
@@ -201,7 +212,7 @@ func BenchmarkNetwork_singleUpdates170(b *testing.B) {
 					b.Error(err)
 				}
 				key, hash := record.KeyOf(&e), e.Hash()
-				n.await("all have the update", func() bool {
+				n.awaitEvery(2*time.Millisecond, "all have the update", func() bool {
 					for _, r := range n.all {
 						if held, ok := r.ledger.Get(key); !ok || held.Hash() != hash {
 							return false
@@ -220,6 +231,51 @@ func BenchmarkNetwork_singleUpdates170(b *testing.B) {
 		b.ReportMetric(delays[updates*99/100].Seconds()*1000, "p99-ms")
 		b.ReportMetric(delays[updates-1].Seconds()*1000, "max-ms")
 	}
+}
+
+// Two Registries of 20,000 records have 1,000 each that the other has not, and
+// are joined: in what time and bytes are they equal?
+func BenchmarkNetwork_heal(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		n := &bench{b: b}
+		for range 2 {
+			n.start(benchConfig(b.TempDir())) // neither knows the other
+		}
+		common, own := newFleet(b, 19_000).sign(b, 1), newFleet(b, 2000).sign(b, 1)
+		differing := 0
+		for _, e := range own {
+			differing += len(e.Bytes())
+		}
+		for i, r := range n.all {
+			load(b, r, common)
+			load(b, r, own[i*1000:(i+1)*1000])
+		}
+		b.StartTimer()
+		begun, used := time.Now(), cpu()
+		n.all[0].gossip.Know([]gossip.Contact{{ID: n.all[1].ID(), Addrs: n.all[1].gossip.Addrs()}})
+		n.await("the roots are equal", func() bool { return n.equal(21_000) })
+		b.ReportMetric(time.Since(begun).Seconds(), "s")
+		b.ReportMetric((cpu() - used).Seconds(), "cpu-s")
+		b.ReportMetric(n.all[0].syncBytes(b)/float64(differing), "sync-bytes/differing-byte")
+	}
+}
+
+// syncBytes is what conversations took so far, in both directions.
+func (r *Registry) syncBytes(b *testing.B) (total float64) {
+	b.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "drtc_registry_gossip_sync_bytes_total" {
+			for _, m := range f.GetMetric() {
+				total += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return total
 }
 
 // A new Registry fills itself with 100,000 records from one that has them.

@@ -3,6 +3,7 @@ package registry
 import (
 	"time"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/registry/record"
 )
@@ -34,12 +35,22 @@ func (r observer) Changed(now time.Time, keys []record.Key) {
 		r.moved(now)
 	}
 	if len(nodes) > 0 {
-		r.directory.publish(now, nodes)
+		r.directory.soon(nodes)
 	}
 }
 
 // Submitted implements ledger.Observer.
 func (r observer) Submitted(records []envelope.Envelope) {
+	now := time.Now()
+	var nodes []drtc.NodeID
+	for _, e := range records {
+		if e.Kind == record.KindNode {
+			nodes = append(nodes, e.Subject)
+		}
+	}
+	if len(nodes) > 0 {
+		r.directory.refresh(now, nodes) // who submitted it may ask for it at once
+	}
 	for _, e := range records {
 		r.gossip.Publish(e)
 	}

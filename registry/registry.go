@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -64,7 +63,7 @@ func New(c Config, log *slog.Logger) (*Registry, error) {
 	if r.bonding, err = openBonds(c.BondingFile); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	if r.store, err = store.Open(filepath.Join(c.Dir, "records"), c.Network, r.log); err != nil {
+	if r.store, err = store.Open(RecordsDir(c.Dir), c.Network, r.log); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	for _, part := range []func(time.Time) error{r.openLedger, r.openNetwork, r.openAPI} {
@@ -99,7 +98,7 @@ func (r *Registry) openLedger(now time.Time) (err error) {
 		return err
 	}
 	r.rounds.author, r.rounds.dial, r.rounds.ask = signs, r.dial, r.ask
-	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot)}
+	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot), waiting: map[drtc.NodeID]shown{}}
 	r.rounds.judged = func(nodes []drtc.NodeID) { r.directory.refresh(time.Now(), nodes) }
 	return newMeter(r.metrics, r)
 }
@@ -115,6 +114,7 @@ func (r *Registry) openNetwork(now time.Time) (err error) {
 		return false
 	})
 	observer{r}.Changed(now, keys)
+	r.directory.flush(now)
 	return nil
 }
 
@@ -205,6 +205,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.rounds.run(ctx) })
 	loops.Go(func() { r.duties.run(ctx) })
 	loops.Go(func() { r.chores(ctx) })
+	loops.Go(func() { r.flushes(ctx) })
 	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
 	loops.Go(func() { r.backups(ctx) })
 	loops.Go(func() {

@@ -23,6 +23,6 @@ func newRegistry() *cobra.Command {
 	flag(c, &file.Dir, "dir", "folder of the records and the key")
 	flag(c, &file.KeyFile, "key-file", "private key; made when missing (default: key in the folder)")
 	flag(c, &file.Network, "network", "name that every record must carry")
-	c.cmd.AddCommand(newRegistryNodes(), newRegistryPeers())
+	c.cmd.AddCommand(newRegistryNodes(), newRegistryPeers(), newRegistryBackup(), newRegistryRestore(), newRegistryAudit())
 	return c.cmd
 }

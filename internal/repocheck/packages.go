@@ -91,6 +91,7 @@ func Repository() Rules {
 			{"registry/probe", Shell, "dials nodes from outside, and nothing that must not be called"},
 			{"registry/geoip", Shell, "an operator's address database, for advice"},
 			{"registry/store", Shell, "records on disk"},
+			{"registry/audit", Shell, "verifies stored records again"},
 			{"registry/gossip", Shell, "the network between Registries"},
 			{"registry/bonding", Shell, "who may take part, from a file that may change"},
 			{"registry/index", Core, "answers queries from memory"},
@@ -127,7 +128,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
-			"github.com/golang/geo/s2", // geometry
+			"github.com/golang/geo/s2",                      // geometry
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
 		},
 		Owners: []Owner{

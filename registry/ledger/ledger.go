@@ -57,8 +57,8 @@ type Observer interface {
 	// Changed names the records that were committed or forgotten, after the
 	// disk has them and before those who wait for it wake.
 	Changed(now time.Time, keys []record.Key)
-	// Submitted has the records that did not come from another Registry, for
-	// those to hear of, after the disk has them.
+	// Submitted has the records that did not come from another Registry, after
+	// Changed and before those who wait wake.
 	Submitted([]envelope.Envelope)
 	// Caught is told of issuers that signed two records of one version.
 	Caught([]record.Equivocation)

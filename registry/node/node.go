@@ -77,11 +77,28 @@ func (p *Payload) FreeMbps() uint32 {
 // Check holds every field to its syntax. The error wraps ErrPayload and names
 // the field as the schema does.
 func (p *Payload) Check() error {
-	if p.NodeID.IsZero() {
-		return bad("node_id", "is missing: give the EVM address of the node's key")
+	if err := p.CheckFields(); err != nil {
+		return err
 	}
 	if key, err := identity.ParsePublicKey(p.PubKey); err != nil || key.ID() != p.NodeID {
 		return bad("pub_key", "want the compressed key whose address is node_id %s", p.NodeID)
+	}
+	return nil
+}
+
+// CheckKey holds pub_key to the node's key as its signature revealed it, which
+// costs nothing beside opening the compressed form.
+func (p *Payload) CheckKey(key identity.PublicKey) error {
+	if digits := strings.ToLower(strings.TrimPrefix(p.PubKey, "0x")); digits != key.Hex()[2:] || key.ID() != p.NodeID {
+		return bad("pub_key", "want the compressed key whose address is node_id %s", p.NodeID)
+	}
+	return nil
+}
+
+// CheckFields is Check without pub_key.
+func (p *Payload) CheckFields() error {
+	if p.NodeID.IsZero() {
+		return bad("node_id", "is missing: give the EVM address of the node's key")
 	}
 	if p.Region != "" {
 		if r, err := drtc.ParseRegion(string(p.Region)); err != nil || r != p.Region {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/identity"
 )
 
 // Names of the kinds of records that the network has.
@@ -57,6 +58,9 @@ type Kind struct {
 	// Its error reaches whoever sent the record. It may be called from several
 	// goroutines at once.
 	Check func(*envelope.Envelope) error
+	// CheckSigner, if set, judges the body against the issuer's key, which the
+	// signature reveals.
+	CheckSigner func(*envelope.Envelope, identity.PublicKey) error
 }
 
 // NodeKind is the kind of a Media Node's own record (whitepaper 4.2.3.1).

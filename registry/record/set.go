@@ -130,7 +130,11 @@ func (s *Set) Genuine(e *envelope.Envelope) error {
 			return err
 		}
 	}
-	return e.Verify()
+	signer, err := e.Signer()
+	if check := s.kinds[i].CheckSigner; err == nil && check != nil {
+		err = check(e, signer)
+	}
+	return err
 }
 
 // Merge judges e again and joins it. The caller has found e Genuine and no longer

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/registry/record"
 )
 
 // A back-up is one file, all numbers big-endian:
@@ -38,7 +39,8 @@ const (
 	entryEnd    = '.'
 )
 
-// ErrBackup: the file is no back-up, is cut short, or is not what was written.
+// ErrBackup says that the file is no back-up, is cut short, or is not what was
+// written.
 var ErrBackup = errors.New("store: not a whole back-up")
 
 // Header is the beginning of a back-up.
@@ -55,33 +57,33 @@ type Counts struct {
 // Backup writes the state of one instant to w, while others write to the Store.
 func (s *Store) Backup(ctx context.Context, now time.Time, w io.Writer) (Counts, error) {
 	snapshot := s.db.NewSnapshot()
-	defer snapshot.Close()
 	out, err := newBackupWriter(w, Header{s.network, now})
-	if err != nil {
-		return Counts{}, err
+	if err == nil {
+		err = each(ctx, snapshot, factPrefix, factEnd, func(key, value []byte) error {
+			return out.fact(string(key[len(factPrefix):]), value)
+		})
 	}
-	for _, part := range []struct {
-		from, to string
-		write    func(key, value []byte) error
-	}{
-		{factPrefix, factEnd, func(key, value []byte) error { return out.fact(string(key[len(factPrefix):]), value) }},
-		{recordPrefix, recordEnd, func(_, value []byte) error { return out.record(value) }},
-	} {
-		it, err := snapshot.NewIter(&pebble.IterOptions{LowerBound: []byte(part.from), UpperBound: []byte(part.to)})
-		if err != nil {
-			return Counts{}, fmt.Errorf("store: backing up: %w", damaged(err))
-		}
-		for it.First(); it.Valid() && err == nil; it.Next() {
-			err = cmp.Or(ctx.Err(), part.write(it.Key(), it.Value()))
-		}
-		if err := cmp.Or(err, damaged(it.Error()), it.Close()); err != nil {
-			return Counts{}, fmt.Errorf("store: backing up: %w", err)
-		}
+	if err == nil {
+		err = each(ctx, snapshot, recordPrefix, recordEnd, func(_, value []byte) error { return out.record(value) })
 	}
-	if err := out.end(); err != nil {
+	if err == nil {
+		err = out.end()
+	}
+	if err = errors.Join(err, snapshot.Close()); err != nil {
 		return Counts{}, fmt.Errorf("store: backing up: %w", err)
 	}
 	return out.counts, nil
+}
+
+func each(ctx context.Context, r pebble.Reader, from, to string, visit func(key, value []byte) error) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte(from), UpperBound: []byte(to)})
+	if err != nil {
+		return damaged(err)
+	}
+	for it.First(); it.Valid() && err == nil; it.Next() {
+		err = cmp.Or(ctx.Err(), visit(it.Key(), it.Value()))
+	}
+	return cmp.Or(err, damaged(it.Error()), it.Close())
 }
 
 type backupWriter struct {
@@ -93,7 +95,7 @@ type backupWriter struct {
 
 func newBackupWriter(file io.Writer, h Header) (*backupWriter, error) {
 	if len(h.Network) < 1 || len(h.Network) > envelope.MaxName {
-		return nil, fmt.Errorf("store: backing up: want a network of 1 to %d bytes, got %.40q", envelope.MaxName, h.Network)
+		return nil, fmt.Errorf("want a network of 1 to %d bytes, got %.40q", envelope.MaxName, h.Network)
 	}
 	w := &backupWriter{hash: sha256.New(), file: file}
 	w.buffer = bufio.NewWriterSize(io.MultiWriter(file, w.hash), 64<<10)
@@ -201,6 +203,58 @@ func (b *BackupReader) Next() (Entry, error) {
 		return Entry{}, b.end()
 	}
 	return Entry{}, fmt.Errorf("%w: after %d records: unknown sort of entry %q", ErrBackup, b.counts.Records, tag)
+}
+
+// Network is whose records these are.
+func (b *BackupReader) Network() string { return b.header.Network }
+
+// EachRaw reads what is left and calls each with every record, damaged or not,
+// from as many goroutines at once, in no order. Facts are left out. An error
+// that wraps ErrBackup may come after every record.
+func (b *BackupReader) EachRaw(ctx context.Context, workers int, each func(Raw) error) error {
+	return fanOut(ctx, workers, inChunks(each), func(send func([]Raw) bool) error {
+		return b.chunks(send, func(Fact) error { return nil })
+	})
+}
+
+// chunks reads all that is left. send reports whether to go on.
+func (b *BackupReader) chunks(send func([]Raw) bool, fact func(Fact) error) error {
+	var c []Raw
+	var last []byte
+	for {
+		e, err := b.Next()
+		if errors.Is(err, io.EOF) {
+			if len(c) > 0 {
+				send(c)
+			}
+			return nil
+		}
+		if err == nil && e.Fact != "" {
+			err = fact(Fact{e.Fact, e.Value})
+		}
+		if err != nil {
+			return err
+		}
+		if e.Fact != "" {
+			continue
+		}
+		r := Raw{Value: e.Value, number: b.counts.Records}
+		if key, ok := keyOf(e.Value); ok {
+			r.astray = string(key) <= string(last)
+			last = key
+		}
+		if c = append(c, r); len(c) == chunkSize {
+			if !send(c) {
+				return nil
+			}
+			c = make([]Raw, 0, chunkSize)
+		}
+	}
+}
+
+func keyOf(value []byte) ([]byte, bool) {
+	e, err := envelope.Parse(value)
+	return keyBytes(record.KeyOf(&e)), err == nil
 }
 
 func (b *BackupReader) fact() (Entry, error) {

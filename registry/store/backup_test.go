@@ -196,12 +196,12 @@ func TestRestore_refusesAndLeavesNothing(t *testing.T) {
 		says    string
 	}{
 		"another network":       {file, "main", ErrNetwork, `belongs to "devnet", not to "main"`},
-		"record of another one": {records(foreign), "", ErrNetwork, `record 1: store: network: the record belongs to "main"`},
-		"forged":                {records(one, forged), "", ErrBackup, "record 2"},
-		"forged alone":          {records(forged), "", envelope.ErrSignature, "node record about " + one.Subject.String()},
+		"record of another one": {records(foreign), "", ErrNetwork, `store: network: it belongs to "main" and the back-up to "devnet"`},
+		"forged, twice":         {records(one, forged), "", ErrBackup, "record 2"},
+		"forged alone":          {records(forged), "", envelope.ErrSignature, "record 1, node about " + one.Subject.String()},
 		"twice":                 {records(one, one), "", ErrBackup, "record 2"},
 		"wrong order":           {records(two, one), "", ErrBackup, "ascending order"},
-		"no record":             {craft(t, "devnet", func(w *backupWriter) error { return w.record([]byte("x")) }), "", envelope.ErrMalformed, "record 1"},
+		"no record":             {craft(t, "devnet", func(w *backupWriter) error { return w.record([]byte("x")) }), "", ErrBackup, "record 1: envelope"},
 		"fact after records": {craft(t, "devnet", func(w *backupWriter) error {
 			return errors.Join(w.record(one.Bytes()), w.fact("a", nil))
 		}), "", ErrBackup, `fact "a"`},

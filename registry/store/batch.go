@@ -38,7 +38,10 @@ type Fact struct {
 // batch that waits puts all that on disk.
 func (s *Store) Commit(b Batch) error {
 	w := s.db.NewBatch()
-	defer w.Close()
+	return errors.Join(s.commit(w, b), w.Close())
+}
+
+func (s *Store) commit(w *pebble.Batch, b Batch) error {
 	for i := range b.Put {
 		if err := w.Set(keyBytes(record.KeyOf(&b.Put[i])), b.Put[i].Bytes(), nil); err != nil {
 			return fmt.Errorf("store: writing: %w", err)

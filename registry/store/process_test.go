@@ -225,6 +225,26 @@ func copyFiles(t *testing.T, from string) (to string) {
 	return to
 }
 
+// What is rewritten does not stay on disk: 50 MB of updates of 2.4 MB of records.
+func TestStore_rewritesLeaveLittleOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir)
+	for n := range uint64(600) {
+		if err := s.Commit(Batch{Put: numbered(n + 1), NoWait: true}); err != nil {
+			t.Fatal(err)
+		}
+		if size := diskBytes(t, dir); size > 22<<20 {
+			t.Fatalf("%d bytes on disk after %d batches", size, n)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if size := diskBytes(t, dir); size > 8<<20 {
+		t.Errorf("%d bytes on disk after the end", size)
+	}
+}
+
 // TestStore_copyOfAStoppedProcessOpens copies the directory while the writer is
 // held in the middle of whatever it was doing.
 func TestStore_copyOfAStoppedProcessOpens(t *testing.T) {

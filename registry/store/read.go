@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,24 +14,48 @@ import (
 	"github.com/drtc-network/drtc/registry/record"
 )
 
-// Raw is one record as it lies on disk, with nothing checked. The slices are the
-// receiver's.
+// Raw is one record as it lies on disk or in a back-up, with nothing checked. The
+// slices are the receiver's.
 type Raw struct {
-	Key   []byte // where the Store holds it; nil in a back-up
-	Value []byte // what should be canonical envelope bytes
+	Key    []byte // where the Store holds it; nil in a back-up
+	Value  []byte // what should be canonical envelope bytes
+	number uint64 // in a back-up, from 1
+	astray bool   // in a back-up, not after the one before it
 }
 
-// Record reads r. The error wraps ErrCorrupt: the bytes are no record, or one
-// that belongs elsewhere.
+// Record reads r. The error wraps ErrCorrupt or, in a back-up, ErrBackup: the
+// bytes are no record, or one that belongs elsewhere.
 func (r Raw) Record() (envelope.Envelope, error) {
 	e, err := envelope.Parse(r.Value)
-	if err == nil && r.Key != nil && string(keyBytes(record.KeyOf(&e))) != string(r.Key) {
+	switch {
+	case err == nil && r.Key != nil && string(keyBytes(record.KeyOf(&e))) != string(r.Key):
 		err = errors.New("it is another key's record")
+	case err == nil && r.astray:
+		err = errors.New("want the records in ascending order, each once")
+	case err == nil:
+		return e, nil
 	}
-	if err != nil {
-		return envelope.Envelope{}, fmt.Errorf("%w: key %x: %w", ErrCorrupt, r.Key, err)
+	if r.Key == nil {
+		return envelope.Envelope{}, fmt.Errorf("%w: record %d: %w", ErrBackup, r.number, err)
 	}
-	return e, nil
+	return envelope.Envelope{}, fmt.Errorf("%w: key %x: %w", ErrCorrupt, r.Key, err)
+}
+
+// Where is the key of r, as far as it can be read.
+func (r Raw) Where() record.Key {
+	if e, err := envelope.Parse(r.Value); err == nil && r.Key == nil {
+		return record.KeyOf(&e)
+	}
+	var k record.Key
+	rest, ok := bytes.CutPrefix(r.Key, []byte(recordPrefix))
+	if !ok || len(rest) < 1 || len(rest) != 1+int(rest[0])+len(k.Subject)+len(k.Issuer) {
+		return k
+	}
+	size := int(rest[0])
+	k.Kind = string(rest[1 : 1+size])
+	copy(k.Subject[:], rest[1+size:])
+	copy(k.Issuer[:], rest[1+size+len(k.Subject):])
+	return k
 }
 
 // chunkSize is how many records go from one goroutine to another at once.
@@ -53,14 +78,18 @@ func (s *Store) Each(ctx context.Context, workers int, each func(envelope.Envelo
 
 // EachRaw is Each for who wants to see damaged records too.
 func (s *Store) EachRaw(ctx context.Context, workers int, each func(Raw) error) error {
-	return fanOut(ctx, workers, func(c []Raw) error {
+	return fanOut(ctx, workers, inChunks(each), s.chunks)
+}
+
+func inChunks(each func(Raw) error) func([]Raw) error {
+	return func(c []Raw) error {
 		for _, r := range c {
 			if err := each(r); err != nil {
 				return err
 			}
 		}
 		return nil
-	}, s.chunks)
+	}
 }
 
 // chunks reads all records. send reports whether to go on.

@@ -14,10 +14,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/envelope"
-	"github.com/drtc-network/drtc/registry/record"
 )
 
-// ErrNotEmpty: there is something where a back-up was to be restored.
+// ErrNotEmpty says that there is something where a back-up was to be restored.
 var ErrNotEmpty = errors.New("store: directory is not empty")
 
 // BackupFile writes a back-up to path: into path.new, which is on disk before it
@@ -115,63 +114,12 @@ func fill(ctx context.Context, in *BackupReader, dir string, log *slog.Logger) e
 		return err
 	}
 	err = fanOut(ctx, runtime.GOMAXPROCS(0), s.putVerified, func(send func([]Raw) bool) error {
-		return s.readBackup(in, send)
+		return in.chunks(send, func(f Fact) error { return s.Commit(Batch{Facts: []Fact{f}, NoWait: true}) })
 	})
 	if err == nil {
 		err = s.Commit(Batch{}) // waits for all before it
 	}
 	return errors.Join(err, s.Close())
-}
-
-// readBackup sends the records on and writes the facts.
-func (s *Store) readBackup(in *BackupReader, send func([]Raw) bool) error {
-	var c []Raw
-	var last []byte
-	for {
-		e, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			if len(c) > 0 {
-				send(c)
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if e.Fact != "" {
-			if err := s.Commit(Batch{Facts: []Fact{{e.Fact, e.Value}}, NoWait: true}); err != nil {
-				return err
-			}
-			continue
-		}
-		key, err := backupKey(e.Value, s.network)
-		if err != nil {
-			return fmt.Errorf("record %d: %w", in.Counts().Records, err)
-		}
-		if string(key) <= string(last) {
-			return fmt.Errorf("record %d: %w: want the records in ascending order, each once", in.Counts().Records, ErrBackup)
-		}
-		last = key
-		c = append(c, Raw{Key: key, Value: e.Value})
-		if len(c) == chunkSize {
-			if !send(c) {
-				return nil
-			}
-			c = make([]Raw, 0, chunkSize)
-		}
-	}
-}
-
-// backupKey is where a record of a back-up belongs.
-func backupKey(value []byte, network string) ([]byte, error) {
-	e, err := envelope.Parse(value)
-	if err != nil {
-		return nil, err
-	}
-	if e.Network != network {
-		return nil, fmt.Errorf("%w: the record belongs to %.40q and the back-up to %q", ErrNetwork, e.Network, network)
-	}
-	return keyBytes(record.KeyOf(&e)), nil
 }
 
 // putVerified runs in several goroutines.
@@ -182,8 +130,11 @@ func (s *Store) putVerified(c []Raw) error {
 		if put[i], err = r.Record(); err != nil {
 			return err
 		}
-		if err := put[i].Verify(); err != nil {
-			return fmt.Errorf("%s record about %s by %s: %w", put[i].Kind, put[i].Subject, put[i].Issuer, err)
+		if err = put[i].Verify(); err == nil && put[i].Network != s.network {
+			err = fmt.Errorf("%w: it belongs to %.40q and the back-up to %q", ErrNetwork, put[i].Network, s.network)
+		}
+		if err != nil {
+			return fmt.Errorf("record %d, %s about %s by %s: %w", r.number, put[i].Kind, put[i].Subject, put[i].Issuer, err)
 		}
 	}
 	return s.Commit(Batch{Put: put, NoWait: true})

@@ -147,7 +147,6 @@ var errGap = errors.New("store: records are missing between two logs")
 // is next after it; want is the one that it should begin with, 0 for any.
 func readLog(log wal.LogicalLog, want uint64) (next uint64, err error) {
 	r := log.OpenForRead()
-	defer r.Close()
 	var head [12]byte // of a batch: sequence number, count
 	for {
 		batch, _, err := r.NextRecord()
@@ -155,14 +154,14 @@ func readLog(log wal.LogicalLog, want uint64) (next uint64, err error) {
 			_, err = io.ReadFull(batch, head[:])
 		}
 		if err != nil {
-			return want, nil
+			return want, r.Close()
 		}
 		seq, count := binary.LittleEndian.Uint64(head[:]), uint64(binary.LittleEndian.Uint32(head[8:]))
 		if count == 0 {
 			continue
 		}
 		if want != 0 && seq != want {
-			return 0, errGap
+			return 0, errors.Join(errGap, r.Close())
 		}
 		want = seq + count
 	}

@@ -228,7 +228,12 @@ func (s *Store) Close() error {
 
 func (s *Store) close() (err error) {
 	if s.db != nil {
-		err = s.db.Close()
+		// In a table, damage is found wherever it is; at the end of a log it
+		// looks like a write that was cut off.
+		if s.files != nil {
+			err = s.db.Flush()
+		}
+		err = errors.Join(err, s.db.Close())
 	}
 	if s.files != nil {
 		s.files.removeKept()

@@ -15,16 +15,26 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/registry/liveness"
+	"github.com/drtc-network/drtc/registry/record"
 )
+
+// Kinds are the kinds of records that a network has, with the rules about their
+// bodies.
+func Kinds() []record.Kind {
+	node := record.NodeKind(CheckNode)
+	node.CheckSigner = CheckNodeKey
+	return []record.Kind{
+		node, record.RegistryKind(CheckRegistry), record.LivenessKind(liveness.Check),
+		record.EquivocationKind(CheckEquivocation), record.AdmissionKind(CheckAdmission),
+	}
+}
 
 // Bounds of the bodies of Registries' records.
 const (
 	MaxAddresses = 8   // of a Registry in the gossip network
 	MaxAddress   = 256 // bytes of one, and of a URL
 	MaxVersion   = 64  // bytes
-	MaxSightings = 100 // of a liveness page
-
-	maxMillis = 1<<53 - 1
 )
 
 // Registry is what a Registry says of itself: the body of kind "registry".
@@ -107,36 +117,6 @@ func CheckRegistry(e *envelope.Envelope) error {
 		return bad("registry_id", "want the record's subject %s, got %s", e.Subject, r.ID)
 	}
 	return nil
-}
-
-// CheckLiveness is the rule of kind "liveness" about bodies: a LivenessBody with
-// at most MaxSightings, each node once and in rising order; no body at all in a
-// tombstone.
-func CheckLiveness(e *envelope.Envelope) error {
-	if e.IsTombstone() {
-		return checkTombstone(e)
-	}
-	var b registryv1.LivenessBody
-	if err := parse(e.Body, &b, "LivenessBody"); err != nil {
-		return err
-	}
-	if n := len(b.GetSightings()); n > MaxSightings {
-		return bad("sightings", "want at most %d, got %d", MaxSightings, n)
-	}
-	var nodes [][]byte
-	for _, s := range b.GetSightings() {
-		nodes = append(nodes, s.GetNode())
-		if len(s.ProtoReflect().GetUnknown()) > 0 {
-			return bad("sightings", "want no unknown fields")
-		}
-		if at := s.GetAnsweredAtMs(); at < 0 || at > maxMillis {
-			return bad("answered_at_ms", "want 0 to 2^53-1, got %d", at)
-		}
-		if least, median := s.GetRttMinUs(), s.GetRttMedianUs(); least > median || (least == 0) != (median == 0) {
-			return bad("rtt_min_us", "want at most rtt_median_us, and 0 only together, got %d and %d", least, median)
-		}
-	}
-	return checkIDs("node", nodes)
 }
 
 // Equivocation reads the body of a record of kind "equivocation": two records of

@@ -105,44 +105,6 @@ func ids(n int) (all [][]byte) {
 	return all
 }
 
-func TestCheckLiveness(t *testing.T) {
-	page := func(n int, change func([]*registryv1.Sighting) []*registryv1.Sighting) func(*envelope.Envelope) {
-		var s []*registryv1.Sighting
-		for _, id := range ids(n) {
-			s = append(s, &registryv1.Sighting{Node: id, AnsweredAtMs: 1790000000000, RttMinUs: 900, RttMedianUs: 1000})
-		}
-		if change != nil {
-			s = change(s)
-		}
-		return func(e *envelope.Envelope) { e.Body = marshal(t, &registryv1.LivenessBody{Sightings: s}) }
-	}
-	one := func(change func(*registryv1.Sighting)) func(*envelope.Envelope) {
-		return page(3, func(s []*registryv1.Sighting) []*registryv1.Sighting { change(s[1]); return s })
-	}
-	checks(t, wire.CheckLiveness, []check{
-		{"a page", page(3, nil), true},
-		{"a full page", page(100, nil), true},
-		{"a tombstone", func(e *envelope.Envelope) { e.Flags, e.Body = envelope.Tombstone, nil }, true},
-		{"never answered", one(func(s *registryv1.Sighting) { s.Down, s.AnsweredAtMs, s.RttMinUs, s.RttMedianUs = true, 0, 0, 0 }), true},
-		{"101 nodes", page(101, nil), false},
-		{"a node twice", one(func(s *registryv1.Sighting) { s.Node = ids(1)[0] }), false},
-		{"falling", one(func(s *registryv1.Sighting) { s.Node = ids(9)[8] }), false},
-		{"a short id", one(func(s *registryv1.Sighting) { s.Node = s.Node[:19] }), false},
-		{"the zero id", page(1, func(s []*registryv1.Sighting) []*registryv1.Sighting { s[0].Node = make([]byte, 20); return s }), false},
-		{"before 1970", one(func(s *registryv1.Sighting) { s.AnsweredAtMs = -1 }), false},
-		{"a least above the median", one(func(s *registryv1.Sighting) { s.RttMinUs = 1001 }), false},
-		{"a least without a median", one(func(s *registryv1.Sighting) { s.RttMedianUs = 0 }), false},
-		{"a full tombstone", func(e *envelope.Envelope) { e.Flags = envelope.Tombstone }, false},
-		{"garbage", func(e *envelope.Envelope) { e.Body = []byte("garbage") }, false},
-		{"an unknown field", func(e *envelope.Envelope) { page(3, nil)(e); e.Body = append(e.Body, 0x78, 1) }, false},
-		{"an unknown field in a sighting", func(e *envelope.Envelope) {
-			inner := append([]byte{0x0a, 20}, ids(1)[0]...)
-			inner = append(inner, 0x78, 1)
-			e.Body = append([]byte{0x0a, byte(len(inner))}, inner...)
-		}, false},
-	})
-}
-
 func TestCheckAdmission(t *testing.T) {
 	body := func(b *registryv1.AdmissionBody) func(*envelope.Envelope) {
 		return func(e *envelope.Envelope) { e.Body = marshal(t, b) }
@@ -258,7 +220,7 @@ func FuzzChecks(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e := envelope.Envelope{Kind: "any", Network: "devnet", Subject: key(t).ID(), Body: body, TTL: time.Minute}
-		for _, rule := range []func(*envelope.Envelope) error{wire.CheckRegistry, wire.CheckLiveness, wire.CheckAdmission, wire.CheckEquivocation} {
+		for _, rule := range []func(*envelope.Envelope) error{wire.CheckRegistry, wire.CheckAdmission, wire.CheckEquivocation} {
 			if err := rule(&e); err != nil && !errors.Is(err, wire.ErrRecord) {
 				t.Fatalf("foreign error %v", err)
 			}

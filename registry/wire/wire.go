@@ -16,6 +16,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
+	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/node"
 )
 
@@ -98,12 +99,26 @@ func CheckNode(e *envelope.Envelope) error {
 	if e.IsTombstone() {
 		return checkTombstone(e)
 	}
-	p, err := Node(e.Body)
+	p, err := HeldNode(e.Body)
 	if err != nil {
 		return err
 	}
 	if p.NodeID != e.Subject {
 		return fmt.Errorf("%w: body: node_id: want the record's subject %s, got %s", ErrRecord, e.Subject, p.NodeID)
 	}
-	return nil
+	return p.CheckFields()
+}
+
+// CheckNodeKey is the rule about pub_key in such a body, given the key that
+// signed it.
+func CheckNodeKey(e *envelope.Envelope, signer identity.PublicKey) error {
+	if e.IsTombstone() {
+		return nil
+	}
+	var b registryv1.NodeBody
+	if err := proto.Unmarshal(e.Body, &b); err != nil {
+		return fmt.Errorf("%w: body: not a NodeBody: %w", ErrRecord, err)
+	}
+	p := node.Payload{NodeID: e.Subject, PubKey: b.GetPubKey()}
+	return p.CheckKey(signer)
 }

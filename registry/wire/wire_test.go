@@ -152,6 +152,24 @@ func TestCheckNode(t *testing.T) {
 	}
 }
 
+func TestCheckNodeKey(t *testing.T) {
+	e := signed(t, nil)
+	signer, err := e.Signer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.CheckNodeKey(&e, signer); err != nil {
+		t.Errorf("the signer's key: got %v, want nil", err)
+	}
+	if err := wire.CheckNodeKey(&e, identity.PublicKey{}); !errors.Is(err, node.ErrPayload) {
+		t.Errorf("another key: got %v, want ErrPayload", err)
+	}
+	e.Flags, e.Body = envelope.Tombstone, nil
+	if err := wire.CheckNodeKey(&e, signer); err != nil {
+		t.Errorf("a tombstone: got %v, want nil", err)
+	}
+}
+
 func FuzzNode(f *testing.F) {
 	f.Add(marshal(f, body(f)))
 	f.Add([]byte{})

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -27,39 +28,49 @@ func (r *Registry) chores(ctx context.Context) {
 			for _, id := range r.directory.sweep(now, part) {
 				r.rounds.node(now, id, false, false)
 			}
-			r.rounds.isolated(now, r.isolated())
+			r.rounds.isolated(now, r.isolated(now))
 		}
 	}
 }
 
-// isolated reports whether this Registry and those that it is connected to are
-// at most half of all: then the line that is broken may be its own, and what it
+// isolated reports whether this Registry and those that it hears are at most half
+// of all: then the line that is broken may be its own, and what it
 // sees of nodes is not the network's view.
-func (r *Registry) isolated() bool {
-	known, heard := 0, 1
-	connected := map[drtc.NodeID]bool{}
-	for _, p := range r.gossip.Peers() {
-		connected[p.ID] = p.Connected && p.Bonded
-	}
-	for _, id := range r.book.ids() {
-		known++
-		if id != r.ID() && connected[id] {
-			heard++
+func (r *Registry) isolated(now time.Time) bool {
+	known, heard := 1, 1
+	for _, id := range r.attesting() {
+		if id != r.ID() {
+			known++
+			if now.Sub(r.rounds.heard(id)) < heardWithin {
+				heard++
+			}
 		}
 	}
 	return known > 1 && 2*heard <= known
 }
 
+// heardWithin is how old the last page of another Registry may be before its
+// silence counts; every one writes one in at most 25 s.
+const heardWithin = 40 * time.Second
+
+// attesting are the Registries that may watch over nodes: all that are known, but
+// this one only if it does.
+func (r *Registry) attesting() []drtc.NodeID {
+	ids := r.book.ids()
+	if !r.config.Probing {
+		ids = slices.DeleteFunc(ids, func(id drtc.NodeID) bool { return id == r.ID() })
+	}
+	return ids
+}
+
 // moved is called when a Registry came, went or has another address.
 func (r *Registry) moved(now time.Time) {
 	all := r.book.all()
-	ids := make([]drtc.NodeID, len(all))
 	contacts := make([]gossip.Contact, len(all))
 	for i, l := range all {
-		ids[i] = l.ID
 		contacts[i] = gossip.Contact{ID: l.ID, Addrs: l.Addresses}
 	}
-	r.rounds.registries(now, ids)
+	r.rounds.registries(now, r.attesting())
 	r.gossip.Know(contacts)
 }
 

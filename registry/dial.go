@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -28,14 +27,9 @@ func (r *Registry) dial(ctx context.Context, id drtc.NodeID) liveness.Answer {
 		return liveness.Answer{Outcome: liveness.Skipped}
 	}
 	result := r.dialer.Dial(ctx, target)
-	switch {
-	case result.Err == nil && result.Local:
-		return liveness.Answer{Outcome: liveness.Answered}
-	case result.Err == nil:
-		return liveness.Answer{Outcome: liveness.Answered, RTT: result.RTT}
-	case errors.Is(result.Err, probe.ErrBusy), ctx.Err() != nil:
-		return liveness.Answer{Outcome: liveness.Skipped}
+	answer := result.Answer()
+	if answer.Outcome == liveness.Missed {
+		r.log.Debug("node missed a dial", slog.String("node", id.String()), slog.Any("error", result.Err))
 	}
-	r.log.Debug("node missed a dial", slog.String("node", id.String()), slog.Any("error", result.Err))
-	return liveness.Answer{Outcome: liveness.Missed}
+	return answer
 }

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,9 +33,11 @@ type directory struct {
 	geoip  *geoip.DB // nil: none
 	board  api.Board
 
+	advised sync.Map // of drtc.NodeID: what was told last
+
 	mu      sync.Mutex // one publication at a time; guards all below
 	nodes   *index.Snapshot
-	waiting map[drtc.NodeID]shown // to be published soon
+	waiting map[drtc.NodeID]bool // to be published soon
 	root    [32]byte
 	rooted  time.Time // when root was true
 }
@@ -47,62 +51,46 @@ func nodeKey(id drtc.NodeID) record.Key {
 	return record.Key{Kind: record.KindNode, Subject: id, Issuer: id}
 }
 
-// shown is a node's record, and whether it is shown.
-type shown struct {
-	id     drtc.NodeID
-	record envelope.Envelope
-	live   bool
-}
-
-// look reads a node's record. left says that a tombstone ended it.
-func (d *directory) look(now time.Time, id drtc.NodeID) (s shown, left bool) {
+// look reads a node's record: whether it is shown, and whether a tombstone ended
+// it.
+func (d *directory) look(now time.Time, id drtc.NodeID) (e envelope.Envelope, live, left bool) {
 	e, held := d.ledger.Get(nodeKey(id))
-	return shown{id, e, held && now.Before(d.ledger.LiveUntil(&e))}, held && e.IsTombstone()
-}
-
-// refresh looks at nodes again and publishes them.
-func (d *directory) refresh(now time.Time, ids []drtc.NodeID) {
-	nodes := make([]shown, len(ids))
-	for i, id := range ids {
-		nodes[i], _ = d.look(now, id)
-	}
-	d.publish(now, nodes)
+	return e, held && now.Before(d.ledger.LiveUntil(&e)), held && e.IsTombstone()
 }
 
 // soon has nodes published with the next flush: what other Registries tell comes
 // in masses, and many changes at once cost little more than one.
-func (d *directory) soon(nodes []shown) {
+func (d *directory) soon(ids []drtc.NodeID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range nodes {
-		d.waiting[s.id] = s
+	for _, id := range ids {
+		d.waiting[id] = true
 	}
 }
 
 // flush publishes what waits.
 func (d *directory) flush(now time.Time) {
 	d.mu.Lock()
-	nodes := make([]shown, 0, len(d.waiting))
-	for _, s := range d.waiting {
-		nodes = append(nodes, s)
-	}
-	d.mu.Unlock()
-	if len(nodes) > 0 {
-		d.publish(now, nodes)
+	defer d.mu.Unlock()
+	if len(d.waiting) > 0 {
+		d.publish(now, slices.Collect(maps.Keys(d.waiting)))
 	}
 }
 
-// publish puts nodes into the answers, or takes them out.
-func (d *directory) publish(now time.Time, nodes []shown) {
+// refresh looks at nodes again and publishes them.
+func (d *directory) refresh(now time.Time, ids []drtc.NodeID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changes := d.changes(now, nodes)
-	for i := range nodes {
-		if waiting, ok := d.waiting[nodes[i].id]; ok && waiting.record.Version() == nodes[i].record.Version() {
-			delete(d.waiting, nodes[i].id)
-		}
+	d.publish(now, ids)
+}
+
+// publish puts nodes into the answers, or takes them out. It needs mu, under
+// which it also looks, so that nothing older goes over something newer.
+func (d *directory) publish(now time.Time, ids []drtc.NodeID) {
+	for _, id := range ids {
+		delete(d.waiting, id)
 	}
-	d.nodes = d.nodes.With(changes)
+	d.nodes = d.nodes.With(d.changes(now, ids))
 	if now.Sub(d.rooted) >= time.Second {
 		d.root, d.rooted = d.ledger.Root(), now
 	}
@@ -111,14 +99,14 @@ func (d *directory) publish(now time.Time, nodes []shown) {
 
 // changes makes the entries, on all processors when there are many, as at the
 // start.
-func (d *directory) changes(now time.Time, nodes []shown) []index.Change {
-	changes := make([]index.Change, len(nodes))
-	share := max(256, (len(nodes)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+func (d *directory) changes(now time.Time, ids []drtc.NodeID) []index.Change {
+	changes := make([]index.Change, len(ids))
+	share := max(256, (len(ids)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 	var parts sync.WaitGroup
-	for from := 0; from < len(nodes); from += share {
+	for from := 0; from < len(ids); from += share {
 		parts.Go(func() {
-			for i := from; i < min(from+share, len(nodes)); i++ {
-				changes[i] = index.Change{ID: nodes[i].id, Entry: d.entry(now, &nodes[i])}
+			for i := from; i < min(from+share, len(ids)); i++ {
+				changes[i] = index.Change{ID: ids[i], Entry: d.entry(now, ids[i])}
 			}
 		})
 	}
@@ -127,26 +115,25 @@ func (d *directory) changes(now time.Time, nodes []shown) []index.Change {
 }
 
 // entry is what the answers are to say about a node, nil for nothing.
-func (d *directory) entry(now time.Time, s *shown) *index.Entry {
-	if !s.live {
+func (d *directory) entry(now time.Time, id drtc.NodeID) *index.Entry {
+	e, live, _ := d.look(now, id)
+	if !live {
 		return nil
 	}
-	payload, err := wire.HeldNode(s.record.Body)
+	payload, err := wire.HeldNode(e.Body)
 	if err != nil { // written under other rules
-		d.log.Warn("record not shown", slog.String("node", s.id.String()), slog.Any("error", err))
+		d.log.Warn("record not shown", slog.String("node", id.String()), slog.Any("error", err))
 		return nil
 	}
-	verdict, availability := d.rounds.verdict(now, s.id)
-	entry := index.NewEntry(payload, &s.record)
+	verdict, availability := d.rounds.verdict(now, id)
+	entry := index.NewEntry(payload, &e)
 	entry.State, entry.Availability = states[verdict.State], availability
 	judged := d.judge(entry, verdict)
 	entry.PlaceVerdict = judged.Finding.String()
 	if judged.Finding == place.Doubted || judged.Finding == place.Refuted { // others would take more memory than the record
 		entry.PlaceReasons = judged.Reasons
 	}
-	if advice := d.advice(&payload); advice != "" {
-		entry.PlaceReasons = append(entry.PlaceReasons, advice)
-	}
+	d.advise(&payload)
 	return entry
 }
 
@@ -168,17 +155,22 @@ func (d *directory) judge(e *index.Entry, v liveness.Verdict) place.Verdict {
 	return place.Judge(declared, ok, measured)
 }
 
-// advice is what a database of addresses has to say, if the operator has one.
-func (d *directory) advice(p *node.Payload) string {
+// advise tells the operator, and nobody else, where a database of addresses
+// disagrees with a node; once for each node and address.
+func (d *directory) advise(p *node.Payload) {
 	if d.geoip == nil {
-		return ""
+		return
 	}
 	declared, ok := p.Place()
 	at, err := netip.ParseAddr(p.IP)
 	if !ok || err != nil {
-		return ""
+		return
 	}
-	return d.geoip.Advice(declared, at)
+	advice := d.geoip.Advice(declared, at)
+	if before, _ := d.advised.Swap(p.NodeID, advice); advice == "" || before == advice {
+		return
+	}
+	d.log.Warn("declared place is doubtful", slog.String("node", p.NodeID.String()), slog.String("advice", advice))
 }
 
 // sweepParts is in how many sweeps every node's place and availability are
@@ -199,7 +191,7 @@ func (d *directory) sweep(now time.Time, part int) (ended []drtc.NodeID) {
 		i++
 		switch {
 		case !now.Before(entry.ExpiresAt().Add(grace)):
-			if again, _ := d.look(now, entry.ID); !again.live {
+			if _, live, _ := d.look(now, entry.ID); !live {
 				ended = append(ended, entry.ID)
 			}
 		case i%sweepParts == part%sweepParts && d.differs(now, entry):

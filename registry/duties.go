@@ -34,7 +34,7 @@ type duties struct {
 	admitted func() (body []byte, err error) // AdmissionBody; none when empty
 
 	announceAt, admitAt time.Time
-	admission           string // what was said last
+	admission           string // what was last to be said
 
 	mu     sync.Mutex // guards caught
 	caught []record.Equivocation
@@ -86,16 +86,14 @@ func (d *duties) leave(ctx context.Context) {
 
 func (d *duties) admit(ctx context.Context, now time.Time) {
 	body, err := d.admitted()
-	unchanged := string(body) == d.admission && now.Before(d.admitAt)
-	if err == nil && (len(body) == 0 || unchanged) {
+	waits := string(body) == d.admission && now.Before(d.admitAt)
+	if waits || err == nil && len(body) == 0 {
 		return
 	}
 	if err == nil {
 		err = d.author.issue(ctx, now, statement{kind: record.KindAdmission, subject: d.author.key.ID(), ttl: admitLife, body: body})
 	}
-	if d.admitAt = d.next(ctx, now, admitEvery, err); err == nil {
-		d.admission = string(body)
-	}
+	d.admission, d.admitAt = string(body), d.next(ctx, now, admitEvery, err)
 }
 
 // accuse publishes the proofs that came in.

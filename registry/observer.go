@@ -15,14 +15,14 @@ type observer struct{ *Registry }
 
 // Changed implements ledger.Observer.
 func (r observer) Changed(now time.Time, keys []record.Key) {
-	var nodes []shown
+	var nodes []drtc.NodeID
 	var own []record.Key
 	for _, k := range keys {
 		switch k.Kind {
 		case record.KindNode:
-			node, left := r.directory.look(now, k.Subject)
-			r.rounds.node(now, k.Subject, node.live, left)
-			nodes = append(nodes, node)
+			_, live, left := r.directory.look(now, k.Subject)
+			r.rounds.node(now, k.Subject, live, left)
+			nodes = append(nodes, k.Subject)
 		case record.KindLiveness:
 			if e, held := r.ledger.Get(k); held {
 				r.rounds.page(now, &e)

@@ -98,7 +98,7 @@ func (r *Registry) openLedger(now time.Time) (err error) {
 		return err
 	}
 	r.rounds.author, r.rounds.dial, r.rounds.ask = signs, r.dial, r.ask
-	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot), waiting: map[drtc.NodeID]shown{}}
+	r.directory = &directory{log: r.log, ledger: r.ledger, rounds: r.rounds, book: r.book, geoip: r.geoip, nodes: new(index.Snapshot), waiting: map[drtc.NodeID]bool{}}
 	r.rounds.judged = func(nodes []drtc.NodeID) { r.directory.refresh(time.Now(), nodes) }
 	return newMeter(r.metrics, r)
 }
@@ -216,6 +216,9 @@ func (r *Registry) Run(ctx context.Context) error {
 	r.log.Info("registry serves", slog.String("url", r.URL()), slog.String("id", r.ID().String()),
 		slog.String("network", r.config.Network), slog.Int("nodes", r.directory.board.View().Nodes.Len()))
 
+	if r.config.URL == "" && !r.config.AllowPrivateTargets {
+		r.log.Warn("others are told the listening address: set url if they cannot reach it", slog.String("url", r.URL()))
+	}
 	if !r.bonding.Bonded(record.RoleRegistry, r.ID()) {
 		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; add its id to the bonding file")
 	}

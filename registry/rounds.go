@@ -32,6 +32,7 @@ type rounds struct {
 	verdicts *liveness.Verdicts
 	streams  map[liveness.StreamID]*keepAlive
 	lastID   liveness.StreamID
+	withheld string // why votes are withheld, as it was logged
 
 	wake    chan struct{} // holds one: the prober has something to do
 	working sync.WaitGroup
@@ -184,9 +185,24 @@ func (r *rounds) registries(now time.Time, ids []drtc.NodeID) {
 func (r *rounds) isolated(now time.Time, cutOff bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.prober != nil {
-		r.prober.Isolated(now, cutOff)
+	if r.prober == nil {
+		return
 	}
+	r.prober.Isolated(now, cutOff)
+	if withheld := r.prober.Status().Withheld; (withheld == "") != (r.withheld == "") {
+		if r.withheld = withheld; withheld == "" {
+			r.log.Info("this registry trusts what it sees again")
+		} else {
+			r.log.Warn("this registry distrusts itself", slog.String("reason", withheld))
+		}
+	}
+}
+
+// heard is when a Registry wrote the newest page that is known of it.
+func (r *rounds) heard(registry drtc.NodeID) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.verdicts.Heard(registry)
 }
 
 // asked takes another Registry's request to look at a node. It reports whether

@@ -1,8 +1,8 @@
 // Package geoip tells an operator where a database of addresses believes a node
 // to be (whitepaper section 4.2.3.1: Geolocation).
 //
-// Contract: what it says is advice. It is shown among the reasons in this
-// Registry's own answers, goes into no record and decides nothing, because two
+// Contract: what it says is advice to the operator whose file it is. It goes into
+// the log, into no answer and no record, and decides nothing, because two
 // operators have two databases and neither is right about every address.
 //
 // The file is in the MaxMind DB format, with the fields location.latitude and

@@ -258,6 +258,15 @@ func (v *Verdicts) HandleTimeout(now time.Time) Changes {
 	return v.drain()
 }
 
+// Heard is when a Registry issued the newest page that was taken of it; the zero
+// time for none.
+func (v *Verdicts) Heard(registry drtc.NodeID) time.Time {
+	if from := v.issuers[registry]; from != nil {
+		return from.newest
+	}
+	return time.Time{}
+}
+
 // AtWork are the Registries among whom probers are chosen, in order.
 func (v *Verdicts) AtWork() []drtc.NodeID { return slices.Clone(v.atWork) }
 

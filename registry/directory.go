@@ -97,38 +97,57 @@ func (d *directory) publish(now time.Time, ids []drtc.NodeID) {
 	d.board.Publish(d.nodes, d.root, now)
 }
 
+// batch is how many nodes are looked at under one lock.
+const batch = 512
+
 // changes makes the entries, on all processors when there are many, as at the
 // start.
 func (d *directory) changes(now time.Time, ids []drtc.NodeID) []index.Change {
 	changes := make([]index.Change, len(ids))
-	share := max(256, (len(ids)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	var parts sync.WaitGroup
-	for from := 0; from < len(ids); from += share {
-		parts.Go(func() {
-			for i := from; i < min(from+share, len(ids)); i++ {
-				changes[i] = index.Change{ID: ids[i], Entry: d.entry(now, ids[i])}
+	parts := make(chan int, (len(ids)+batch-1)/batch)
+	for from := 0; from < len(ids); from += batch {
+		parts <- from
+	}
+	close(parts)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(parts)) {
+		workers.Go(func() {
+			for from := range parts {
+				to := min(from+batch, len(ids))
+				d.entries(now, ids[from:to], changes[from:to])
 			}
 		})
 	}
-	parts.Wait()
+	workers.Wait()
 	return changes
 }
 
-// entry is what the answers are to say about a node, nil for nothing.
-func (d *directory) entry(now time.Time, id drtc.NodeID) *index.Entry {
-	e, live, _ := d.look(now, id)
-	if !live {
-		return nil
+// entries fills in what the answers are to say about some nodes.
+func (d *directory) entries(now time.Time, ids []drtc.NodeID, into []index.Change) {
+	keys := make([]record.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = nodeKey(id)
 	}
+	records := d.ledger.GetAll(keys)
+	sightings := d.rounds.standings(now, ids)
+	for i, id := range ids {
+		into[i] = index.Change{ID: id}
+		if e := &records[i]; !e.Issuer.IsZero() && now.Before(d.ledger.LiveUntil(e)) {
+			into[i].Entry = d.entry(e, sightings[i])
+		}
+	}
+}
+
+// entry is what the answers are to say about a node.
+func (d *directory) entry(e *envelope.Envelope, s standing) *index.Entry {
 	payload, err := wire.HeldNode(e.Body)
 	if err != nil { // written under other rules
-		d.log.Warn("record not shown", slog.String("node", id.String()), slog.Any("error", err))
+		d.log.Warn("record not shown", slog.String("node", e.Subject.String()), slog.Any("error", err))
 		return nil
 	}
-	verdict, availability := d.rounds.verdict(now, id)
-	entry := index.NewEntry(payload, &e)
-	entry.State, entry.Availability = states[verdict.State], availability
-	judged := d.judge(entry, verdict)
+	entry := index.NewEntry(payload, e)
+	entry.State, entry.Availability = states[s.verdict.State], s.availability
+	judged := d.judge(entry, s.verdict)
 	entry.PlaceVerdict = judged.Finding.String()
 	if judged.Finding == place.Doubted || judged.Finding == place.Refuted { // others would take more memory than the record
 		entry.PlaceReasons = judged.Reasons
@@ -204,7 +223,7 @@ func (d *directory) sweep(now time.Time, part int) (ended []drtc.NodeID) {
 
 // differs reports whether what time changes reads otherwise than is shown.
 func (d *directory) differs(now time.Time, e *index.Entry) bool {
-	verdict, availability := d.rounds.verdict(now, e.ID)
-	return e.State != states[verdict.State] || math.Abs(e.Availability-availability) >= 0.001 ||
-		e.PlaceVerdict != d.judge(e, verdict).Finding.String()
+	s := d.rounds.standings(now, []drtc.NodeID{e.ID})[0]
+	return e.State != states[s.verdict.State] || math.Abs(e.Availability-s.availability) >= 0.001 ||
+		e.PlaceVerdict != d.judge(e, s.verdict).Finding.String()
 }

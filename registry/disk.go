@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"runtime"
-	"sync"
 
 	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/registry/record"
@@ -13,15 +12,9 @@ import (
 // disk is a store as a ledger sees it.
 type disk struct{ *store.Store }
 
-// Each implements ledger.Disk: records are parsed on all processors and handed
-// on one after the other.
+// Each implements ledger.Disk on all processors.
 func (d disk) Each(each func(envelope.Envelope) error) error {
-	var one sync.Mutex
-	return d.Store.Each(context.Background(), runtime.GOMAXPROCS(0), func(e envelope.Envelope) error {
-		one.Lock()
-		defer one.Unlock()
-		return each(e)
-	})
+	return d.Store.Each(context.Background(), runtime.GOMAXPROCS(0), each)
 }
 
 // Write implements ledger.Disk.

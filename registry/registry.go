@@ -108,13 +108,19 @@ func (r *Registry) openNetwork(now time.Time) (err error) {
 		return err
 	}
 	r.gossip.OnProbe(func(_ context.Context, _, node drtc.NodeID) (bool, error) { return r.rounds.asked(node), nil })
-	var keys []record.Key
+	var others []record.Key
+	var nodes []drtc.NodeID
 	r.ledger.Select(func(k record.Key) bool {
-		keys = append(keys, k)
+		if k.Kind == record.KindNode {
+			nodes = append(nodes, k.Subject)
+		} else {
+			others = append(others, k)
+		}
 		return false
 	})
-	observer{r}.Changed(now, keys)
-	r.directory.flush(now)
+	r.directory.refresh(now, nodes)
+	r.rounds.know(now, r.directory.board.View().Nodes.IDs())
+	observer{r}.Changed(now, others)
 	return nil
 }
 

@@ -160,6 +160,15 @@ func (r *rounds) node(now time.Time, id drtc.NodeID, live, left bool) {
 	})
 }
 
+// know is told of the nodes that are shown at the start.
+func (r *rounds) know(now time.Time, ids []drtc.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.follow(now, r.verdicts.Know(now, id))
+	}
+}
+
 // page is told of each change of a record of sightings.
 func (r *rounds) page(now time.Time, e *envelope.Envelope) {
 	r.with(func() liveness.Changes {
@@ -214,16 +223,25 @@ func (r *rounds) asked(node drtc.NodeID) bool {
 	return r.prober != nil && r.prober.Asked(time.Now(), node)
 }
 
-// verdict is what all probers say of a node, and its availability in this epoch.
-func (r *rounds) verdict(now time.Time, id drtc.NodeID) (v liveness.Verdict, availability float64) {
+// standing is what all probers say of a node, and its availability in this epoch.
+type standing struct {
+	verdict      liveness.Verdict
+	availability float64
+}
+
+// standings of some nodes.
+func (r *rounds) standings(now time.Time, ids []drtc.NodeID) []standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v, _ = r.verdicts.Verdict(id)
-	availability = 1
-	if account, _ := r.verdicts.Availability(now, id, r.verdicts.Epoch(now)); account.Life > 0 {
-		availability = account.Score()
+	epoch, all := r.verdicts.Epoch(now), make([]standing, len(ids))
+	for i, id := range ids {
+		all[i].verdict, _ = r.verdicts.Verdict(id)
+		all[i].availability = 1
+		if account, _ := r.verdicts.Availability(now, id, epoch); account.Life > 0 {
+			all[i].availability = account.Score()
+		}
 	}
-	return v, availability
+	return all
 }
 
 // probers are the Registries that watch over a node.

@@ -45,7 +45,8 @@ func (c Config) Validate() error {
 
 // Disk is where records are kept.
 type Disk interface {
-	// Each reads every record. An error of the callback ends it.
+	// Each reads every record and calls back from several goroutines at once. An
+	// error of the callback ends it.
 	Each(func(envelope.Envelope) error) error
 	// Write puts and removes in one batch and, with sync, waits for the disk.
 	Write(put []envelope.Envelope, remove []record.Key, sync bool) error
@@ -116,7 +117,10 @@ func Open(now time.Time, c Config, d Disk, o Observer, metrics prometheus.Regist
 	close(l.inflight.done)
 	var past []record.Key
 	err = d.Each(func(e envelope.Envelope) error {
-		if _, err := set.Restore(now, e); err != nil {
+		hash := e.Hash() // what costs most is done outside of the lock
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if _, err := set.Restore(now, e, hash); err != nil {
 			past = append(past, record.KeyOf(&e))
 		}
 		return nil

@@ -14,6 +14,18 @@ func (l *Ledger) Get(key record.Key) (envelope.Envelope, bool) {
 	return l.set.Get(key)
 }
 
+// GetAll is Get of several keys at one instant. What is not held is the zero
+// Envelope.
+func (l *Ledger) GetAll(keys []record.Key) []envelope.Envelope {
+	all := make([]envelope.Envelope, len(keys))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, k := range keys {
+		all[i], _ = l.set.Get(k)
+	}
+	return all
+}
+
 // Live returns what is held under key if it is shown at now.
 func (l *Ledger) Live(now time.Time, key record.Key) (envelope.Envelope, bool) {
 	l.mu.Lock()

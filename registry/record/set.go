@@ -161,10 +161,14 @@ func (s *Set) Apply(now time.Time, e envelope.Envelope) (Outcome, error) {
 }
 
 // Restore joins an envelope that this Registry verified before it stored it,
-// without the signature and the rate limit. What the rules no longer admit is
-// refused.
-func (s *Set) Restore(now time.Time, e envelope.Envelope) (Outcome, error) {
-	v, err := s.judge(now, &e, Synced)
+// without the signature and the rate limit; hash is e.Hash(). What the rules no
+// longer admit is refused.
+func (s *Set) Restore(now time.Time, e envelope.Envelope, hash [32]byte) (Outcome, error) {
+	i, err := s.admissible(now, &e)
+	if err != nil {
+		return Refused, err
+	}
+	v, err := s.place(now, i, &e, hash, Synced)
 	if v.outcome != Stored {
 		return v.outcome, err
 	}
@@ -176,8 +180,13 @@ func (s *Set) judge(now time.Time, e *envelope.Envelope, p Path) (verdict, error
 	if err != nil {
 		return verdict{}, err
 	}
+	return s.place(now, i, e, e.Hash(), p)
+}
+
+// place is the part of judge after the checks that cost nothing.
+func (s *Set) place(now time.Time, i uint8, e *envelope.Envelope, hash [32]byte, p Path) (v verdict, err error) {
 	kind, key := &s.kinds[i], KeyOf(e)
-	v := verdict{outcome: Stored, kind: i, id: ItemOf(key), hash: e.Hash()}
+	v = verdict{outcome: Stored, kind: i, id: ItemOf(key), hash: hash}
 	v.old = s.find(v.id)
 	if v.old == nil {
 		if v.evicts, err = s.room(now, v.id, i, e.Issuer, p); err != nil {

@@ -216,7 +216,7 @@ func TestApply_forgeriesDoNotUseUpTheRate(t *testing.T) {
 func TestApply_restoredRecordTakesUpdatesAtOnce(t *testing.T) {
 	s := newSet(t, nil)
 	k := key(1)
-	if _, err := s.Restore(epoch, sign(k, nil)); err != nil {
+	if _, err := restore(s, epoch, sign(k, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if outcome, err := s.Apply(epoch, sign(k, func(e *envelope.Envelope) { e.Seq = 2 })); outcome != record.Stored || err != nil {
@@ -277,7 +277,7 @@ func TestRestore_givesBackTheSameSet(t *testing.T) {
 		if _, err := before.Apply(epoch, e); err != nil {
 			t.Fatal(err)
 		}
-		if outcome, err := after.Restore(now, e); outcome != record.Stored || err != nil {
+		if outcome, err := restore(after, now, e); outcome != record.Stored || err != nil {
 			t.Fatalf("record %d: got %s, %v, want stored", i, outcome, err)
 		}
 	}
@@ -288,11 +288,11 @@ func TestRestore_givesBackTheSameSet(t *testing.T) {
 		t.Errorf("shown: got %v, want the first node only", got)
 	}
 	old := sign(key(1), func(e *envelope.Envelope) { e.Seq = 0 })
-	if outcome, err := after.Restore(now, old); outcome != record.Stale || err != nil {
+	if outcome, err := restore(after, now, old); outcome != record.Stale || err != nil {
 		t.Errorf("an older record: got %s, %v, want stale", outcome, err)
 	}
 	foreign := sign(key(4), func(e *envelope.Envelope) { e.Network = "main" })
-	if _, err := after.Restore(now, foreign); !errors.Is(err, record.ErrNetwork) {
+	if _, err := restore(after, now, foreign); !errors.Is(err, record.ErrNetwork) {
 		t.Errorf("a record of another network: got %v, want ErrNetwork", err)
 	}
 }
@@ -339,4 +339,8 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func restore(s *record.Set, now time.Time, e envelope.Envelope) (record.Outcome, error) {
+	return s.Restore(now, e, e.Hash())
 }

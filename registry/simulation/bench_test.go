@@ -164,7 +164,7 @@ func BenchmarkHeal_2000Of20000(b *testing.B) {
 	for b.Loop() {
 		sides := [2]*record.Set{newSet(b), newSet(b)}
 		restore := func(s *record.Set, e envelope.Envelope) int {
-			if outcome, err := s.Restore(epoch.Add(time.Minute), e); outcome != record.Stored {
+			if outcome, err := s.Restore(epoch.Add(time.Minute), e, e.Hash()); outcome != record.Stored {
 				b.Fatalf("%s, %v", outcome, err)
 			}
 			return len(e.Bytes())
@@ -263,7 +263,7 @@ func healPartition(b *testing.B, seed uint64, registries int) (took time.Duratio
 			}
 			e := unsigned(n, version, w.Net().Now())
 			w.Trust(&e)
-			if outcome, err := w.Registry(id).Set().Restore(w.Net().Now(), e); outcome != record.Stored {
+			if outcome, err := w.Registry(id).Set().Restore(w.Net().Now(), e, e.Hash()); outcome != record.Stored {
 				b.Fatalf("%s, %v", outcome, err)
 			}
 		}

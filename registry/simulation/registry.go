@@ -108,7 +108,8 @@ func (r *Registry) Start(now time.Time) {
 	if saved, ok := r.port.Saved().(*disk); ok {
 		r.disk = saved
 		for _, key := range sortedKeys(saved.records) {
-			if _, err := set.Restore(now, saved.records[key]); err != nil {
+			e := saved.records[key]
+			if _, err := set.Restore(now, e, e.Hash()); err != nil {
 				delete(saved.records, key)
 			}
 		}

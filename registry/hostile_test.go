@@ -143,19 +143,32 @@ func (p *process) metric(series string) float64 {
 // held returns what is held about a subject, shown or not.
 func (p *process) held(kind string, subject drtc.NodeID) []envelope.Envelope {
 	p.t.Helper()
+	all, err := heldAt(p.URL(), kind, subject)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all
+}
+
+func heldAt(url, kind string, subject drtc.NodeID) ([]envelope.Envelope, error) {
+	a, err := http.Get(url + "/records?kind=" + kind + "&ids=" + subject.String())
+	if err != nil {
+		return nil, err
+	}
+	defer a.Body.Close()
 	var answer struct{ Records []struct{ Record []byte } }
-	if status := p.get("/records?kind="+kind+"&ids="+subject.String(), &answer); status != http.StatusOK {
-		p.t.Fatalf("records: status %d", status)
+	if err := json.NewDecoder(a.Body).Decode(&answer); err != nil || a.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s: %w", url, a.Status, err)
 	}
 	var all []envelope.Envelope
 	for _, r := range answer.Records {
 		e, err := envelope.Parse(r.Record)
 		if err != nil {
-			p.t.Fatal(err)
+			return nil, err
 		}
 		all = append(all, e)
 	}
-	return all
+	return all, nil
 }
 
 func (n *mediaNode) envelope(t *testing.T, change func(*envelope.Envelope, *registryv1.NodeBody)) envelope.Envelope {

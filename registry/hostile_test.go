@@ -275,15 +275,24 @@ const (
 	frameWant    = 8
 )
 
-// converse compares src with what a Registry holds. When that asks for records it
-// is given extra as well. It returns when the conversation is over, in whatever
-// way.
+// converse compares src with what a Registry holds. It returns when the
+// conversation is over, in whatever way.
 func (a *adversary) converse(p *process, src reconcile.Source, extra ...envelope.Envelope) {
 	a.t.Helper()
-	stream, err := a.NewStream(a.t.Context(), p.address().ID, "/drtc/devnet/sync/1")
+	stream, err := a.NewStream(a.t.Context(), p.address().ID, syncProtocol)
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	if err := converse(stream, src, extra...); err != nil {
+		a.t.Errorf("the Registry broke the protocol: %v", err)
+	}
+}
+
+const syncProtocol = "/drtc/devnet/sync/1"
+
+// converse is one conversation, opened here. When the other side asks for records
+// it is given extra as well. Only what the other side says wrong is an error.
+func converse(stream network.Stream, src reconcile.Source, extra ...envelope.Envelope) error {
 	defer stream.Reset() //nolint:errcheck // it may have ended in order
 	session, frames := reconcile.Begin(src, reconcile.DefaultLimits())
 	for done := false; ; {
@@ -292,25 +301,24 @@ func (a *adversary) converse(p *process, src reconcile.Source, extra ...envelope
 			out = append(binary.BigEndian.AppendUint32(out, uint32(len(f))), f...)
 		}
 		if _, err := stream.Write(out); err != nil {
-			return
+			return nil
 		}
 		if done {
 			stream.CloseWrite()         //nolint:errcheck // as below
 			io.Copy(io.Discard, stream) //nolint:errcheck // the other side may reset it
-			return
+			return nil
 		}
 		var size [4]byte
 		if _, err := io.ReadFull(stream, size[:]); err != nil {
-			return
+			return nil
 		}
 		frame := make([]byte, binary.BigEndian.Uint32(size[:]))
 		if _, err := io.ReadFull(stream, frame); err != nil {
-			return
+			return nil
 		}
 		step, err := session.Handle(frame)
 		if err != nil {
-			a.t.Errorf("the Registry broke the protocol: %v", err)
-			return
+			return err
 		}
 		frames, done = step.Send, step.Done
 		if frame[0] == frameWant && len(frame) > 1 && len(extra) > 0 {
@@ -322,20 +330,31 @@ func (a *adversary) converse(p *process, src reconcile.Source, extra ...envelope
 // newShelf is a Set that admits anything.
 func newShelf(t *testing.T, records ...envelope.Envelope) *record.Set {
 	t.Helper()
-	rules := record.DefaultRules(records[0].Network)
+	set, err := shelve(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func shelve(records []envelope.Envelope) (*record.Set, error) {
+	rules := record.DefaultRules("devnet")
+	if len(records) > 0 {
+		rules.Network = records[0].Network
+	}
 	for _, name := range []string{record.KindNode, record.KindRegistry, record.KindLiveness, record.KindEquivocation, record.KindAdmission} {
 		rules.Kinds = append(rules.Kinds, record.Kind{Name: name, MaxBody: 60 << 10, MaxTTL: 1000 * time.Hour, Tombstones: true, Issuer: record.RoleNode})
 	}
 	set, err := record.New(rules)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	for _, e := range records {
 		if o, err := set.Merge(e.IssuedAt, e, record.Synced); o != record.Stored || err != nil {
-			t.Fatalf("putting a record on the shelf: %s, %v", o, err)
+			return nil, fmt.Errorf("putting a record on the shelf: %s, %w", o, err)
 		}
 	}
-	return set
+	return set, nil
 }
 
 // boaster claims newer versions than it has.

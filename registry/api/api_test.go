@@ -33,6 +33,7 @@ type backend struct {
 	attestations []envelope.Envelope
 	peers        []Peer
 	problem      string
+	refusal      error // of Submit
 }
 
 var (
@@ -41,7 +42,7 @@ var (
 )
 
 func (b *backend) Submit(context.Context, envelope.Envelope) (Receipt, error) {
-	return Receipt{Accepted: true}, nil
+	return Receipt{Accepted: b.refusal == nil}, b.refusal
 }
 func (b *backend) Held(id drtc.NodeID) (envelope.Envelope, bool) { e, ok := b.held[id]; return e, ok }
 func (b *backend) About(kind string, subject drtc.NodeID) []envelope.Envelope {

@@ -33,7 +33,7 @@ func (s *service) RegisterNode(ctx context.Context, r *connect.Request[registryv
 	if err != nil {
 		return nil, err
 	}
-	accepted, held, err := s.submit(ctx, e)
+	accepted, held, err := s.join(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *service) RefreshNode(ctx context.Context, r *connect.Request[registryv1
 	if _, known := s.backend.Records.Held(e.Subject); !known {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("subject: %s is not registered here: call RegisterNode", e.Subject))
 	}
-	accepted, held, err := s.submit(ctx, e)
+	accepted, held, err := s.join(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +111,17 @@ func nodeRecord(field string, r *registryv1.Record, leaves bool) (envelope.Envel
 		return e, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s.flags: bit 0 (tombstone) belongs to DeregisterNode and to no other call", field))
 	}
 	return e, nil
+}
+
+// join submits a record of a node that stays. A revoked generation is answered
+// like a newer record in the way, since the answer has the lowest one that is
+// taken.
+func (s *service) join(ctx context.Context, e envelope.Envelope) (accepted bool, held *registryv1.Record, err error) {
+	accepted, held, err = s.submit(ctx, e)
+	if errors.Is(err, record.ErrRevoked) {
+		return false, nil, nil
+	}
+	return accepted, held, err
 }
 
 func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted bool, held *registryv1.Record, err error) {

@@ -84,6 +84,43 @@ func TestRPC_registrationNamesTheProbers(t *testing.T) {
 	}
 }
 
+// A node whose generation was revoked learns from which one on it is taken.
+func TestRPC_revokedGenerationIsAnsweredWithTheLowest(t *testing.T) {
+	b := newBackend(1)
+	b.refusal = fmt.Errorf("more: %w", record.ErrRevoked)
+	s := serve(t, b, nil)
+	rpc := registryv1connect.NewRegistryServiceClient(http.DefaultClient, s.URL)
+	_, e := signedNode(1)
+	r, err := wire.ToProto(&e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered, err := rpc.RegisterNode(t.Context(), connect.NewRequest(&registryv1.RegisterNodeRequest{Record: r}))
+	if err != nil {
+		t.Fatalf("register: %v", err)
+	}
+	refreshed, err := rpc.RefreshNode(t.Context(), connect.NewRequest(&registryv1.RefreshNodeRequest{Record: r}))
+	if err != nil {
+		t.Fatalf("refresh: %v", err)
+	}
+	for name, got := range map[string]interface {
+		GetAccepted() bool
+		GetHeld() *registryv1.Record
+		GetMinGeneration() uint64
+	}{"register": registered.Msg, "refresh": refreshed.Msg} {
+		if got.GetAccepted() || got.GetHeld() != nil || got.GetMinGeneration() != 7 {
+			t.Errorf("%s: got %v, want not accepted, nothing held and generation 7", name, got)
+		}
+	}
+	e.Flags, e.Body = envelope.Tombstone, nil
+	if r, err = wire.ToProto(&e); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rpc.DeregisterNode(t.Context(), connect.NewRequest(&registryv1.DeregisterNodeRequest{Tombstone: r})); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("deregister: got %v, want PermissionDenied", err)
+	}
+}
+
 func TestRPC_admissionIsGivenOnceAndSignedByMany(t *testing.T) {
 	b := newBackend(0)
 	s := serve(t, b, nil)

@@ -99,6 +99,7 @@ func (n *Network) probe(stream network.Stream) {
 func (n *Network) answerProbe(stream network.Stream) (outcome string, err error) {
 	now, state := time.Now(), n.peers.of(stream.Conn().RemotePeer())
 	if !n.bonding.Bonded(record.RoleRegistry, state.id) || !state.account.probe(now, &n.config.Budget) {
+		n.blame(state)
 		return "refused", ErrUnreachable
 	}
 	deadline(stream, now.Add(n.config.ProbeTimeout))

@@ -137,6 +137,7 @@ func (n *Network) Publish(e envelope.Envelope) {
 		n.log.Error("record of a kind that has no topic", slog.String("kind", e.Kind))
 		return
 	}
+	n.news.add(time.Now(), n.config.Budget.Fresh, &e)
 	select {
 	case n.queue <- e:
 	default:

@@ -23,10 +23,11 @@ type Budget struct {
 	// conversations that break the protocol.
 	Invalid Rate
 	// Sessions counts conversations that the peer opens and Probes its questions
-	// about nodes. More are refused, without further consequence.
+	// about nodes. More are refused, and each that is refused is Useless.
 	Sessions, Probes Rate
 	// Fresh is the age up to which a record that was known is taken for a race
-	// and not for a replay.
+	// and not for a replay, and how long at least after a record came every older
+	// one of its key is.
 	Fresh time.Duration
 }
 
@@ -169,7 +170,17 @@ func (a *account) judged(now time.Time, b *Budget, t tally) string {
 		return overInvalid
 	case !a.records.add(now, b.Records, float64(t.records)):
 		return overRecords
-	case !a.useless.add(now, b.Useless, float64(t.useless-t.stored)):
+	case !a.useless.add(now, b.Useless, float64(t.useless-len(t.stored))):
+		return overUseless
+	}
+	return ""
+}
+
+// refused counts what the peer asked for and was not given.
+func (a *account) refused(now time.Time, b *Budget) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.useless.add(now, b.Useless, 1) {
 		return overUseless
 	}
 	return ""

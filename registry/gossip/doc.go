@@ -15,14 +15,17 @@
 //
 // A gossip message is a batch: for each record its length as an unsigned varint
 // and its canonical bytes. A message counts as invalid when any record in it is
-// forged or malformed; as ignored when none is new; else it is passed on.
+// forged or malformed; as ignored when none is new. It is passed on as it is when
+// each record in it was verified here, now or before; else what is new in it goes
+// into a message of this Registry's own.
 //
 // What each peer sends is held to budgets (Budget). Who exceeds one is cut off
 // and refused for a while. Records that an honest Registry may well pass on
 // without their being of use here cost it nothing but volume: another
 // Registry was faster, clocks and lists of bonds differ a little, an issuer
-// changes its record too often. So no issuer can set Registries against each
-// other by what it signs.
+// changes its record too often. And what a Registry passes on stays within half of
+// what others grant it. So neither an issuer nor a hostile Registry can set honest
+// ones against each other by what it signs or sends.
 //
 // Only this package imports libp2p. A Network is safe for concurrent use.
 package gossip

@@ -56,6 +56,8 @@ type Network struct {
 	peers    *peerTable
 	contacts *book
 	traffic  *metrics.BandwidthCounter
+	relays   relays
+	news     news
 
 	queue   chan envelope.Envelope // to be published
 	fresh   chan peer.ID           // just connected from here

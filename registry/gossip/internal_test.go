@@ -145,7 +145,7 @@ func TestAccount_onlyOldRecordsAndRepeatsAreUseless(t *testing.T) {
 	if reason := a.judged(now, &b, tally{records: 500, useless: 500}); reason != "" {
 		t.Fatalf("over budget of %s", reason)
 	}
-	if reason := a.judged(now, &b, tally{records: 101, useless: 1, stored: 100}); reason != "" {
+	if reason := a.judged(now, &b, tally{records: 101, useless: 1, stored: make([]envelope.Envelope, 100)}); reason != "" {
 		t.Fatalf("what is new does not make up for what is old: %s", reason)
 	}
 	if reason := a.judged(now, &b, tally{records: 101, useless: 101}); reason != overUseless {

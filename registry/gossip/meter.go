@@ -11,6 +11,7 @@ import (
 const (
 	dropQueue      = "queue"      // of records to be sent here
 	dropPace       = "pace"       // more than the others' budgets allow
+	dropRelay      = "relay"      // of others, likewise; this Registry has them
 	dropPublish    = "publish"    // gossipsub refused
 	dropOutbound   = "outbound"   // queue to one peer
 	dropValidation = "validation" // queue of messages to be judged

@@ -153,20 +153,28 @@ func (n *Network) answer(stream network.Stream) {
 	defer n.serving.Done()
 	state := n.peers.of(stream.Conn().RemotePeer())
 	if !state.answering.CompareAndSwap(false, true) {
-		n.refuse(stream)
+		n.refuse(stream, state)
 		return
 	}
 	defer state.answering.Store(false)
 	if !state.account.session(time.Now(), &n.config.Budget) {
-		n.refuse(stream)
+		n.refuse(stream, state)
 		return
 	}
 	n.converse(stream, reconcile.Answer(n.ledger, n.config.SyncLimits), nil, state, "in")
 }
 
-func (n *Network) refuse(stream network.Stream) {
+func (n *Network) refuse(stream network.Stream, state *peerState) {
 	n.meter.sessions.WithLabelValues("in", syncRefused).Inc()
+	n.blame(state)
 	abort(stream)
+}
+
+// blame counts a request that was refused.
+func (n *Network) blame(state *peerState) {
+	if reason := state.account.refused(time.Now(), &n.config.Budget); reason != "" {
+		n.punish(state.peer, reason)
+	}
 }
 
 // converse drives session over stream to its end.
@@ -254,7 +262,7 @@ func (n *Network) exchange(stream network.Stream, session *reconcile.Session, fr
 		// A reader may copy records and has none to give.
 		if len(step.Records) > 0 && n.bonding.Bonded(record.RoleRegistry, state.id) {
 			t := n.take(time.Now(), topicSync, step.Records, record.Synced, state)
-			stored += t.stored
+			stored += len(t.stored)
 			if t.forged > 0 {
 				return stored, errForged
 			}

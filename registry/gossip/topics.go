@@ -55,6 +55,7 @@ func (n *Network) startTopics(ctx context.Context) (map[string]*pubsub.Topic, er
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), // the records are signed
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(messageID),
+		pubsub.WithGossipSubParams(params()),
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(validateQueue),
 		// Twice the size, so that a message that is too large is seen, and counted
@@ -88,6 +89,19 @@ func (n *Network) startTopics(ctx context.Context) (map[string]*pubsub.Topic, er
 		}
 	}
 	return joined, nil
+}
+
+// params have every Registry send each message once to each other and nothing on
+// account of messages that it receives. Offers of what others may have missed
+// would be asked for when their queues are full, sent again and counted against
+// whoever sends; anti-entropy does that better. What says that a message need not
+// be sent goes out before the message is looked at, so that a flooder would have
+// its victim flood the others.
+func params() pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.Dlazy, p.GossipFactor = 0, 0
+	p.IDontWantMessageThreshold = 2*MaxMessage + 1
+	return p
 }
 
 // messageID is the same for equal contents, whoever sends them.

@@ -21,10 +21,11 @@ var errCut = errors.New("gossip: has used up a budget")
 
 // tally is what the records of one message or step came to.
 type tally struct {
-	records int
-	stored  int
-	useless int // old ones that were known
-	forged  int // that no honest Registry passes on
+	records  int
+	stored   []envelope.Envelope
+	useless  int // old ones that were known
+	forged   int // that no honest Registry passes on
+	unproven int // of which nobody looked at the signature
 }
 
 // inspect counts everything that a peer sends in gossip before it is looked at.
@@ -74,7 +75,18 @@ func (n *Network) validator(topic string) pubsub.ValidatorEx {
 		switch {
 		case t.forged > 0:
 			result, outcome = pubsub.ValidationReject, "rejected"
-		case t.stored > 0:
+		case len(t.stored) == 0:
+		case t.unproven > 0:
+			// Beside the news is what looked old here and might be a forgery to
+			// others, who would blame this Registry.
+			for _, e := range t.stored {
+				n.Publish(e)
+			}
+			outcome = "extracted"
+		case !n.relays.allow(now, &n.config.Budget, &t, len(m.GetData())):
+			n.dropped(dropRelay, len(t.stored))
+			outcome = "kept"
+		default:
 			result, outcome = pubsub.ValidationAccept, "accepted"
 		}
 		n.meter.messages.WithLabelValues(topic, outcome).Inc()
@@ -119,17 +131,28 @@ func (n *Network) take(now time.Time, topic string, records []envelope.Envelope,
 			t.forged++
 			n.log.Debug("record of a peer refused", slog.String("peer", state.name()), slog.Any("error", r.Err))
 		case r.Outcome == record.Stored && r.Err == nil:
-			t.stored++
-		case old(r) && now.Sub(records[i].IssuedAt) > n.config.Budget.Fresh:
+			t.stored = append(t.stored, records[i])
+			n.news.add(now, n.config.Budget.Fresh, &records[i])
+			continue
+		case n.old(now, r, &records[i]):
 			t.useless++
+		}
+		if r.Outcome != record.Known {
+			t.unproven++
 		}
 	}
 	return t
 }
 
-// old says of a record that it brought nothing because of its age.
-func old(r record.Result) bool {
-	return r.Err == nil || errors.Is(r.Err, record.ErrExpired)
+// old says of a record that it brought nothing, and that an honest Registry
+// would have known that by now: it passes on what is new to it, which may have
+// come here by another way, or have ended underway.
+func (n *Network) old(now time.Time, r record.Result, e *envelope.Envelope) bool {
+	fresh := n.config.Budget.Fresh
+	if errors.Is(r.Err, record.ErrExpired) {
+		return now.Sub(e.ExpiresAt()) > 2*fresh
+	}
+	return r.Err == nil && now.Sub(e.IssuedAt) > fresh && !n.news.has(now, fresh, e)
 }
 
 // weigh names what became of a record and says whether an honest Registry could

@@ -145,8 +145,10 @@ func floodUntilCut(flood, file string, targets []string) error {
 	fmt.Println("connected")
 	var all sync.WaitGroup
 	for _, info := range infos {
-		one := f
-		one.target, one.own = info.ID, make([]ownNode, 500)
+		one := flooder{host: f.host, target: info.ID, honest: f.honest, own: make([]ownNode, 500)}
+		if err := one.shelve(); err != nil {
+			return err
+		}
 		all.Go(func() {
 			for i := 0; floods[flood](&one, i) == nil; i++ {
 			}
@@ -181,10 +183,15 @@ func (f *flooder) read(file string) error {
 		}
 		f.honest = append(f.honest, e)
 	}
+	return nil
+}
+
+// shelve makes what conversations are about.
+func (f *flooder) shelve() (err error) {
 	if f.nothing, err = shelve(nil); err != nil {
 		return err
 	}
-	expired := make([]envelope.Envelope, 10_000)
+	expired := make([]envelope.Envelope, 5000)
 	for i := range expired {
 		expired[i] = f.honest[i%len(f.honest)]
 		binary.BigEndian.PutUint32(expired[i].Subject[:], uint32(i))
@@ -195,16 +202,16 @@ func (f *flooder) read(file string) error {
 }
 
 // startFlood starts the process and returns the lines that it says.
-func startFlood(t *testing.T, flood, file string, targets []string) (said <-chan string, stop func()) {
-	t.Helper()
+func startFlood(b testing.TB, flood, file string, targets []string) (said <-chan string, stop func()) {
+	b.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{flooderMark, flood, file}, targets...)...) //nolint:noctx // killed below
-	cmd.Stderr = t.Output()
+	cmd.Stderr = b.Output()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	lines := make(chan string, 64)
 	go func() {
@@ -219,42 +226,42 @@ func startFlood(t *testing.T, flood, file string, targets []string) (said <-chan
 		}
 		_ = cmd.Wait() // says that it was killed
 	})
-	t.Cleanup(stop)
+	b.Cleanup(stop)
 	return lines, stop
 }
 
 // used is the processor time of this process, which the flooder's is not part of.
-func used(t *testing.T) time.Duration {
+func used(b testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // flooded is a network that holds records, and the file of them for flooders.
-func flooded(t *testing.T, size, records int) (all []*process, file string) {
-	t.Helper()
-	all = startNetwork(t, size, func(c *registry.Config) { c.Probing = false })
+func flooded(b testing.TB, size, records int) (all []*process, file string) {
+	b.Helper()
+	all = startNetwork(b, size, func(c *registry.Config) { c.Probing = false })
 	var text strings.Builder
-	set := newShelf(t)
+	set := newShelf(b)
 	for range records {
-		e := newNode(t).envelope(t, func(e *envelope.Envelope, _ *registryv1.NodeBody) { e.IssuedAt = time.Now().Add(-time.Minute) })
+		e := newNode(b).envelope(b, func(e *envelope.Envelope, _ *registryv1.NodeBody) { e.IssuedAt = time.Now().Add(-time.Minute) })
 		fmt.Fprintf(&text, "%x\n", e.Bytes())
 		if _, err := set.Merge(time.Now(), e, record.Synced); err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 	}
-	source := newAdversary(t, newNode(t).Key)
+	source := newAdversary(b, newNode(b).Key)
 	source.mustConnect(all[0])
 	source.converse(all[0], set)
 	source.Close()
 	for _, p := range all {
 		p.eventually("the records are everywhere", func() bool { return p.count() == records && len(p.peers()) == size-1 })
 	}
-	file = filepath.Join(t.TempDir(), "records")
+	file = filepath.Join(b.TempDir(), "records")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	return all, file
 }
@@ -271,68 +278,67 @@ func targets(all []*process) []string {
 
 // Who floods is cut off by all within 10 s, with the budgets that a Registry has
 // unless told otherwise. Nobody else is, and registrations go on meanwhile.
-func TestFlood_isCutOff(t *testing.T) {
-	all, file := flooded(t, 4, 300)
+func BenchmarkFlood_isCutOff(b *testing.B) {
+	all, file := flooded(b, 4, 300)
 	for flood := range floods {
-		t.Run(flood, func(t *testing.T) {
-			before := bans(all)
-			said, stop := startFlood(t, flood, file, targets(all))
-			wantSaid(t, said, "connected")
-			begun, cpu := time.Now(), used(t)
-			n := newNode(t)
-			all[0].mustRegister(n.record(t, nil))
-			wantSaid(t, said, "cut off")
-			took, cost := time.Since(begun), used(t)-cpu
-			for _, p := range all {
-				p.eventually("who registered meanwhile is known", func() bool { return len(p.held(record.KindNode, n.ID())) == 1 })
-			}
-			t.Logf("cut off by all after %s; CPU of each Registry meanwhile %s", took.Round(time.Millisecond), (cost / 4).Round(time.Millisecond))
-			if took > 10*time.Second {
-				t.Errorf("cut off after %s, want 10s at most", took)
-			}
-			if cost/4 > 4*time.Second {
-				t.Errorf("that cost %s of CPU at each Registry, want 4s at most", cost/4)
-			}
-			stop()
-			for i, p := range all {
-				if got := bans(all)[i] - before[i]; got != 1 || len(p.peers()) != len(all)-1 {
-					t.Errorf("Registry %d cut off %v and is connected to %v, want the flooder out and the others in", i, got, p.peers())
-				}
+		b.Run(flood, func(b *testing.B) {
+			for b.Loop() {
+				floodOnce(b, all, flood, file)
 			}
 		})
 	}
 }
 
-// Who was cut off and knocks as fast as it can costs little.
-func TestFlood_knockingIsCheap(t *testing.T) {
-	all, file := flooded(t, 2, 1)
-	said, stop := startFlood(t, "garbage", file, targets(all))
-	wantSaid(t, said, "connected")
-	wantSaid(t, said, "cut off")
-	const refused = `drtc_registry_gossip_refused_connections_total{reason="banned"}`
-	begun, cpu, from := time.Now(), used(t), all[0].metric(refused)
-	all[0].eventually("it knocks", func() bool { return time.Since(begun) > 2*time.Second && all[0].metric(refused) > from })
-	spent, took, refusals := used(t)-cpu, time.Since(begun), all[0].metric(refused)-from
-	stop()
-	t.Logf("%.0f refusals a second at each; %s of CPU for one", refusals/took.Seconds(), (spent / 2 / time.Duration(refusals)).Round(time.Microsecond))
-	if each := spent / 2 / time.Duration(refusals); each > 10*time.Millisecond {
-		t.Errorf("a refusal costs %s of CPU, want 10ms at most", each)
+func floodOnce(b *testing.B, all []*process, flood, file string) {
+	before := bans(all)
+	said, stop := startFlood(b, flood, file, targets(all))
+	defer stop()
+	wantSaid(b, said, "connected")
+	begun, cpu := time.Now(), used(b)
+	n := newNode(b)
+	all[0].mustRegister(n.record(b, nil))
+	wantSaid(b, said, "cut off")
+	took, cost := time.Since(begun), used(b)-cpu
+	for _, p := range all {
+		p.eventually("who registered meanwhile is known", func() bool { return len(p.held(record.KindNode, n.ID())) == 1 })
 	}
-	if got := bans(all); got[0] != 1 || got[1] != 1 {
-		t.Errorf("bans: got %v, want one each", got)
+	b.ReportMetric(took.Seconds(), "s-until-cut-off")
+	b.ReportMetric(cost.Seconds()/float64(len(all)), "cpu-s/registry")
+	if took > 10*time.Second {
+		b.Errorf("cut off after %s, want 10s at most", took)
+	}
+	for i, p := range all {
+		if got := bans(all)[i] - before[i]; got != 1 || len(p.peers()) != len(all)-1 {
+			b.Errorf("Registry %d cut off %v and is connected to %v, want the flooder out and the others in", i, got, p.peers())
+		}
+	}
+}
+
+// What it costs to refuse somebody who was cut off and knocks.
+func BenchmarkFlood_knocking(b *testing.B) {
+	all, file := flooded(b, 2, 1)
+	for b.Loop() {
+		said, stop := startFlood(b, "garbage", file, targets(all))
+		wantSaid(b, said, "connected")
+		wantSaid(b, said, "cut off")
+		const refused = `drtc_registry_gossip_refused_connections_total{reason="banned"}`
+		cpu, from := used(b), all[0].metric(refused)
+		all[0].eventually("it has knocked 200 times", func() bool { return all[0].metric(refused)-from >= 200 })
+		b.ReportMetric(float64((used(b)-cpu).Microseconds())/1000/2/(all[0].metric(refused)-from), "cpu-ms/refusal")
+		stop()
 	}
 }
 
 // wantSaid waits until the flooder says a line.
-func wantSaid(t *testing.T, said <-chan string, want string) {
-	t.Helper()
+func wantSaid(b testing.TB, said <-chan string, want string) {
+	b.Helper()
 	select {
 	case line := <-said:
 		if line != want {
-			t.Fatalf("the flooder says %q, want %q", line, want)
+			b.Fatalf("the flooder says %q, want %q", line, want)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatalf("not within 20s: %q", want)
+		b.Fatalf("not within 20s: %q", want)
 	}
 }
 

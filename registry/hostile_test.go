@@ -171,7 +171,7 @@ func heldAt(url, kind string, subject drtc.NodeID) ([]envelope.Envelope, error) 
 	return all, nil
 }
 
-func (n *mediaNode) envelope(t *testing.T, change func(*envelope.Envelope, *registryv1.NodeBody)) envelope.Envelope {
+func (n *mediaNode) envelope(t testing.TB, change func(*envelope.Envelope, *registryv1.NodeBody)) envelope.Envelope {
 	t.Helper()
 	e, err := wire.FromProto(n.record(t, change))
 	if err != nil {
@@ -183,7 +183,7 @@ func (n *mediaNode) envelope(t *testing.T, change func(*envelope.Envelope, *regi
 // adversary is a host that speaks the protocols of Registries as it likes.
 type adversary struct {
 	host.Host
-	t       *testing.T
+	t       testing.TB
 	streams map[*process]network.Stream // of gossip
 }
 
@@ -199,7 +199,7 @@ func newHost(key *identity.Key) (host.Host, error) {
 	return libp2p.New(libp2p.Identity(secret), libp2p.NoListenAddrs, libp2p.DisableRelay(), libp2p.DisableMetrics())
 }
 
-func newAdversary(t *testing.T, key *identity.Key) *adversary {
+func newAdversary(t testing.TB, key *identity.Key) *adversary {
 	t.Helper()
 	h, err := newHost(key)
 	if err != nil {
@@ -328,7 +328,7 @@ func converse(stream network.Stream, src reconcile.Source, extra ...envelope.Env
 }
 
 // newShelf is a Set that admits anything.
-func newShelf(t *testing.T, records ...envelope.Envelope) *record.Set {
+func newShelf(t testing.TB, records ...envelope.Envelope) *record.Set {
 	t.Helper()
 	set, err := shelve(records)
 	if err != nil {
@@ -429,6 +429,7 @@ func (p *process) wantKept(o *offence) {
 // Nothing that is wrong is stored by any of four Registries, whatever way it
 // comes, and each way counts it.
 func TestHostile_nothingThatIsWrongIsStored(t *testing.T) {
+	t.Parallel()
 	r := newRoster(t)
 	departed, stays := r.node(t), r.node(t)
 	wrong := offences(t, r, departed)

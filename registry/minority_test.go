@@ -112,6 +112,7 @@ func startTraitor(t *testing.T, l *traitor, honest []*process) *gossip.Network {
 // holds nothing, one replays the first record of every node, one claims newer
 // records than there are and makes them up. The other seven agree.
 func TestHostile_threeOfTen(t *testing.T) {
+	t.Parallel()
 	honest := startNetwork(t, 7, func(c *registry.Config) { c.Probing, c.RequestsPerSecond, c.RequestBurst = false, 1e4, 1e4 })
 	replayer, liar := &traitor{keeps: true}, &traitor{keeps: true, lies: true}
 	for _, n := range []*gossip.Network{startTraitor(t, &traitor{}, honest), startTraitor(t, liar, honest)} {

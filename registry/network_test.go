@@ -17,7 +17,7 @@ import (
 )
 
 // startNetwork starts Registries that know the first one's API alone.
-func startNetwork(t *testing.T, size int, change func(*registry.Config)) []*process {
+func startNetwork(t testing.TB, size int, change func(*registry.Config)) []*process {
 	t.Helper()
 	var all []*process
 	for range size {

@@ -34,17 +34,17 @@ import (
 type process struct {
 	*registry.Registry
 	registryv1connect.RegistryServiceClient
-	t    *testing.T
+	t    testing.TB
 	stop func() // waits for the end
 }
 
-func testConfig(t *testing.T) registry.Config {
+func testConfig(t testing.TB) registry.Config {
 	c := registry.DefaultConfig()
 	c.Listen, c.GossipListen, c.Dir, c.Network = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), "devnet"
 	return c
 }
 
-func start(t *testing.T, c registry.Config) *process {
+func start(t testing.TB, c registry.Config) *process {
 	t.Helper()
 	r, err := registry.New(c, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
@@ -80,7 +80,7 @@ type mediaNode struct {
 	seq uint64
 }
 
-func newNode(t *testing.T) *mediaNode {
+func newNode(t testing.TB) *mediaNode {
 	t.Helper()
 	k, err := identity.Generate(rand.Reader)
 	if err != nil {
@@ -89,7 +89,7 @@ func newNode(t *testing.T) *mediaNode {
 	return &mediaNode{Key: k}
 }
 
-func (n *mediaNode) record(t *testing.T, change func(*envelope.Envelope, *registryv1.NodeBody)) *registryv1.Record {
+func (n *mediaNode) record(t testing.TB, change func(*envelope.Envelope, *registryv1.NodeBody)) *registryv1.Record {
 	t.Helper()
 	n.seq++
 	body := &registryv1.NodeBody{
@@ -118,7 +118,7 @@ func (n *mediaNode) record(t *testing.T, change func(*envelope.Envelope, *regist
 	return &r
 }
 
-func (n *mediaNode) tombstone(t *testing.T) *registryv1.Record {
+func (n *mediaNode) tombstone(t testing.TB) *registryv1.Record {
 	return n.record(t, func(e *envelope.Envelope, _ *registryv1.NodeBody) { e.Flags = envelope.Tombstone })
 }
 

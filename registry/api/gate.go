@@ -22,6 +22,7 @@ type gate struct {
 	clients  map[netip.Prefix]*client
 	overflow *rate.Limiter // for addresses beyond maxClients
 	swept    time.Time
+	latest   time.Time // of all calls
 }
 
 type client struct {
@@ -71,6 +72,10 @@ func (g *gate) allow(now time.Time, remote string) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if now.Before(g.latest) { // a Limiter that goes back fills itself again
+		now = g.latest
+	}
+	g.latest = now
 	if now.Sub(g.swept) > sweepEvery {
 		g.sweep(now)
 	}

@@ -122,3 +122,19 @@ func TestNew_slowBodyIsCutOff(t *testing.T) {
 		t.Errorf("got %q, %v, want an end within 20s", b, err)
 	}
 }
+
+// Requests that arrive at once read the clock in one order and are counted in
+// another; that must not make anybody's share larger.
+func TestGate_clocksOutOfOrderGiveNothing(t *testing.T) {
+	c := DefaultConfig()
+	c.RequestsPerSecond, c.Burst = 10, 10
+	g, now, admitted := newGate(c), time.Now(), 0
+	for i := range 1000 {
+		if g.allow(now.Add(-time.Duration(i%2)*100*time.Millisecond), "192.0.2.1:1") {
+			admitted++
+		}
+	}
+	if admitted != 10 {
+		t.Errorf("%d requests admitted in no time, want 10", admitted)
+	}
+}

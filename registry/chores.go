@@ -34,8 +34,8 @@ func (r *Registry) chores(ctx context.Context) {
 }
 
 // isolated reports whether this Registry and those that it hears are at most half
-// of all: then the line that is broken may be its own, and what it
-// sees of nodes is not the network's view.
+// of all: then the line that is broken may be its own, and what it sees of nodes is
+// not the network's view.
 func (r *Registry) isolated(now time.Time) bool {
 	known, heard := 1, 1
 	for _, id := range r.attesting() {

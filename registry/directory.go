@@ -90,7 +90,9 @@ func (d *directory) publish(now time.Time, ids []drtc.NodeID) {
 	for _, id := range ids {
 		delete(d.waiting, id)
 	}
-	d.nodes = d.nodes.With(d.changes(now, ids))
+	if len(ids) > 0 { // else the answers are the same, only younger
+		d.nodes = d.nodes.With(d.changes(now, ids))
+	}
 	if now.Sub(d.rooted) >= time.Second {
 		d.root, d.rooted = d.ledger.Root(), now
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	randv2 "math/rand/v2"
@@ -60,11 +61,7 @@ func newRounds(now time.Time, c Config, self drtc.NodeID, log *slog.Logger) (*ro
 func seed() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
-	var n uint64
-	for _, x := range b {
-		n = n<<8 | uint64(x)
-	}
-	return n
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // run works until ctx is done and all dials have ended.

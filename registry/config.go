@@ -3,8 +3,8 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -13,6 +13,7 @@ import (
 	"github.com/drtc-network/drtc/registry/gossip"
 	"github.com/drtc-network/drtc/registry/ledger"
 	"github.com/drtc-network/drtc/registry/liveness"
+	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/probe"
 	"github.com/drtc-network/drtc/registry/record"
 	"github.com/drtc-network/drtc/registry/wire"
@@ -132,7 +133,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("registry: max_connections must be at least 1, is %d", c.MaxConnections)
 	case c.MaxConnectionsPerAddress < 1:
 		return fmt.Errorf("registry: max_connections_per_address must be at least 1, is %d", c.MaxConnectionsPerAddress)
-	case c.URL != "" && !validURL(c.URL):
+	case c.URL != "" && (!node.ValidURL(c.URL) || strings.Contains(c.URL, "?")):
 		return fmt.Errorf("registry: url: want http or https, a host and nothing behind it, got %.60q", c.URL)
 	case c.Place != nil && !c.Place.Valid():
 		return fmt.Errorf("registry: place: want lat -90..90 and lon -180..180, got %s", c.Place)
@@ -200,10 +201,4 @@ func (c Config) api() api.Config {
 	a.RequestsPerSecond, a.Burst = c.RequestsPerSecond, c.RequestBurst
 	a.Silence = time.Duration(c.KeepAliveMisses+2) * c.KeepAliveEvery
 	return a
-}
-
-func validURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(s) <= wire.MaxAddress
 }

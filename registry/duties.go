@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/envelope"
-	"github.com/drtc-network/drtc/registry/ledger"
 	"github.com/drtc-network/drtc/registry/record"
 	"github.com/drtc-network/drtc/registry/wire"
 )
@@ -29,7 +28,6 @@ const (
 type duties struct {
 	log      *slog.Logger
 	author   *author
-	ledger   *ledger.Ledger
 	self     func() (body []byte, err error) // RegistryBody
 	admitted func() (body []byte, err error) // AdmissionBody; none when empty
 
@@ -47,7 +45,7 @@ func (d *duties) tell(caught []record.Equivocation) {
 	d.caught = append(d.caught, caught[:min(len(caught), maxCaught-len(d.caught))]...)
 }
 
-// run says what is due until ctx is done, and takes leave.
+// run says what is due until ctx is done.
 func (d *duties) run(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

@@ -85,7 +85,7 @@ func (r *Registry) openLedger(now time.Time) (err error) {
 	}
 	signs := &author{key: r.key, network: r.config.Network, ledger: r.ledger, bonding: r.bonding}
 	r.book = newBook(r.ledger, r.log)
-	r.duties = &duties{log: r.log, author: signs, ledger: r.ledger, self: r.body, admitted: r.admitted}
+	r.duties = &duties{log: r.log, author: signs, self: r.body, admitted: r.admitted}
 	if r.dialer, err = probe.New(r.config.probe(), r.metrics); err != nil {
 		return err
 	}

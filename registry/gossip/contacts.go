@@ -177,17 +177,6 @@ func (b *book) all() []*contact {
 
 func (b *book) known() int { return len(b.all()) }
 
-// list is for a directory of ours.
-func (b *book) list() []Contact {
-	var all []Contact
-	for p, addrs := range b.addresses() {
-		id, _ := IDOf(p)
-		all = append(all, Contact{ID: id, Addrs: addrs})
-	}
-	slices.SortFunc(all, func(x, y Contact) int { return cmp.Compare(x.ID.String(), y.ID.String()) })
-	return all
-}
-
 func (b *book) addresses() map[peer.ID][]string {
 	all := map[peer.ID][]string{}
 	for _, c := range b.all() {

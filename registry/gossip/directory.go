@@ -34,11 +34,6 @@ const (
 // errDirectory is wrapped by errors about what a directory answered.
 var errDirectory = errors.New("gossip: directory")
 
-// Directory is what to answer to GET /peers.
-func (n *Network) Directory() Directory {
-	return Directory{ID: n.id, Addrs: n.Addrs(), Peers: n.contacts.list()}
-}
-
 // directoryLoop asks one Registry's API for Registries until ctx is done: soon
 // again while nobody is connected, else rarely.
 func (n *Network) directoryLoop(ctx context.Context, base string) {

@@ -124,7 +124,7 @@ func (p *Payload) checkAddresses() error {
 		if u.text == "" && !u.required {
 			continue
 		}
-		if !validURL(u.text) {
+		if !ValidURL(u.text) {
 			return bad(u.field, "want an http or https URL of at most %d bytes with a host and without user or fragment, got %.60q", MaxText, u.text)
 		}
 	}
@@ -151,17 +151,17 @@ func (p *Payload) checkAddresses() error {
 }
 
 func (p *Payload) checkRest() error {
-	if !printable(p.Version, MaxName) {
+	if !Printable(p.Version, MaxName) {
 		return bad("version", "want at most %d printable bytes", MaxName)
 	}
-	if !printable(p.PlaceName, MaxName) {
+	if !Printable(p.PlaceName, MaxName) {
 		return bad("place_name", "want at most %d printable bytes", MaxName)
 	}
 	if len(p.Features) > MaxFeatures {
 		return bad("features", "want at most %d, got %d", MaxFeatures, len(p.Features))
 	}
 	for _, f := range p.Features {
-		if f == "" || !printable(f, MaxName) {
+		if f == "" || !Printable(f, MaxName) {
 			return bad("features", "want 1 to %d printable bytes each", MaxName)
 		}
 	}
@@ -183,8 +183,10 @@ func bad(field, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s", ErrPayload, field, fmt.Sprintf(format, args...))
 }
 
-func validURL(s string) bool {
-	if len(s) > MaxText || !printable(s, MaxText) {
+// ValidURL reports whether s is an http or https URL of at most MaxText printable
+// bytes with a host and without user or fragment.
+func ValidURL(s string) bool {
+	if !Printable(s, MaxText) {
 		return false
 	}
 	u, err := url.Parse(s)
@@ -197,8 +199,9 @@ func validHex(s string, size int) bool {
 	return err == nil && len(b) == size
 }
 
-// printable keeps control characters out of logs and pages.
-func printable(s string, limit int) bool {
+// Printable reports whether s is text of at most limit bytes without control
+// characters, which have no business in logs and pages.
+func Printable(s string, limit int) bool {
 	if len(s) > limit {
 		return false
 	}

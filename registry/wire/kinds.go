@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,16 +12,17 @@ import (
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/registry/liveness"
+	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/record"
 )
 
 // Kinds are the kinds of records that a network has, with the rules about their
 // bodies.
 func Kinds() []record.Kind {
-	node := record.NodeKind(CheckNode)
-	node.CheckSigner = CheckNodeKey
+	nodes := record.NodeKind(CheckNode)
+	nodes.CheckSigner = CheckNodeKey
 	return []record.Kind{
-		node, record.RegistryKind(CheckRegistry), record.LivenessKind(liveness.Check),
+		nodes, record.RegistryKind(CheckRegistry), record.LivenessKind(liveness.Check),
 		record.EquivocationKind(CheckEquivocation), record.AdmissionKind(CheckAdmission),
 	}
 }
@@ -33,7 +30,7 @@ func Kinds() []record.Kind {
 // Bounds of the bodies of Registries' records.
 const (
 	MaxAddresses = 8   // of a Registry in the gossip network
-	MaxAddress   = 256 // bytes of one, and of a URL
+	MaxAddress   = 256 // bytes of one
 	MaxVersion   = 64  // bytes
 )
 
@@ -81,19 +78,18 @@ func (r *Registry) check() error {
 	if key, err := identity.ParsePublicKey(r.PubKey); err != nil || key.ID() != r.ID {
 		return bad("pub_key", "want the compressed key whose address is registry_id %s", r.ID)
 	}
-	u, err := url.Parse(r.URL)
-	if err != nil || !printable(r.URL, MaxAddress) || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return bad("url", "want an http or https URL of at most %d bytes with a host and without user or fragment, got %.60q", MaxAddress, r.URL)
+	if !node.ValidURL(r.URL) {
+		return bad("url", "want an http or https URL of at most %d bytes with a host and without user or fragment, got %.60q", node.MaxText, r.URL)
 	}
 	if len(r.Addresses) > MaxAddresses {
 		return bad("addresses", "want at most %d, got %d", MaxAddresses, len(r.Addresses))
 	}
 	for _, a := range r.Addresses {
-		if a == "" || !printable(a, MaxAddress) {
+		if a == "" || !node.Printable(a, MaxAddress) {
 			return bad("addresses", "want 1 to %d printable bytes each, got %.60q", MaxAddress, a)
 		}
 	}
-	if !printable(r.Version, MaxVersion) {
+	if !node.Printable(r.Version, MaxVersion) {
 		return bad("version", "want at most %d printable bytes", MaxVersion)
 	}
 	if _, err := drtc.ParsePlace(r.Geolocation); err != nil && r.Geolocation != "" {
@@ -239,9 +235,4 @@ func canonical(m proto.Message) ([]byte, error) {
 
 func bad(field, format string, args ...any) error {
 	return fmt.Errorf("%w: body: %s: %s", ErrRecord, field, fmt.Sprintf(format, args...))
-}
-
-// printable keeps control characters out of logs and pages.
-func printable(s string, limit int) bool {
-	return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
 }

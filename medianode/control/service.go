@@ -96,8 +96,8 @@ func (s *Service) Handler() (path string, h http.Handler) {
 // time: events are short, and many.
 const compressAbove = 4 << 10 // bytes
 
-// Drain stops the admission of new sessions.
-func (s *Service) Drain() { s.draining.Store(true) }
+// Retire stops the admission of new sessions.
+func (s *Service) Retire() { s.draining.Store(true) }
 
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {

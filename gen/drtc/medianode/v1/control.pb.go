@@ -233,7 +233,61 @@ func (x SessionState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionState_State.Descriptor instead.
 func (SessionState_State) EnumDescriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42, 0}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46, 0}
+}
+
+type RelayState_State int32
+
+const (
+	RelayState_STATE_UNSPECIFIED RelayState_State = 0
+	RelayState_STATE_CONNECTED   RelayState_State = 1
+	// Nothing heard for 1.5 s; the link may come back by itself.
+	RelayState_STATE_DISCONNECTED RelayState_State = 2
+	// The link is gone from the node; reason says why.
+	RelayState_STATE_CLOSED RelayState_State = 3
+)
+
+// Enum value maps for RelayState_State.
+var (
+	RelayState_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_CONNECTED",
+		2: "STATE_DISCONNECTED",
+		3: "STATE_CLOSED",
+	}
+	RelayState_State_value = map[string]int32{
+		"STATE_UNSPECIFIED":  0,
+		"STATE_CONNECTED":    1,
+		"STATE_DISCONNECTED": 2,
+		"STATE_CLOSED":       3,
+	}
+)
+
+func (x RelayState_State) Enum() *RelayState_State {
+	p := new(RelayState_State)
+	*p = x
+	return p
+}
+
+func (x RelayState_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RelayState_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_drtc_medianode_v1_control_proto_enumTypes[4].Descriptor()
+}
+
+func (RelayState_State) Type() protoreflect.EnumType {
+	return &file_drtc_medianode_v1_control_proto_enumTypes[4]
+}
+
+func (x RelayState_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RelayState_State.Descriptor instead.
+func (RelayState_State) EnumDescriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75, 0}
 }
 
 type Permissions struct {
@@ -889,7 +943,10 @@ type OfferRequest struct {
 	Publications []*Publication `protobuf:"bytes,4,rep,name=publications,proto3" json:"publications,omitempty"`
 	// Seats that the client's sections are to carry, in this order. Those that
 	// the session has already are passed over.
-	Seats         []*Seat `protobuf:"bytes,5,rep,name=seats,proto3" json:"seats,omitempty"`
+	Seats []*Seat `protobuf:"bytes,5,rep,name=seats,proto3" json:"seats,omitempty"`
+	// For the first offer of a session that takes the place of one on another
+	// node: what the client's sections carried there.
+	Restore       *Restore `protobuf:"bytes,6,opt,name=restore,proto3" json:"restore,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +1016,279 @@ func (x *OfferRequest) GetSeats() []*Seat {
 	return nil
 }
 
+func (x *OfferRequest) GetRestore() *Restore {
+	if x != nil {
+		return x.Restore
+	}
+	return nil
+}
+
+// Restore lets a client go on with the transport that it has, on another node:
+// the same tracks on the same sections, its SSRCs known though it does not send
+// mid and rid any more.
+type Restore struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tracks        []*RestoredTrack       `protobuf:"bytes,1,rep,name=tracks,proto3" json:"tracks,omitempty"`
+	Sources       []*RestoredSource      `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	Channels      []*RestoredChannel     `protobuf:"bytes,3,rep,name=channels,proto3" json:"channels,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restore) Reset() {
+	*x = Restore{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restore) ProtoMessage() {}
+
+func (x *Restore) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restore.ProtoReflect.Descriptor instead.
+func (*Restore) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Restore) GetTracks() []*RestoredTrack {
+	if x != nil {
+		return x.Tracks
+	}
+	return nil
+}
+
+func (x *Restore) GetSources() []*RestoredSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *Restore) GetChannels() []*RestoredChannel {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+// RestoredTrack is a track that the client receives. It need not be on this
+// node yet: the section is kept for it, and Subscribe makes it flow.
+type RestoredTrack struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Mid    string                 `protobuf:"bytes,1,opt,name=mid,proto3" json:"mid,omitempty"`
+	Track  string                 `protobuf:"bytes,2,opt,name=track,proto3" json:"track,omitempty"`
+	Stream string                 `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
+	Kind   Kind                   `protobuf:"varint,4,opt,name=kind,proto3,enum=drtc.medianode.v1.Kind" json:"kind,omitempty"`
+	// MIME type as which the client was sent it, empty when unknown.
+	Mime          string `protobuf:"bytes,5,opt,name=mime,proto3" json:"mime,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredTrack) Reset() {
+	*x = RestoredTrack{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredTrack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredTrack) ProtoMessage() {}
+
+func (x *RestoredTrack) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredTrack.ProtoReflect.Descriptor instead.
+func (*RestoredTrack) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RestoredTrack) GetMid() string {
+	if x != nil {
+		return x.Mid
+	}
+	return ""
+}
+
+func (x *RestoredTrack) GetTrack() string {
+	if x != nil {
+		return x.Track
+	}
+	return ""
+}
+
+func (x *RestoredTrack) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *RestoredTrack) GetKind() Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Kind_KIND_UNSPECIFIED
+}
+
+func (x *RestoredTrack) GetMime() string {
+	if x != nil {
+		return x.Mime
+	}
+	return ""
+}
+
+// RestoredSource is what the client sends.
+type RestoredSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Mid   string                 `protobuf:"bytes,1,opt,name=mid,proto3" json:"mid,omitempty"`
+	// Empty when there is one stream on the section.
+	Rid           string `protobuf:"bytes,2,opt,name=rid,proto3" json:"rid,omitempty"`
+	Ssrc          uint32 `protobuf:"varint,3,opt,name=ssrc,proto3" json:"ssrc,omitempty"`
+	RepairSsrc    uint32 `protobuf:"varint,4,opt,name=repair_ssrc,json=repairSsrc,proto3" json:"repair_ssrc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredSource) Reset() {
+	*x = RestoredSource{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredSource) ProtoMessage() {}
+
+func (x *RestoredSource) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredSource.ProtoReflect.Descriptor instead.
+func (*RestoredSource) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RestoredSource) GetMid() string {
+	if x != nil {
+		return x.Mid
+	}
+	return ""
+}
+
+func (x *RestoredSource) GetRid() string {
+	if x != nil {
+		return x.Rid
+	}
+	return ""
+}
+
+func (x *RestoredSource) GetSsrc() uint32 {
+	if x != nil {
+		return x.Ssrc
+	}
+	return 0
+}
+
+func (x *RestoredSource) GetRepairSsrc() uint32 {
+	if x != nil {
+		return x.RepairSsrc
+	}
+	return 0
+}
+
+// RestoredChannel is a data channel that the client believes to be open.
+type RestoredChannel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Label string                 `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// SCTP stream.
+	Id            uint32 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredChannel) Reset() {
+	*x = RestoredChannel{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredChannel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredChannel) ProtoMessage() {}
+
+func (x *RestoredChannel) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredChannel.ProtoReflect.Descriptor instead.
+func (*RestoredChannel) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RestoredChannel) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *RestoredChannel) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // Seat is a section that the client negotiates once and whose source may change
 // any number of times after: sequence numbers, timestamps and picture ids go
 // on. It is for clients that can't be asked for another offer. A seat without a
@@ -977,7 +1307,7 @@ type Seat struct {
 
 func (x *Seat) Reset() {
 	*x = Seat{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1319,7 @@ func (x *Seat) String() string {
 func (*Seat) ProtoMessage() {}
 
 func (x *Seat) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[12]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1332,7 @@ func (x *Seat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seat.ProtoReflect.Descriptor instead.
 func (*Seat) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Seat) GetSeat() string {
@@ -1047,7 +1377,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1389,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[13]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1402,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OfferResponse) GetSdp() string {
@@ -1139,7 +1469,7 @@ type PublishedSection struct {
 
 func (x *PublishedSection) Reset() {
 	*x = PublishedSection{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1481,7 @@ func (x *PublishedSection) String() string {
 func (*PublishedSection) ProtoMessage() {}
 
 func (x *PublishedSection) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[14]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1494,7 @@ func (x *PublishedSection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedSection.ProtoReflect.Descriptor instead.
 func (*PublishedSection) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PublishedSection) GetMid() string {
@@ -1212,7 +1542,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1554,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[15]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1567,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AnswerRequest) GetSession() string {
@@ -1262,7 +1592,7 @@ type AnswerResponse struct {
 
 func (x *AnswerResponse) Reset() {
 	*x = AnswerResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1604,7 @@ func (x *AnswerResponse) String() string {
 func (*AnswerResponse) ProtoMessage() {}
 
 func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[16]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1617,7 @@ func (x *AnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerResponse.ProtoReflect.Descriptor instead.
 func (*AnswerResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 type AddCandidatesRequest struct {
@@ -1302,7 +1632,7 @@ type AddCandidatesRequest struct {
 
 func (x *AddCandidatesRequest) Reset() {
 	*x = AddCandidatesRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1644,7 @@ func (x *AddCandidatesRequest) String() string {
 func (*AddCandidatesRequest) ProtoMessage() {}
 
 func (x *AddCandidatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[17]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1657,7 @@ func (x *AddCandidatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddCandidatesRequest.ProtoReflect.Descriptor instead.
 func (*AddCandidatesRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AddCandidatesRequest) GetSession() string {
@@ -1359,7 +1689,7 @@ type AddCandidatesResponse struct {
 
 func (x *AddCandidatesResponse) Reset() {
 	*x = AddCandidatesResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1701,7 @@ func (x *AddCandidatesResponse) String() string {
 func (*AddCandidatesResponse) ProtoMessage() {}
 
 func (x *AddCandidatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[18]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1714,7 @@ func (x *AddCandidatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddCandidatesResponse.ProtoReflect.Descriptor instead.
 func (*AddCandidatesResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 type Subscription struct {
@@ -1399,7 +1729,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1741,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[19]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1754,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Subscription) GetTrack() string {
@@ -1458,7 +1788,7 @@ type SubscribeRequest struct {
 
 func (x *SubscribeRequest) Reset() {
 	*x = SubscribeRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1800,7 @@ func (x *SubscribeRequest) String() string {
 func (*SubscribeRequest) ProtoMessage() {}
 
 func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[20]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1813,7 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SubscribeRequest) GetSession() string {
@@ -1515,7 +1845,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1857,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[21]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1870,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SubscribeResponse) GetMissingAudio() uint32 {
@@ -1581,7 +1911,7 @@ type UnsubscribeRequest struct {
 
 func (x *UnsubscribeRequest) Reset() {
 	*x = UnsubscribeRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1923,7 @@ func (x *UnsubscribeRequest) String() string {
 func (*UnsubscribeRequest) ProtoMessage() {}
 
 func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[22]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1936,7 @@ func (x *UnsubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeRequest.ProtoReflect.Descriptor instead.
 func (*UnsubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UnsubscribeRequest) GetSession() string {
@@ -1632,7 +1962,7 @@ type UnsubscribeResponse struct {
 
 func (x *UnsubscribeResponse) Reset() {
 	*x = UnsubscribeResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1974,7 @@ func (x *UnsubscribeResponse) String() string {
 func (*UnsubscribeResponse) ProtoMessage() {}
 
 func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[23]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1987,7 @@ func (x *UnsubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsubscribeResponse.ProtoReflect.Descriptor instead.
 func (*UnsubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UnsubscribeResponse) GetNegotiationNeeded() bool {
@@ -1679,7 +2009,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +2021,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[24]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +2034,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Source) GetSeat() string {
@@ -1733,7 +2063,7 @@ type SetSourcesRequest struct {
 
 func (x *SetSourcesRequest) Reset() {
 	*x = SetSourcesRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +2075,7 @@ func (x *SetSourcesRequest) String() string {
 func (*SetSourcesRequest) ProtoMessage() {}
 
 func (x *SetSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[25]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +2088,7 @@ func (x *SetSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourcesRequest.ProtoReflect.Descriptor instead.
 func (*SetSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetSourcesRequest) GetSession() string {
@@ -1786,7 +2116,7 @@ type SetSourcesResponse struct {
 
 func (x *SetSourcesResponse) Reset() {
 	*x = SetSourcesResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +2128,7 @@ func (x *SetSourcesResponse) String() string {
 func (*SetSourcesResponse) ProtoMessage() {}
 
 func (x *SetSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[26]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +2141,7 @@ func (x *SetSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSourcesResponse.ProtoReflect.Descriptor instead.
 func (*SetSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetSourcesResponse) GetRefused() map[string]string {
@@ -1840,7 +2170,7 @@ type TrackSettings struct {
 
 func (x *TrackSettings) Reset() {
 	*x = TrackSettings{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2182,7 @@ func (x *TrackSettings) String() string {
 func (*TrackSettings) ProtoMessage() {}
 
 func (x *TrackSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[27]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2195,7 @@ func (x *TrackSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackSettings.ProtoReflect.Descriptor instead.
 func (*TrackSettings) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TrackSettings) GetDisabled() bool {
@@ -1921,7 +2251,7 @@ type SetTrackSettingsRequest struct {
 
 func (x *SetTrackSettingsRequest) Reset() {
 	*x = SetTrackSettingsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2263,7 @@ func (x *SetTrackSettingsRequest) String() string {
 func (*SetTrackSettingsRequest) ProtoMessage() {}
 
 func (x *SetTrackSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[28]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2276,7 @@ func (x *SetTrackSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrackSettingsRequest.ProtoReflect.Descriptor instead.
 func (*SetTrackSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetTrackSettingsRequest) GetSession() string {
@@ -1978,7 +2308,7 @@ type SetTrackSettingsResponse struct {
 
 func (x *SetTrackSettingsResponse) Reset() {
 	*x = SetTrackSettingsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2320,7 @@ func (x *SetTrackSettingsResponse) String() string {
 func (*SetTrackSettingsResponse) ProtoMessage() {}
 
 func (x *SetTrackSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[29]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2333,7 @@ func (x *SetTrackSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrackSettingsResponse.ProtoReflect.Descriptor instead.
 func (*SetTrackSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 type SetPublisherLayersRequest struct {
@@ -2018,7 +2348,7 @@ type SetPublisherLayersRequest struct {
 
 func (x *SetPublisherLayersRequest) Reset() {
 	*x = SetPublisherLayersRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2360,7 @@ func (x *SetPublisherLayersRequest) String() string {
 func (*SetPublisherLayersRequest) ProtoMessage() {}
 
 func (x *SetPublisherLayersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[30]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2373,7 @@ func (x *SetPublisherLayersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPublisherLayersRequest.ProtoReflect.Descriptor instead.
 func (*SetPublisherLayersRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetPublisherLayersRequest) GetSession() string {
@@ -2075,7 +2405,7 @@ type SetPublisherLayersResponse struct {
 
 func (x *SetPublisherLayersResponse) Reset() {
 	*x = SetPublisherLayersResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2417,7 @@ func (x *SetPublisherLayersResponse) String() string {
 func (*SetPublisherLayersResponse) ProtoMessage() {}
 
 func (x *SetPublisherLayersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[31]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2430,7 @@ func (x *SetPublisherLayersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPublisherLayersResponse.ProtoReflect.Descriptor instead.
 func (*SetPublisherLayersResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 type MuteTrackRequest struct {
@@ -2114,7 +2444,7 @@ type MuteTrackRequest struct {
 
 func (x *MuteTrackRequest) Reset() {
 	*x = MuteTrackRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2456,7 @@ func (x *MuteTrackRequest) String() string {
 func (*MuteTrackRequest) ProtoMessage() {}
 
 func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[32]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2469,7 @@ func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteTrackRequest.ProtoReflect.Descriptor instead.
 func (*MuteTrackRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *MuteTrackRequest) GetSession() string {
@@ -2171,7 +2501,7 @@ type MuteTrackResponse struct {
 
 func (x *MuteTrackResponse) Reset() {
 	*x = MuteTrackResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2513,7 @@ func (x *MuteTrackResponse) String() string {
 func (*MuteTrackResponse) ProtoMessage() {}
 
 func (x *MuteTrackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[33]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +2526,7 @@ func (x *MuteTrackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteTrackResponse.ProtoReflect.Descriptor instead.
 func (*MuteTrackResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 type UnpublishRequest struct {
@@ -2209,7 +2539,7 @@ type UnpublishRequest struct {
 
 func (x *UnpublishRequest) Reset() {
 	*x = UnpublishRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2551,7 @@ func (x *UnpublishRequest) String() string {
 func (*UnpublishRequest) ProtoMessage() {}
 
 func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[34]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2564,7 @@ func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
 func (*UnpublishRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UnpublishRequest) GetSession() string {
@@ -2259,7 +2589,7 @@ type UnpublishResponse struct {
 
 func (x *UnpublishResponse) Reset() {
 	*x = UnpublishResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2601,7 @@ func (x *UnpublishResponse) String() string {
 func (*UnpublishResponse) ProtoMessage() {}
 
 func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[35]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2614,7 @@ func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
 func (*UnpublishResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 type SendDataRequest struct {
@@ -2301,7 +2631,7 @@ type SendDataRequest struct {
 
 func (x *SendDataRequest) Reset() {
 	*x = SendDataRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2643,7 @@ func (x *SendDataRequest) String() string {
 func (*SendDataRequest) ProtoMessage() {}
 
 func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[36]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2656,7 @@ func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataRequest.ProtoReflect.Descriptor instead.
 func (*SendDataRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SendDataRequest) GetRoom() string {
@@ -2365,7 +2695,7 @@ type SendDataResponse struct {
 
 func (x *SendDataResponse) Reset() {
 	*x = SendDataResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2707,7 @@ func (x *SendDataResponse) String() string {
 func (*SendDataResponse) ProtoMessage() {}
 
 func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[37]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2720,7 @@ func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataResponse.ProtoReflect.Descriptor instead.
 func (*SendDataResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 type EventsRequest struct {
@@ -2406,7 +2736,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2748,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[38]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2761,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EventsRequest) GetAfter() uint64 {
@@ -2466,6 +2796,8 @@ type EventsResponse struct {
 	//	*EventsResponse_LayerDemand
 	//	*EventsResponse_SpeakerLevels
 	//	*EventsResponse_SubscriptionActive
+	//	*EventsResponse_RelayState
+	//	*EventsResponse_TrackAvailable
 	Event         isEventsResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2473,7 +2805,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2817,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[39]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2830,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *EventsResponse) GetSequence() uint64 {
@@ -2612,6 +2944,24 @@ func (x *EventsResponse) GetSubscriptionActive() *SubscriptionActive {
 	return nil
 }
 
+func (x *EventsResponse) GetRelayState() *RelayState {
+	if x != nil {
+		if x, ok := x.Event.(*EventsResponse_RelayState); ok {
+			return x.RelayState
+		}
+	}
+	return nil
+}
+
+func (x *EventsResponse) GetTrackAvailable() *TrackAvailable {
+	if x != nil {
+		if x, ok := x.Event.(*EventsResponse_TrackAvailable); ok {
+			return x.TrackAvailable
+		}
+	}
+	return nil
+}
+
 type isEventsResponse_Event interface {
 	isEventsResponse_Event()
 }
@@ -2656,6 +3006,14 @@ type EventsResponse_SubscriptionActive struct {
 	SubscriptionActive *SubscriptionActive `protobuf:"bytes,13,opt,name=subscription_active,json=subscriptionActive,proto3,oneof"`
 }
 
+type EventsResponse_RelayState struct {
+	RelayState *RelayState `protobuf:"bytes,14,opt,name=relay_state,json=relayState,proto3,oneof"`
+}
+
+type EventsResponse_TrackAvailable struct {
+	TrackAvailable *TrackAvailable `protobuf:"bytes,15,opt,name=track_available,json=trackAvailable,proto3,oneof"`
+}
+
 func (*EventsResponse_Heartbeat) isEventsResponse_Event() {}
 
 func (*EventsResponse_Resync) isEventsResponse_Event() {}
@@ -2676,6 +3034,10 @@ func (*EventsResponse_SpeakerLevels) isEventsResponse_Event() {}
 
 func (*EventsResponse_SubscriptionActive) isEventsResponse_Event() {}
 
+func (*EventsResponse_RelayState) isEventsResponse_Event() {}
+
+func (*EventsResponse_TrackAvailable) isEventsResponse_Event() {}
+
 // Heartbeat says that the node lives, how full it is, and how sessions fare.
 type Heartbeat struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -2695,14 +3057,16 @@ type Heartbeat struct {
 	// New figures of the caller's sessions, at most 256: of a connected session
 	// about every 5 s, and of each when a stream begins. What finds no room comes
 	// with the next heartbeats.
-	Reports       []*SessionReport `protobuf:"bytes,8,rep,name=reports,proto3" json:"reports,omitempty"`
+	Reports []*SessionReport `protobuf:"bytes,8,rep,name=reports,proto3" json:"reports,omitempty"`
+	// Figures of the caller's relay links, each about every 5 s.
+	Relays        []*RelayReport `protobuf:"bytes,9,rep,name=relays,proto3" json:"relays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +3078,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +3091,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Heartbeat) GetSessions() uint32 {
@@ -2786,6 +3150,13 @@ func (x *Heartbeat) GetReports() []*SessionReport {
 	return nil
 }
 
+func (x *Heartbeat) GetRelays() []*RelayReport {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
 // Resync says that events were missed: ask for what you need to know.
 type Resync struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2797,7 +3168,7 @@ type Resync struct {
 
 func (x *Resync) Reset() {
 	*x = Resync{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +3180,7 @@ func (x *Resync) String() string {
 func (*Resync) ProtoMessage() {}
 
 func (x *Resync) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +3193,7 @@ func (x *Resync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resync.ProtoReflect.Descriptor instead.
 func (*Resync) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Resync) GetSessions() []string {
@@ -2846,7 +3217,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +3229,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +3242,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SessionState) GetSession() string {
@@ -2924,7 +3295,7 @@ type TrackLive struct {
 
 func (x *TrackLive) Reset() {
 	*x = TrackLive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3307,7 @@ func (x *TrackLive) String() string {
 func (*TrackLive) ProtoMessage() {}
 
 func (x *TrackLive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3320,7 @@ func (x *TrackLive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackLive.ProtoReflect.Descriptor instead.
 func (*TrackLive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TrackLive) GetSession() string {
@@ -2998,7 +3369,7 @@ type LiveLayer struct {
 
 func (x *LiveLayer) Reset() {
 	*x = LiveLayer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3381,7 @@ func (x *LiveLayer) String() string {
 func (*LiveLayer) ProtoMessage() {}
 
 func (x *LiveLayer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3394,7 @@ func (x *LiveLayer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveLayer.ProtoReflect.Descriptor instead.
 func (*LiveLayer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LiveLayer) GetRid() string {
@@ -3058,7 +3429,7 @@ type TrackEnded struct {
 
 func (x *TrackEnded) Reset() {
 	*x = TrackEnded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3070,7 +3441,7 @@ func (x *TrackEnded) String() string {
 func (*TrackEnded) ProtoMessage() {}
 
 func (x *TrackEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3083,7 +3454,7 @@ func (x *TrackEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackEnded.ProtoReflect.Descriptor instead.
 func (*TrackEnded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TrackEnded) GetSession() string {
@@ -3119,7 +3490,7 @@ type NegotiationNeeded struct {
 
 func (x *NegotiationNeeded) Reset() {
 	*x = NegotiationNeeded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3502,7 @@ func (x *NegotiationNeeded) String() string {
 func (*NegotiationNeeded) ProtoMessage() {}
 
 func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3515,7 @@ func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NegotiationNeeded.ProtoReflect.Descriptor instead.
 func (*NegotiationNeeded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *NegotiationNeeded) GetSession() string {
@@ -3179,7 +3550,7 @@ type SubscriberOffer struct {
 
 func (x *SubscriberOffer) Reset() {
 	*x = SubscriberOffer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3562,7 @@ func (x *SubscriberOffer) String() string {
 func (*SubscriberOffer) ProtoMessage() {}
 
 func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3575,7 @@ func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriberOffer.ProtoReflect.Descriptor instead.
 func (*SubscriberOffer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SubscriberOffer) GetSession() string {
@@ -3241,7 +3612,7 @@ type LayerDemand struct {
 
 func (x *LayerDemand) Reset() {
 	*x = LayerDemand{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3624,7 @@ func (x *LayerDemand) String() string {
 func (*LayerDemand) ProtoMessage() {}
 
 func (x *LayerDemand) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3637,7 @@ func (x *LayerDemand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayerDemand.ProtoReflect.Descriptor instead.
 func (*LayerDemand) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *LayerDemand) GetSession() string {
@@ -3301,7 +3672,7 @@ type SpeakerLevels struct {
 
 func (x *SpeakerLevels) Reset() {
 	*x = SpeakerLevels{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3684,7 @@ func (x *SpeakerLevels) String() string {
 func (*SpeakerLevels) ProtoMessage() {}
 
 func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3697,7 @@ func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevels.ProtoReflect.Descriptor instead.
 func (*SpeakerLevels) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SpeakerLevels) GetRoom() string {
@@ -3355,7 +3726,7 @@ type SpeakerLevel struct {
 
 func (x *SpeakerLevel) Reset() {
 	*x = SpeakerLevel{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3738,7 @@ func (x *SpeakerLevel) String() string {
 func (*SpeakerLevel) ProtoMessage() {}
 
 func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3751,7 @@ func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevel.ProtoReflect.Descriptor instead.
 func (*SpeakerLevel) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SpeakerLevel) GetSession() string {
@@ -3415,7 +3786,7 @@ type SubscriptionActive struct {
 
 func (x *SubscriptionActive) Reset() {
 	*x = SubscriptionActive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3798,7 @@ func (x *SubscriptionActive) String() string {
 func (*SubscriptionActive) ProtoMessage() {}
 
 func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3811,7 @@ func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionActive.ProtoReflect.Descriptor instead.
 func (*SubscriptionActive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SubscriptionActive) GetSession() string {
@@ -3467,7 +3838,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3850,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3863,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SessionReport) GetSession() string {
@@ -3535,7 +3906,7 @@ type SessionFigures struct {
 
 func (x *SessionFigures) Reset() {
 	*x = SessionFigures{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3547,7 +3918,7 @@ func (x *SessionFigures) String() string {
 func (*SessionFigures) ProtoMessage() {}
 
 func (x *SessionFigures) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3560,7 +3931,7 @@ func (x *SessionFigures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionFigures.ProtoReflect.Descriptor instead.
 func (*SessionFigures) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SessionFigures) GetRoundTripUs() uint32 {
@@ -3634,7 +4005,7 @@ type RenewEventsRequest struct {
 
 func (x *RenewEventsRequest) Reset() {
 	*x = RenewEventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +4017,7 @@ func (x *RenewEventsRequest) String() string {
 func (*RenewEventsRequest) ProtoMessage() {}
 
 func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +4030,7 @@ func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsRequest.ProtoReflect.Descriptor instead.
 func (*RenewEventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 type RenewEventsResponse struct {
@@ -3671,7 +4042,7 @@ type RenewEventsResponse struct {
 
 func (x *RenewEventsResponse) Reset() {
 	*x = RenewEventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3683,7 +4054,7 @@ func (x *RenewEventsResponse) String() string {
 func (*RenewEventsResponse) ProtoMessage() {}
 
 func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3696,12 +4067,1119 @@ func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsResponse.ProtoReflect.Descriptor instead.
 func (*RenewEventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenewEventsResponse) GetLeaseLeftMs() uint32 {
 	if x != nil {
 		return x.LeaseLeftMs
+	}
+	return 0
+}
+
+type PrepareRelayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the Orchestrator, 1 to 64 bytes; the same at both ends.
+	Link string `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// Node id of the other end.
+	Peer          string `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareRelayRequest) Reset() {
+	*x = PrepareRelayRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareRelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareRelayRequest) ProtoMessage() {}
+
+func (x *PrepareRelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareRelayRequest.ProtoReflect.Descriptor instead.
+func (*PrepareRelayRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *PrepareRelayRequest) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *PrepareRelayRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *PrepareRelayRequest) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+type PrepareRelayResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Description   *SignedDescription     `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareRelayResponse) Reset() {
+	*x = PrepareRelayResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareRelayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareRelayResponse) ProtoMessage() {}
+
+func (x *PrepareRelayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareRelayResponse.ProtoReflect.Descriptor instead.
+func (*PrepareRelayResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *PrepareRelayResponse) GetDescription() *SignedDescription {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
+// SignedDescription is a RelayDescription as its node signed it.
+type SignedDescription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A serialized RelayDescription.
+	Description []byte `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	// 65 bytes R, S, V over "drtc relay description\n" and the description
+	// (EIP-191), by the key of its node.
+	Signature     []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedDescription) Reset() {
+	*x = SignedDescription{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedDescription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedDescription) ProtoMessage() {}
+
+func (x *SignedDescription) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedDescription.ProtoReflect.Descriptor instead.
+func (*SignedDescription) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *SignedDescription) GetDescription() []byte {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
+func (x *SignedDescription) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// RelayDescription is what one end of a relay link tells the other through an
+// Orchestrator that must not be able to change it.
+type RelayDescription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Link  string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Room  string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// Node ids of the end that signs and of the end that this is for.
+	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Peer string `protobuf:"bytes,4,opt,name=peer,proto3" json:"peer,omitempty"`
+	// Id of the Orchestrator that orders the link.
+	Orchestrator string `protobuf:"bytes,5,opt,name=orchestrator,proto3" json:"orchestrator,omitempty"`
+	// Media addresses, "ip:port".
+	Addresses []string `protobuf:"bytes,6,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// SHA-256 of the DTLS certificate.
+	Fingerprint []byte `protobuf:"bytes,7,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// ICE credentials of this end towards the peer.
+	Ufrag string `protobuf:"bytes,8,opt,name=ufrag,proto3" json:"ufrag,omitempty"`
+	Pwd   string `protobuf:"bytes,9,opt,name=pwd,proto3" json:"pwd,omitempty"`
+	// Versions of the relay protocol that the end speaks.
+	MinVersion uint32 `protobuf:"varint,10,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	MaxVersion uint32 `protobuf:"varint,11,opt,name=max_version,json=maxVersion,proto3" json:"max_version,omitempty"`
+	// Unix time in milliseconds; a description is good for two minutes.
+	IssuedAtMs    uint64 `protobuf:"varint,12,opt,name=issued_at_ms,json=issuedAtMs,proto3" json:"issued_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayDescription) Reset() {
+	*x = RelayDescription{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayDescription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayDescription) ProtoMessage() {}
+
+func (x *RelayDescription) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayDescription.ProtoReflect.Descriptor instead.
+func (*RelayDescription) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *RelayDescription) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetOrchestrator() string {
+	if x != nil {
+		return x.Orchestrator
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *RelayDescription) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *RelayDescription) GetUfrag() string {
+	if x != nil {
+		return x.Ufrag
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetPwd() string {
+	if x != nil {
+		return x.Pwd
+	}
+	return ""
+}
+
+func (x *RelayDescription) GetMinVersion() uint32 {
+	if x != nil {
+		return x.MinVersion
+	}
+	return 0
+}
+
+func (x *RelayDescription) GetMaxVersion() uint32 {
+	if x != nil {
+		return x.MaxVersion
+	}
+	return 0
+}
+
+func (x *RelayDescription) GetIssuedAtMs() uint64 {
+	if x != nil {
+		return x.IssuedAtMs
+	}
+	return 0
+}
+
+type OpenRelayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Link  string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Room  string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Peer  string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	// Of the other end, for this node.
+	Description *SignedDescription `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// Who pays for the bytes that this node sends on the link.
+	Application string `protobuf:"bytes,5,opt,name=application,proto3" json:"application,omitempty"`
+	// At most this many audio tracks of the room are sent at a time, the loudest;
+	// 0 for all.
+	AudioLimit    uint32 `protobuf:"varint,6,opt,name=audio_limit,json=audioLimit,proto3" json:"audio_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRelayRequest) Reset() {
+	*x = OpenRelayRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRelayRequest) ProtoMessage() {}
+
+func (x *OpenRelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRelayRequest.ProtoReflect.Descriptor instead.
+func (*OpenRelayRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *OpenRelayRequest) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *OpenRelayRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *OpenRelayRequest) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *OpenRelayRequest) GetDescription() *SignedDescription {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
+func (x *OpenRelayRequest) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+func (x *OpenRelayRequest) GetAudioLimit() uint32 {
+	if x != nil {
+		return x.AudioLimit
+	}
+	return 0
+}
+
+type OpenRelayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of the relay protocol that the link speaks.
+	Version       uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRelayResponse) Reset() {
+	*x = OpenRelayResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRelayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRelayResponse) ProtoMessage() {}
+
+func (x *OpenRelayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRelayResponse.ProtoReflect.Descriptor instead.
+func (*OpenRelayResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *OpenRelayResponse) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type CloseRelayRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Link          string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseRelayRequest) Reset() {
+	*x = CloseRelayRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseRelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseRelayRequest) ProtoMessage() {}
+
+func (x *CloseRelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseRelayRequest.ProtoReflect.Descriptor instead.
+func (*CloseRelayRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *CloseRelayRequest) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+type CloseRelayResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseRelayResponse) Reset() {
+	*x = CloseRelayResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseRelayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseRelayResponse) ProtoMessage() {}
+
+func (x *CloseRelayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseRelayResponse.ProtoReflect.Descriptor instead.
+func (*CloseRelayResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{67}
+}
+
+type SetRelayRoutesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Room          string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	Routes        []*RelayRoute          `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRelayRoutesRequest) Reset() {
+	*x = SetRelayRoutesRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRelayRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRelayRoutesRequest) ProtoMessage() {}
+
+func (x *SetRelayRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRelayRoutesRequest.ProtoReflect.Descriptor instead.
+func (*SetRelayRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *SetRelayRoutesRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *SetRelayRoutesRequest) GetRoutes() []*RelayRoute {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+// RelayRoute says that the tracks of clients of one node come over a link.
+type RelayRoute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Node id of the clients' node.
+	Origin        string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	Link          string `protobuf:"bytes,2,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRoute) Reset() {
+	*x = RelayRoute{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRoute) ProtoMessage() {}
+
+func (x *RelayRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRoute.ProtoReflect.Descriptor instead.
+func (*RelayRoute) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *RelayRoute) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *RelayRoute) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+type SetRelayRoutesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRelayRoutesResponse) Reset() {
+	*x = SetRelayRoutesResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRelayRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRelayRoutesResponse) ProtoMessage() {}
+
+func (x *SetRelayRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRelayRoutesResponse.ProtoReflect.Descriptor instead.
+func (*SetRelayRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{70}
+}
+
+type ClaimRoomRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Room          string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimRoomRequest) Reset() {
+	*x = ClaimRoomRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimRoomRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimRoomRequest) ProtoMessage() {}
+
+func (x *ClaimRoomRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimRoomRequest.ProtoReflect.Descriptor instead.
+func (*ClaimRoomRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ClaimRoomRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+type ClaimRoomResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the node has of the room.
+	Sessions []string `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Links    []string `protobuf:"bytes,2,rep,name=links,proto3" json:"links,omitempty"`
+	// Tracks of other nodes that are here.
+	Tracks        []string `protobuf:"bytes,3,rep,name=tracks,proto3" json:"tracks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimRoomResponse) Reset() {
+	*x = ClaimRoomResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimRoomResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimRoomResponse) ProtoMessage() {}
+
+func (x *ClaimRoomResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimRoomResponse.ProtoReflect.Descriptor instead.
+func (*ClaimRoomResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *ClaimRoomResponse) GetSessions() []string {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ClaimRoomResponse) GetLinks() []string {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ClaimRoomResponse) GetTracks() []string {
+	if x != nil {
+		return x.Tracks
+	}
+	return nil
+}
+
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// False takes the node back into service.
+	Drain         bool `protobuf:"varint,1,opt,name=drain,proto3" json:"drain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *DrainRequest) GetDrain() bool {
+	if x != nil {
+		return x.Drain
+	}
+	return false
+}
+
+type DrainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions that are still on the node.
+	Sessions      uint32 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *DrainResponse) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+// RelayState reports the state of a link.
+type RelayState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Link          string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	State         RelayState_State       `protobuf:"varint,3,opt,name=state,proto3,enum=drtc.medianode.v1.RelayState_State" json:"state,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Version       uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayState) Reset() {
+	*x = RelayState{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayState) ProtoMessage() {}
+
+func (x *RelayState) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayState.ProtoReflect.Descriptor instead.
+func (*RelayState) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *RelayState) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *RelayState) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *RelayState) GetState() RelayState_State {
+	if x != nil {
+		return x.State
+	}
+	return RelayState_STATE_UNSPECIFIED
+}
+
+func (x *RelayState) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RelayState) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// TrackAvailable says that a track of a client of another node is on this node
+// now, so that sessions may subscribe to it, or is not any more.
+type TrackAvailable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Room  string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	Track string                 `protobuf:"bytes,2,opt,name=track,proto3" json:"track,omitempty"`
+	// Node id of its client's node.
+	Origin        string `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	Available     bool   `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackAvailable) Reset() {
+	*x = TrackAvailable{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackAvailable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackAvailable) ProtoMessage() {}
+
+func (x *TrackAvailable) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackAvailable.ProtoReflect.Descriptor instead.
+func (*TrackAvailable) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *TrackAvailable) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *TrackAvailable) GetTrack() string {
+	if x != nil {
+		return x.Track
+	}
+	return ""
+}
+
+func (x *TrackAvailable) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *TrackAvailable) GetAvailable() bool {
+	if x != nil {
+		return x.Available
+	}
+	return false
+}
+
+type RelayReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Link  string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	// Of the hop, in microseconds; 0 when unknown.
+	RoundTripUs uint32 `protobuf:"varint,2,opt,name=round_trip_us,json=roundTripUs,proto3" json:"round_trip_us,omitempty"`
+	// Fractions 0 to 1 over the last interval, before retransmission.
+	LossSent     float32 `protobuf:"fixed32,3,opt,name=loss_sent,json=lossSent,proto3" json:"loss_sent,omitempty"`
+	LossReceived float32 `protobuf:"fixed32,4,opt,name=loss_received,json=lossReceived,proto3" json:"loss_received,omitempty"`
+	// Bytes of RTP header and payload since the link began, of the link's room.
+	SentBytes     uint64 `protobuf:"varint,5,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	ReceivedBytes uint64 `protobuf:"varint,6,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	// Of the sent ones, what the other end acknowledged (design decision 12).
+	RelayBytes uint64 `protobuf:"varint,7,opt,name=relay_bytes,json=relayBytes,proto3" json:"relay_bytes,omitempty"`
+	// Layers that this end sends now.
+	Layers        uint32 `protobuf:"varint,8,opt,name=layers,proto3" json:"layers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayReport) Reset() {
+	*x = RelayReport{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayReport) ProtoMessage() {}
+
+func (x *RelayReport) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayReport.ProtoReflect.Descriptor instead.
+func (*RelayReport) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RelayReport) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *RelayReport) GetRoundTripUs() uint32 {
+	if x != nil {
+		return x.RoundTripUs
+	}
+	return 0
+}
+
+func (x *RelayReport) GetLossSent() float32 {
+	if x != nil {
+		return x.LossSent
+	}
+	return 0
+}
+
+func (x *RelayReport) GetLossReceived() float32 {
+	if x != nil {
+		return x.LossReceived
+	}
+	return 0
+}
+
+func (x *RelayReport) GetSentBytes() uint64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *RelayReport) GetReceivedBytes() uint64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *RelayReport) GetRelayBytes() uint64 {
+	if x != nil {
+		return x.RelayBytes
+	}
+	return 0
+}
+
+func (x *RelayReport) GetLayers() uint32 {
+	if x != nil {
+		return x.Layers
 	}
 	return 0
 }
@@ -3752,13 +5230,33 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x03rid\x18\x01 \x01(\tR\x03rid\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\rR\x06height\x12\x18\n" +
-	"\abitrate\x18\x04 \x01(\rR\abitrate\"\xe0\x01\n" +
+	"\abitrate\x18\x04 \x01(\rR\abitrate\"\x96\x02\n" +
 	"\fOfferRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x121\n" +
 	"\x06target\x18\x02 \x01(\x0e2\x19.drtc.medianode.v1.TargetR\x06target\x12\x10\n" +
 	"\x03sdp\x18\x03 \x01(\tR\x03sdp\x12B\n" +
 	"\fpublications\x18\x04 \x03(\v2\x1e.drtc.medianode.v1.PublicationR\fpublications\x12-\n" +
-	"\x05seats\x18\x05 \x03(\v2\x17.drtc.medianode.v1.SeatR\x05seats\"_\n" +
+	"\x05seats\x18\x05 \x03(\v2\x17.drtc.medianode.v1.SeatR\x05seats\x124\n" +
+	"\arestore\x18\x06 \x01(\v2\x1a.drtc.medianode.v1.RestoreR\arestore\"\xc0\x01\n" +
+	"\aRestore\x128\n" +
+	"\x06tracks\x18\x01 \x03(\v2 .drtc.medianode.v1.RestoredTrackR\x06tracks\x12;\n" +
+	"\asources\x18\x02 \x03(\v2!.drtc.medianode.v1.RestoredSourceR\asources\x12>\n" +
+	"\bchannels\x18\x03 \x03(\v2\".drtc.medianode.v1.RestoredChannelR\bchannels\"\x90\x01\n" +
+	"\rRestoredTrack\x12\x10\n" +
+	"\x03mid\x18\x01 \x01(\tR\x03mid\x12\x14\n" +
+	"\x05track\x18\x02 \x01(\tR\x05track\x12\x16\n" +
+	"\x06stream\x18\x03 \x01(\tR\x06stream\x12+\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x17.drtc.medianode.v1.KindR\x04kind\x12\x12\n" +
+	"\x04mime\x18\x05 \x01(\tR\x04mime\"i\n" +
+	"\x0eRestoredSource\x12\x10\n" +
+	"\x03mid\x18\x01 \x01(\tR\x03mid\x12\x10\n" +
+	"\x03rid\x18\x02 \x01(\tR\x03rid\x12\x12\n" +
+	"\x04ssrc\x18\x03 \x01(\rR\x04ssrc\x12\x1f\n" +
+	"\vrepair_ssrc\x18\x04 \x01(\rR\n" +
+	"repairSsrc\"7\n" +
+	"\x0fRestoredChannel\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\rR\x02id\"_\n" +
 	"\x04Seat\x12\x12\n" +
 	"\x04seat\x18\x01 \x01(\tR\x04seat\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.drtc.medianode.v1.KindR\x04kind\x12\x16\n" +
@@ -3860,7 +5358,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x10SendDataResponse\"A\n" +
 	"\rEventsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x1a\n" +
-	"\binstance\x18\x02 \x01(\tR\binstance\"\xa5\x06\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"\xb5\a\n" +
 	"\x0eEventsResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12<\n" +
@@ -3876,8 +5374,11 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\flayer_demand\x18\n" +
 	" \x01(\v2\x1e.drtc.medianode.v1.LayerDemandH\x00R\vlayerDemand\x12I\n" +
 	"\x0espeaker_levels\x18\v \x01(\v2 .drtc.medianode.v1.SpeakerLevelsH\x00R\rspeakerLevels\x12X\n" +
-	"\x13subscription_active\x18\r \x01(\v2%.drtc.medianode.v1.SubscriptionActiveH\x00R\x12subscriptionActiveB\a\n" +
-	"\x05eventJ\x04\b\f\x10\r\"\x9e\x02\n" +
+	"\x13subscription_active\x18\r \x01(\v2%.drtc.medianode.v1.SubscriptionActiveH\x00R\x12subscriptionActive\x12@\n" +
+	"\vrelay_state\x18\x0e \x01(\v2\x1d.drtc.medianode.v1.RelayStateH\x00R\n" +
+	"relayState\x12L\n" +
+	"\x0ftrack_available\x18\x0f \x01(\v2!.drtc.medianode.v1.TrackAvailableH\x00R\x0etrackAvailableB\a\n" +
+	"\x05eventJ\x04\b\f\x10\r\"\xd6\x02\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12!\n" +
 	"\fmax_sessions\x18\x02 \x01(\rR\vmaxSessions\x12\x1d\n" +
@@ -3888,7 +5389,8 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\arefuses\x18\x06 \x01(\tR\arefuses\x12\x1d\n" +
 	"\n" +
 	"shed_ratio\x18\a \x01(\x02R\tshedRatio\x12:\n" +
-	"\areports\x18\b \x03(\v2 .drtc.medianode.v1.SessionReportR\areports\"$\n" +
+	"\areports\x18\b \x03(\v2 .drtc.medianode.v1.SessionReportR\areports\x126\n" +
+	"\x06relays\x18\t \x03(\v2\x1e.drtc.medianode.v1.RelayReportR\x06relays\"$\n" +
 	"\x06Resync\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\"\xcc\x02\n" +
 	"\fSessionState\x12\x18\n" +
@@ -3962,7 +5464,92 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"relayBytes\"\x14\n" +
 	"\x12RenewEventsRequest\"9\n" +
 	"\x13RenewEventsResponse\x12\"\n" +
-	"\rlease_left_ms\x18\x01 \x01(\rR\vleaseLeftMs*<\n" +
+	"\rlease_left_ms\x18\x01 \x01(\rR\vleaseLeftMs\"Q\n" +
+	"\x13PrepareRelayRequest\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x12\x12\n" +
+	"\x04peer\x18\x03 \x01(\tR\x04peer\"^\n" +
+	"\x14PrepareRelayResponse\x12F\n" +
+	"\vdescription\x18\x01 \x01(\v2$.drtc.medianode.v1.SignedDescriptionR\vdescription\"S\n" +
+	"\x11SignedDescription\x12 \n" +
+	"\vdescription\x18\x01 \x01(\fR\vdescription\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xd2\x02\n" +
+	"\x10RelayDescription\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
+	"\x04peer\x18\x04 \x01(\tR\x04peer\x12\"\n" +
+	"\forchestrator\x18\x05 \x01(\tR\forchestrator\x12\x1c\n" +
+	"\taddresses\x18\x06 \x03(\tR\taddresses\x12 \n" +
+	"\vfingerprint\x18\a \x01(\fR\vfingerprint\x12\x14\n" +
+	"\x05ufrag\x18\b \x01(\tR\x05ufrag\x12\x10\n" +
+	"\x03pwd\x18\t \x01(\tR\x03pwd\x12\x1f\n" +
+	"\vmin_version\x18\n" +
+	" \x01(\rR\n" +
+	"minVersion\x12\x1f\n" +
+	"\vmax_version\x18\v \x01(\rR\n" +
+	"maxVersion\x12 \n" +
+	"\fissued_at_ms\x18\f \x01(\x04R\n" +
+	"issuedAtMs\"\xd9\x01\n" +
+	"\x10OpenRelayRequest\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x12\x12\n" +
+	"\x04peer\x18\x03 \x01(\tR\x04peer\x12F\n" +
+	"\vdescription\x18\x04 \x01(\v2$.drtc.medianode.v1.SignedDescriptionR\vdescription\x12 \n" +
+	"\vapplication\x18\x05 \x01(\tR\vapplication\x12\x1f\n" +
+	"\vaudio_limit\x18\x06 \x01(\rR\n" +
+	"audioLimit\"-\n" +
+	"\x11OpenRelayResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\"'\n" +
+	"\x11CloseRelayRequest\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\"\x14\n" +
+	"\x12CloseRelayResponse\"b\n" +
+	"\x15SetRelayRoutesRequest\x12\x12\n" +
+	"\x04room\x18\x01 \x01(\tR\x04room\x125\n" +
+	"\x06routes\x18\x02 \x03(\v2\x1d.drtc.medianode.v1.RelayRouteR\x06routes\"8\n" +
+	"\n" +
+	"RelayRoute\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x12\n" +
+	"\x04link\x18\x02 \x01(\tR\x04link\"\x18\n" +
+	"\x16SetRelayRoutesResponse\"&\n" +
+	"\x10ClaimRoomRequest\x12\x12\n" +
+	"\x04room\x18\x01 \x01(\tR\x04room\"]\n" +
+	"\x11ClaimRoomResponse\x12\x1a\n" +
+	"\bsessions\x18\x01 \x03(\tR\bsessions\x12\x14\n" +
+	"\x05links\x18\x02 \x03(\tR\x05links\x12\x16\n" +
+	"\x06tracks\x18\x03 \x03(\tR\x06tracks\"$\n" +
+	"\fDrainRequest\x12\x14\n" +
+	"\x05drain\x18\x01 \x01(\bR\x05drain\"+\n" +
+	"\rDrainResponse\x12\x1a\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\"\x80\x02\n" +
+	"\n" +
+	"RelayState\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x129\n" +
+	"\x05state\x18\x03 \x01(\x0e2#.drtc.medianode.v1.RelayState.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\rR\aversion\"]\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSTATE_CONNECTED\x10\x01\x12\x16\n" +
+	"\x12STATE_DISCONNECTED\x10\x02\x12\x10\n" +
+	"\fSTATE_CLOSED\x10\x03\"p\n" +
+	"\x0eTrackAvailable\x12\x12\n" +
+	"\x04room\x18\x01 \x01(\tR\x04room\x12\x14\n" +
+	"\x05track\x18\x02 \x01(\tR\x05track\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\x12\x1c\n" +
+	"\tavailable\x18\x04 \x01(\bR\tavailable\"\x86\x02\n" +
+	"\vRelayReport\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12\"\n" +
+	"\rround_trip_us\x18\x02 \x01(\rR\vroundTripUs\x12\x1b\n" +
+	"\tloss_sent\x18\x03 \x01(\x02R\blossSent\x12#\n" +
+	"\rloss_received\x18\x04 \x01(\x02R\flossReceived\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\x05 \x01(\x04R\tsentBytes\x12%\n" +
+	"\x0ereceived_bytes\x18\x06 \x01(\x04R\rreceivedBytes\x12\x1f\n" +
+	"\vrelay_bytes\x18\a \x01(\x04R\n" +
+	"relayBytes\x12\x16\n" +
+	"\x06layers\x18\b \x01(\rR\x06layers*<\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vMODE_SINGLE\x10\x01\x12\r\n" +
@@ -3976,7 +5563,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"KIND_AUDIO\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_VIDEO\x10\x022\xb8\f\n" +
+	"KIND_VIDEO\x10\x022\xd7\x10\n" +
 	"\x0eControlService\x12b\n" +
 	"\rCreateSession\x12'.drtc.medianode.v1.CreateSessionRequest\x1a(.drtc.medianode.v1.CreateSessionResponse\x12_\n" +
 	"\fCloseSession\x12&.drtc.medianode.v1.CloseSessionRequest\x1a'.drtc.medianode.v1.CloseSessionResponse\x12b\n" +
@@ -3996,7 +5583,14 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\tUnpublish\x12#.drtc.medianode.v1.UnpublishRequest\x1a$.drtc.medianode.v1.UnpublishResponse\x12S\n" +
 	"\bSendData\x12\".drtc.medianode.v1.SendDataRequest\x1a#.drtc.medianode.v1.SendDataResponse\x12O\n" +
 	"\x06Events\x12 .drtc.medianode.v1.EventsRequest\x1a!.drtc.medianode.v1.EventsResponse0\x01\x12\\\n" +
-	"\vRenewEvents\x12%.drtc.medianode.v1.RenewEventsRequest\x1a&.drtc.medianode.v1.RenewEventsResponseB@Z>github.com/drtc-network/drtc/gen/drtc/medianode/v1;medianodev1b\x06proto3"
+	"\vRenewEvents\x12%.drtc.medianode.v1.RenewEventsRequest\x1a&.drtc.medianode.v1.RenewEventsResponse\x12_\n" +
+	"\fPrepareRelay\x12&.drtc.medianode.v1.PrepareRelayRequest\x1a'.drtc.medianode.v1.PrepareRelayResponse\x12V\n" +
+	"\tOpenRelay\x12#.drtc.medianode.v1.OpenRelayRequest\x1a$.drtc.medianode.v1.OpenRelayResponse\x12Y\n" +
+	"\n" +
+	"CloseRelay\x12$.drtc.medianode.v1.CloseRelayRequest\x1a%.drtc.medianode.v1.CloseRelayResponse\x12e\n" +
+	"\x0eSetRelayRoutes\x12(.drtc.medianode.v1.SetRelayRoutesRequest\x1a).drtc.medianode.v1.SetRelayRoutesResponse\x12V\n" +
+	"\tClaimRoom\x12#.drtc.medianode.v1.ClaimRoomRequest\x1a$.drtc.medianode.v1.ClaimRoomResponse\x12J\n" +
+	"\x05Drain\x12\x1f.drtc.medianode.v1.DrainRequest\x1a .drtc.medianode.v1.DrainResponseB@Z>github.com/drtc-network/drtc/gen/drtc/medianode/v1;medianodev1b\x06proto3"
 
 var (
 	file_drtc_medianode_v1_control_proto_rawDescOnce sync.Once
@@ -4010,154 +5604,201 @@ func file_drtc_medianode_v1_control_proto_rawDescGZIP() []byte {
 	return file_drtc_medianode_v1_control_proto_rawDescData
 }
 
-var file_drtc_medianode_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_drtc_medianode_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(Mode)(0),                          // 0: drtc.medianode.v1.Mode
 	(Target)(0),                        // 1: drtc.medianode.v1.Target
 	(Kind)(0),                          // 2: drtc.medianode.v1.Kind
 	(SessionState_State)(0),            // 3: drtc.medianode.v1.SessionState.State
-	(*Permissions)(nil),                // 4: drtc.medianode.v1.Permissions
-	(*CreateSessionRequest)(nil),       // 5: drtc.medianode.v1.CreateSessionRequest
-	(*CreateSessionResponse)(nil),      // 6: drtc.medianode.v1.CreateSessionResponse
-	(*CloseSessionRequest)(nil),        // 7: drtc.medianode.v1.CloseSessionRequest
-	(*CloseSessionResponse)(nil),       // 8: drtc.medianode.v1.CloseSessionResponse
-	(*UpdateSessionRequest)(nil),       // 9: drtc.medianode.v1.UpdateSessionRequest
-	(*UpdateSessionResponse)(nil),      // 10: drtc.medianode.v1.UpdateSessionResponse
-	(*GetSessionRequest)(nil),          // 11: drtc.medianode.v1.GetSessionRequest
-	(*GetSessionResponse)(nil),         // 12: drtc.medianode.v1.GetSessionResponse
-	(*Publication)(nil),                // 13: drtc.medianode.v1.Publication
-	(*Layer)(nil),                      // 14: drtc.medianode.v1.Layer
-	(*OfferRequest)(nil),               // 15: drtc.medianode.v1.OfferRequest
-	(*Seat)(nil),                       // 16: drtc.medianode.v1.Seat
-	(*OfferResponse)(nil),              // 17: drtc.medianode.v1.OfferResponse
-	(*PublishedSection)(nil),           // 18: drtc.medianode.v1.PublishedSection
-	(*AnswerRequest)(nil),              // 19: drtc.medianode.v1.AnswerRequest
-	(*AnswerResponse)(nil),             // 20: drtc.medianode.v1.AnswerResponse
-	(*AddCandidatesRequest)(nil),       // 21: drtc.medianode.v1.AddCandidatesRequest
-	(*AddCandidatesResponse)(nil),      // 22: drtc.medianode.v1.AddCandidatesResponse
-	(*Subscription)(nil),               // 23: drtc.medianode.v1.Subscription
-	(*SubscribeRequest)(nil),           // 24: drtc.medianode.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),          // 25: drtc.medianode.v1.SubscribeResponse
-	(*UnsubscribeRequest)(nil),         // 26: drtc.medianode.v1.UnsubscribeRequest
-	(*UnsubscribeResponse)(nil),        // 27: drtc.medianode.v1.UnsubscribeResponse
-	(*Source)(nil),                     // 28: drtc.medianode.v1.Source
-	(*SetSourcesRequest)(nil),          // 29: drtc.medianode.v1.SetSourcesRequest
-	(*SetSourcesResponse)(nil),         // 30: drtc.medianode.v1.SetSourcesResponse
-	(*TrackSettings)(nil),              // 31: drtc.medianode.v1.TrackSettings
-	(*SetTrackSettingsRequest)(nil),    // 32: drtc.medianode.v1.SetTrackSettingsRequest
-	(*SetTrackSettingsResponse)(nil),   // 33: drtc.medianode.v1.SetTrackSettingsResponse
-	(*SetPublisherLayersRequest)(nil),  // 34: drtc.medianode.v1.SetPublisherLayersRequest
-	(*SetPublisherLayersResponse)(nil), // 35: drtc.medianode.v1.SetPublisherLayersResponse
-	(*MuteTrackRequest)(nil),           // 36: drtc.medianode.v1.MuteTrackRequest
-	(*MuteTrackResponse)(nil),          // 37: drtc.medianode.v1.MuteTrackResponse
-	(*UnpublishRequest)(nil),           // 38: drtc.medianode.v1.UnpublishRequest
-	(*UnpublishResponse)(nil),          // 39: drtc.medianode.v1.UnpublishResponse
-	(*SendDataRequest)(nil),            // 40: drtc.medianode.v1.SendDataRequest
-	(*SendDataResponse)(nil),           // 41: drtc.medianode.v1.SendDataResponse
-	(*EventsRequest)(nil),              // 42: drtc.medianode.v1.EventsRequest
-	(*EventsResponse)(nil),             // 43: drtc.medianode.v1.EventsResponse
-	(*Heartbeat)(nil),                  // 44: drtc.medianode.v1.Heartbeat
-	(*Resync)(nil),                     // 45: drtc.medianode.v1.Resync
-	(*SessionState)(nil),               // 46: drtc.medianode.v1.SessionState
-	(*TrackLive)(nil),                  // 47: drtc.medianode.v1.TrackLive
-	(*LiveLayer)(nil),                  // 48: drtc.medianode.v1.LiveLayer
-	(*TrackEnded)(nil),                 // 49: drtc.medianode.v1.TrackEnded
-	(*NegotiationNeeded)(nil),          // 50: drtc.medianode.v1.NegotiationNeeded
-	(*SubscriberOffer)(nil),            // 51: drtc.medianode.v1.SubscriberOffer
-	(*LayerDemand)(nil),                // 52: drtc.medianode.v1.LayerDemand
-	(*SpeakerLevels)(nil),              // 53: drtc.medianode.v1.SpeakerLevels
-	(*SpeakerLevel)(nil),               // 54: drtc.medianode.v1.SpeakerLevel
-	(*SubscriptionActive)(nil),         // 55: drtc.medianode.v1.SubscriptionActive
-	(*SessionReport)(nil),              // 56: drtc.medianode.v1.SessionReport
-	(*SessionFigures)(nil),             // 57: drtc.medianode.v1.SessionFigures
-	(*RenewEventsRequest)(nil),         // 58: drtc.medianode.v1.RenewEventsRequest
-	(*RenewEventsResponse)(nil),        // 59: drtc.medianode.v1.RenewEventsResponse
-	nil,                                // 60: drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	nil,                                // 61: drtc.medianode.v1.OfferResponse.RefusedEntry
-	nil,                                // 62: drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	nil,                                // 63: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
-	nil,                                // 64: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	(RelayState_State)(0),              // 4: drtc.medianode.v1.RelayState.State
+	(*Permissions)(nil),                // 5: drtc.medianode.v1.Permissions
+	(*CreateSessionRequest)(nil),       // 6: drtc.medianode.v1.CreateSessionRequest
+	(*CreateSessionResponse)(nil),      // 7: drtc.medianode.v1.CreateSessionResponse
+	(*CloseSessionRequest)(nil),        // 8: drtc.medianode.v1.CloseSessionRequest
+	(*CloseSessionResponse)(nil),       // 9: drtc.medianode.v1.CloseSessionResponse
+	(*UpdateSessionRequest)(nil),       // 10: drtc.medianode.v1.UpdateSessionRequest
+	(*UpdateSessionResponse)(nil),      // 11: drtc.medianode.v1.UpdateSessionResponse
+	(*GetSessionRequest)(nil),          // 12: drtc.medianode.v1.GetSessionRequest
+	(*GetSessionResponse)(nil),         // 13: drtc.medianode.v1.GetSessionResponse
+	(*Publication)(nil),                // 14: drtc.medianode.v1.Publication
+	(*Layer)(nil),                      // 15: drtc.medianode.v1.Layer
+	(*OfferRequest)(nil),               // 16: drtc.medianode.v1.OfferRequest
+	(*Restore)(nil),                    // 17: drtc.medianode.v1.Restore
+	(*RestoredTrack)(nil),              // 18: drtc.medianode.v1.RestoredTrack
+	(*RestoredSource)(nil),             // 19: drtc.medianode.v1.RestoredSource
+	(*RestoredChannel)(nil),            // 20: drtc.medianode.v1.RestoredChannel
+	(*Seat)(nil),                       // 21: drtc.medianode.v1.Seat
+	(*OfferResponse)(nil),              // 22: drtc.medianode.v1.OfferResponse
+	(*PublishedSection)(nil),           // 23: drtc.medianode.v1.PublishedSection
+	(*AnswerRequest)(nil),              // 24: drtc.medianode.v1.AnswerRequest
+	(*AnswerResponse)(nil),             // 25: drtc.medianode.v1.AnswerResponse
+	(*AddCandidatesRequest)(nil),       // 26: drtc.medianode.v1.AddCandidatesRequest
+	(*AddCandidatesResponse)(nil),      // 27: drtc.medianode.v1.AddCandidatesResponse
+	(*Subscription)(nil),               // 28: drtc.medianode.v1.Subscription
+	(*SubscribeRequest)(nil),           // 29: drtc.medianode.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),          // 30: drtc.medianode.v1.SubscribeResponse
+	(*UnsubscribeRequest)(nil),         // 31: drtc.medianode.v1.UnsubscribeRequest
+	(*UnsubscribeResponse)(nil),        // 32: drtc.medianode.v1.UnsubscribeResponse
+	(*Source)(nil),                     // 33: drtc.medianode.v1.Source
+	(*SetSourcesRequest)(nil),          // 34: drtc.medianode.v1.SetSourcesRequest
+	(*SetSourcesResponse)(nil),         // 35: drtc.medianode.v1.SetSourcesResponse
+	(*TrackSettings)(nil),              // 36: drtc.medianode.v1.TrackSettings
+	(*SetTrackSettingsRequest)(nil),    // 37: drtc.medianode.v1.SetTrackSettingsRequest
+	(*SetTrackSettingsResponse)(nil),   // 38: drtc.medianode.v1.SetTrackSettingsResponse
+	(*SetPublisherLayersRequest)(nil),  // 39: drtc.medianode.v1.SetPublisherLayersRequest
+	(*SetPublisherLayersResponse)(nil), // 40: drtc.medianode.v1.SetPublisherLayersResponse
+	(*MuteTrackRequest)(nil),           // 41: drtc.medianode.v1.MuteTrackRequest
+	(*MuteTrackResponse)(nil),          // 42: drtc.medianode.v1.MuteTrackResponse
+	(*UnpublishRequest)(nil),           // 43: drtc.medianode.v1.UnpublishRequest
+	(*UnpublishResponse)(nil),          // 44: drtc.medianode.v1.UnpublishResponse
+	(*SendDataRequest)(nil),            // 45: drtc.medianode.v1.SendDataRequest
+	(*SendDataResponse)(nil),           // 46: drtc.medianode.v1.SendDataResponse
+	(*EventsRequest)(nil),              // 47: drtc.medianode.v1.EventsRequest
+	(*EventsResponse)(nil),             // 48: drtc.medianode.v1.EventsResponse
+	(*Heartbeat)(nil),                  // 49: drtc.medianode.v1.Heartbeat
+	(*Resync)(nil),                     // 50: drtc.medianode.v1.Resync
+	(*SessionState)(nil),               // 51: drtc.medianode.v1.SessionState
+	(*TrackLive)(nil),                  // 52: drtc.medianode.v1.TrackLive
+	(*LiveLayer)(nil),                  // 53: drtc.medianode.v1.LiveLayer
+	(*TrackEnded)(nil),                 // 54: drtc.medianode.v1.TrackEnded
+	(*NegotiationNeeded)(nil),          // 55: drtc.medianode.v1.NegotiationNeeded
+	(*SubscriberOffer)(nil),            // 56: drtc.medianode.v1.SubscriberOffer
+	(*LayerDemand)(nil),                // 57: drtc.medianode.v1.LayerDemand
+	(*SpeakerLevels)(nil),              // 58: drtc.medianode.v1.SpeakerLevels
+	(*SpeakerLevel)(nil),               // 59: drtc.medianode.v1.SpeakerLevel
+	(*SubscriptionActive)(nil),         // 60: drtc.medianode.v1.SubscriptionActive
+	(*SessionReport)(nil),              // 61: drtc.medianode.v1.SessionReport
+	(*SessionFigures)(nil),             // 62: drtc.medianode.v1.SessionFigures
+	(*RenewEventsRequest)(nil),         // 63: drtc.medianode.v1.RenewEventsRequest
+	(*RenewEventsResponse)(nil),        // 64: drtc.medianode.v1.RenewEventsResponse
+	(*PrepareRelayRequest)(nil),        // 65: drtc.medianode.v1.PrepareRelayRequest
+	(*PrepareRelayResponse)(nil),       // 66: drtc.medianode.v1.PrepareRelayResponse
+	(*SignedDescription)(nil),          // 67: drtc.medianode.v1.SignedDescription
+	(*RelayDescription)(nil),           // 68: drtc.medianode.v1.RelayDescription
+	(*OpenRelayRequest)(nil),           // 69: drtc.medianode.v1.OpenRelayRequest
+	(*OpenRelayResponse)(nil),          // 70: drtc.medianode.v1.OpenRelayResponse
+	(*CloseRelayRequest)(nil),          // 71: drtc.medianode.v1.CloseRelayRequest
+	(*CloseRelayResponse)(nil),         // 72: drtc.medianode.v1.CloseRelayResponse
+	(*SetRelayRoutesRequest)(nil),      // 73: drtc.medianode.v1.SetRelayRoutesRequest
+	(*RelayRoute)(nil),                 // 74: drtc.medianode.v1.RelayRoute
+	(*SetRelayRoutesResponse)(nil),     // 75: drtc.medianode.v1.SetRelayRoutesResponse
+	(*ClaimRoomRequest)(nil),           // 76: drtc.medianode.v1.ClaimRoomRequest
+	(*ClaimRoomResponse)(nil),          // 77: drtc.medianode.v1.ClaimRoomResponse
+	(*DrainRequest)(nil),               // 78: drtc.medianode.v1.DrainRequest
+	(*DrainResponse)(nil),              // 79: drtc.medianode.v1.DrainResponse
+	(*RelayState)(nil),                 // 80: drtc.medianode.v1.RelayState
+	(*TrackAvailable)(nil),             // 81: drtc.medianode.v1.TrackAvailable
+	(*RelayReport)(nil),                // 82: drtc.medianode.v1.RelayReport
+	nil,                                // 83: drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	nil,                                // 84: drtc.medianode.v1.OfferResponse.RefusedEntry
+	nil,                                // 85: drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	nil,                                // 86: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	nil,                                // 87: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
 }
 var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	0,  // 0: drtc.medianode.v1.CreateSessionRequest.mode:type_name -> drtc.medianode.v1.Mode
-	4,  // 1: drtc.medianode.v1.CreateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
-	4,  // 2: drtc.medianode.v1.UpdateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
-	57, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
+	5,  // 1: drtc.medianode.v1.CreateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
+	5,  // 2: drtc.medianode.v1.UpdateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
+	62, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
 	2,  // 4: drtc.medianode.v1.Publication.kind:type_name -> drtc.medianode.v1.Kind
-	14, // 5: drtc.medianode.v1.Publication.layers:type_name -> drtc.medianode.v1.Layer
+	15, // 5: drtc.medianode.v1.Publication.layers:type_name -> drtc.medianode.v1.Layer
 	1,  // 6: drtc.medianode.v1.OfferRequest.target:type_name -> drtc.medianode.v1.Target
-	13, // 7: drtc.medianode.v1.OfferRequest.publications:type_name -> drtc.medianode.v1.Publication
-	16, // 8: drtc.medianode.v1.OfferRequest.seats:type_name -> drtc.medianode.v1.Seat
-	2,  // 9: drtc.medianode.v1.Seat.kind:type_name -> drtc.medianode.v1.Kind
-	60, // 10: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	18, // 11: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
-	61, // 12: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
-	2,  // 13: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
-	1,  // 14: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
-	31, // 15: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
-	23, // 16: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
-	62, // 17: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	28, // 18: drtc.medianode.v1.SetSourcesRequest.sources:type_name -> drtc.medianode.v1.Source
-	63, // 19: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
-	31, // 20: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
-	44, // 21: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
-	45, // 22: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
-	46, // 23: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
-	47, // 24: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
-	49, // 25: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
-	50, // 26: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
-	51, // 27: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
-	52, // 28: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
-	53, // 29: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
-	55, // 30: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
-	56, // 31: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
-	1,  // 32: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
-	3,  // 33: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
-	57, // 34: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
-	48, // 35: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
-	64, // 36: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
-	54, // 37: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
-	57, // 38: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
-	5,  // 39: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
-	7,  // 40: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
-	9,  // 41: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
-	11, // 42: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
-	15, // 43: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
-	19, // 44: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
-	21, // 45: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
-	24, // 46: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
-	26, // 47: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
-	29, // 48: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
-	32, // 49: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
-	34, // 50: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
-	36, // 51: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
-	38, // 52: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
-	40, // 53: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
-	42, // 54: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
-	58, // 55: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
-	6,  // 56: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
-	8,  // 57: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
-	10, // 58: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
-	12, // 59: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
-	17, // 60: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
-	20, // 61: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
-	22, // 62: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
-	25, // 63: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
-	27, // 64: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
-	30, // 65: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
-	33, // 66: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
-	35, // 67: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
-	37, // 68: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
-	39, // 69: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
-	41, // 70: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
-	43, // 71: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
-	59, // 72: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
-	56, // [56:73] is the sub-list for method output_type
-	39, // [39:56] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	14, // 7: drtc.medianode.v1.OfferRequest.publications:type_name -> drtc.medianode.v1.Publication
+	21, // 8: drtc.medianode.v1.OfferRequest.seats:type_name -> drtc.medianode.v1.Seat
+	17, // 9: drtc.medianode.v1.OfferRequest.restore:type_name -> drtc.medianode.v1.Restore
+	18, // 10: drtc.medianode.v1.Restore.tracks:type_name -> drtc.medianode.v1.RestoredTrack
+	19, // 11: drtc.medianode.v1.Restore.sources:type_name -> drtc.medianode.v1.RestoredSource
+	20, // 12: drtc.medianode.v1.Restore.channels:type_name -> drtc.medianode.v1.RestoredChannel
+	2,  // 13: drtc.medianode.v1.RestoredTrack.kind:type_name -> drtc.medianode.v1.Kind
+	2,  // 14: drtc.medianode.v1.Seat.kind:type_name -> drtc.medianode.v1.Kind
+	83, // 15: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	23, // 16: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
+	84, // 17: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
+	2,  // 18: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
+	1,  // 19: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
+	36, // 20: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
+	28, // 21: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
+	85, // 22: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	33, // 23: drtc.medianode.v1.SetSourcesRequest.sources:type_name -> drtc.medianode.v1.Source
+	86, // 24: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	36, // 25: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
+	49, // 26: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
+	50, // 27: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
+	51, // 28: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
+	52, // 29: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
+	54, // 30: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
+	55, // 31: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
+	56, // 32: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
+	57, // 33: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
+	58, // 34: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
+	60, // 35: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
+	80, // 36: drtc.medianode.v1.EventsResponse.relay_state:type_name -> drtc.medianode.v1.RelayState
+	81, // 37: drtc.medianode.v1.EventsResponse.track_available:type_name -> drtc.medianode.v1.TrackAvailable
+	61, // 38: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
+	82, // 39: drtc.medianode.v1.Heartbeat.relays:type_name -> drtc.medianode.v1.RelayReport
+	1,  // 40: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
+	3,  // 41: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
+	62, // 42: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
+	53, // 43: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
+	87, // 44: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	59, // 45: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
+	62, // 46: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
+	67, // 47: drtc.medianode.v1.PrepareRelayResponse.description:type_name -> drtc.medianode.v1.SignedDescription
+	67, // 48: drtc.medianode.v1.OpenRelayRequest.description:type_name -> drtc.medianode.v1.SignedDescription
+	74, // 49: drtc.medianode.v1.SetRelayRoutesRequest.routes:type_name -> drtc.medianode.v1.RelayRoute
+	4,  // 50: drtc.medianode.v1.RelayState.state:type_name -> drtc.medianode.v1.RelayState.State
+	6,  // 51: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
+	8,  // 52: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
+	10, // 53: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
+	12, // 54: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
+	16, // 55: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
+	24, // 56: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
+	26, // 57: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
+	29, // 58: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
+	31, // 59: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
+	34, // 60: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
+	37, // 61: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
+	39, // 62: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
+	41, // 63: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
+	43, // 64: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
+	45, // 65: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
+	47, // 66: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
+	63, // 67: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
+	65, // 68: drtc.medianode.v1.ControlService.PrepareRelay:input_type -> drtc.medianode.v1.PrepareRelayRequest
+	69, // 69: drtc.medianode.v1.ControlService.OpenRelay:input_type -> drtc.medianode.v1.OpenRelayRequest
+	71, // 70: drtc.medianode.v1.ControlService.CloseRelay:input_type -> drtc.medianode.v1.CloseRelayRequest
+	73, // 71: drtc.medianode.v1.ControlService.SetRelayRoutes:input_type -> drtc.medianode.v1.SetRelayRoutesRequest
+	76, // 72: drtc.medianode.v1.ControlService.ClaimRoom:input_type -> drtc.medianode.v1.ClaimRoomRequest
+	78, // 73: drtc.medianode.v1.ControlService.Drain:input_type -> drtc.medianode.v1.DrainRequest
+	7,  // 74: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
+	9,  // 75: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
+	11, // 76: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
+	13, // 77: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
+	22, // 78: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
+	25, // 79: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
+	27, // 80: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
+	30, // 81: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
+	32, // 82: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
+	35, // 83: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
+	38, // 84: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
+	40, // 85: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
+	42, // 86: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
+	44, // 87: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
+	46, // 88: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
+	48, // 89: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
+	64, // 90: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
+	66, // 91: drtc.medianode.v1.ControlService.PrepareRelay:output_type -> drtc.medianode.v1.PrepareRelayResponse
+	70, // 92: drtc.medianode.v1.ControlService.OpenRelay:output_type -> drtc.medianode.v1.OpenRelayResponse
+	72, // 93: drtc.medianode.v1.ControlService.CloseRelay:output_type -> drtc.medianode.v1.CloseRelayResponse
+	75, // 94: drtc.medianode.v1.ControlService.SetRelayRoutes:output_type -> drtc.medianode.v1.SetRelayRoutesResponse
+	77, // 95: drtc.medianode.v1.ControlService.ClaimRoom:output_type -> drtc.medianode.v1.ClaimRoomResponse
+	79, // 96: drtc.medianode.v1.ControlService.Drain:output_type -> drtc.medianode.v1.DrainResponse
+	74, // [74:97] is the sub-list for method output_type
+	51, // [51:74] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_drtc_medianode_v1_control_proto_init() }
@@ -4165,7 +5806,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 	if File_drtc_medianode_v1_control_proto != nil {
 		return
 	}
-	file_drtc_medianode_v1_control_proto_msgTypes[39].OneofWrappers = []any{
+	file_drtc_medianode_v1_control_proto_msgTypes[43].OneofWrappers = []any{
 		(*EventsResponse_Heartbeat)(nil),
 		(*EventsResponse_Resync)(nil),
 		(*EventsResponse_SessionState)(nil),
@@ -4176,14 +5817,16 @@ func file_drtc_medianode_v1_control_proto_init() {
 		(*EventsResponse_LayerDemand)(nil),
 		(*EventsResponse_SpeakerLevels)(nil),
 		(*EventsResponse_SubscriptionActive)(nil),
+		(*EventsResponse_RelayState)(nil),
+		(*EventsResponse_TrackAvailable)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_medianode_v1_control_proto_rawDesc), len(file_drtc_medianode_v1_control_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   61,
+			NumEnums:      5,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -87,6 +87,23 @@ const (
 	// ControlServiceRenewEventsProcedure is the fully-qualified name of the ControlService's
 	// RenewEvents RPC.
 	ControlServiceRenewEventsProcedure = "/drtc.medianode.v1.ControlService/RenewEvents"
+	// ControlServicePrepareRelayProcedure is the fully-qualified name of the ControlService's
+	// PrepareRelay RPC.
+	ControlServicePrepareRelayProcedure = "/drtc.medianode.v1.ControlService/PrepareRelay"
+	// ControlServiceOpenRelayProcedure is the fully-qualified name of the ControlService's OpenRelay
+	// RPC.
+	ControlServiceOpenRelayProcedure = "/drtc.medianode.v1.ControlService/OpenRelay"
+	// ControlServiceCloseRelayProcedure is the fully-qualified name of the ControlService's CloseRelay
+	// RPC.
+	ControlServiceCloseRelayProcedure = "/drtc.medianode.v1.ControlService/CloseRelay"
+	// ControlServiceSetRelayRoutesProcedure is the fully-qualified name of the ControlService's
+	// SetRelayRoutes RPC.
+	ControlServiceSetRelayRoutesProcedure = "/drtc.medianode.v1.ControlService/SetRelayRoutes"
+	// ControlServiceClaimRoomProcedure is the fully-qualified name of the ControlService's ClaimRoom
+	// RPC.
+	ControlServiceClaimRoomProcedure = "/drtc.medianode.v1.ControlService/ClaimRoom"
+	// ControlServiceDrainProcedure is the fully-qualified name of the ControlService's Drain RPC.
+	ControlServiceDrainProcedure = "/drtc.medianode.v1.ControlService/Drain"
 )
 
 // ControlServiceClient is a client for the drtc.medianode.v1.ControlService service.
@@ -134,6 +151,25 @@ type ControlServiceClient interface {
 	Events(context.Context, *connect.Request[v1.EventsRequest]) (*connect.ServerStreamForClient[v1.EventsResponse], error)
 	// RenewEvents extends the lease of the caller's event stream.
 	RenewEvents(context.Context, *connect.Request[v1.RenewEventsRequest]) (*connect.Response[v1.RenewEventsResponse], error)
+	// PrepareRelay returns this node's signed description of its end of a relay
+	// link to another Media Node (spec/relay.md). It opens nothing.
+	PrepareRelay(context.Context, *connect.Request[v1.PrepareRelayRequest]) (*connect.Response[v1.PrepareRelayResponse], error)
+	// OpenRelay opens this node's end of a relay link with the other's signed
+	// description. Both ends are opened; which of them connects follows from the
+	// two node ids. Opening an open link again succeeds.
+	OpenRelay(context.Context, *connect.Request[v1.OpenRelayRequest]) (*connect.Response[v1.OpenRelayResponse], error)
+	// CloseRelay ends a link. Closing an unknown link succeeds.
+	CloseRelay(context.Context, *connect.Request[v1.CloseRelayRequest]) (*connect.Response[v1.CloseRelayResponse], error)
+	// SetRelayRoutes says over which link this node gets the tracks of each other
+	// node's clients in a room. It replaces the routes of that room.
+	SetRelayRoutes(context.Context, *connect.Request[v1.SetRelayRoutesRequest]) (*connect.Response[v1.SetRelayRoutesResponse], error)
+	// ClaimRoom takes a room over for the calling member with its term: events of
+	// the room go to that member from now on, and calls with a lower term fail
+	// with FAILED_PRECONDITION.
+	ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error)
+	// Drain stops the admission of sessions, or resumes it. Only the node's own
+	// key may call it.
+	Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error)
 }
 
 // NewControlServiceClient constructs a client for the drtc.medianode.v1.ControlService service. By
@@ -249,6 +285,42 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("RenewEvents")),
 			connect.WithClientOptions(opts...),
 		),
+		prepareRelay: connect.NewClient[v1.PrepareRelayRequest, v1.PrepareRelayResponse](
+			httpClient,
+			baseURL+ControlServicePrepareRelayProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("PrepareRelay")),
+			connect.WithClientOptions(opts...),
+		),
+		openRelay: connect.NewClient[v1.OpenRelayRequest, v1.OpenRelayResponse](
+			httpClient,
+			baseURL+ControlServiceOpenRelayProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("OpenRelay")),
+			connect.WithClientOptions(opts...),
+		),
+		closeRelay: connect.NewClient[v1.CloseRelayRequest, v1.CloseRelayResponse](
+			httpClient,
+			baseURL+ControlServiceCloseRelayProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("CloseRelay")),
+			connect.WithClientOptions(opts...),
+		),
+		setRelayRoutes: connect.NewClient[v1.SetRelayRoutesRequest, v1.SetRelayRoutesResponse](
+			httpClient,
+			baseURL+ControlServiceSetRelayRoutesProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("SetRelayRoutes")),
+			connect.WithClientOptions(opts...),
+		),
+		claimRoom: connect.NewClient[v1.ClaimRoomRequest, v1.ClaimRoomResponse](
+			httpClient,
+			baseURL+ControlServiceClaimRoomProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("ClaimRoom")),
+			connect.WithClientOptions(opts...),
+		),
+		drain: connect.NewClient[v1.DrainRequest, v1.DrainResponse](
+			httpClient,
+			baseURL+ControlServiceDrainProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Drain")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -271,6 +343,12 @@ type controlServiceClient struct {
 	sendData           *connect.Client[v1.SendDataRequest, v1.SendDataResponse]
 	events             *connect.Client[v1.EventsRequest, v1.EventsResponse]
 	renewEvents        *connect.Client[v1.RenewEventsRequest, v1.RenewEventsResponse]
+	prepareRelay       *connect.Client[v1.PrepareRelayRequest, v1.PrepareRelayResponse]
+	openRelay          *connect.Client[v1.OpenRelayRequest, v1.OpenRelayResponse]
+	closeRelay         *connect.Client[v1.CloseRelayRequest, v1.CloseRelayResponse]
+	setRelayRoutes     *connect.Client[v1.SetRelayRoutesRequest, v1.SetRelayRoutesResponse]
+	claimRoom          *connect.Client[v1.ClaimRoomRequest, v1.ClaimRoomResponse]
+	drain              *connect.Client[v1.DrainRequest, v1.DrainResponse]
 }
 
 // CreateSession calls drtc.medianode.v1.ControlService.CreateSession.
@@ -358,6 +436,36 @@ func (c *controlServiceClient) RenewEvents(ctx context.Context, req *connect.Req
 	return c.renewEvents.CallUnary(ctx, req)
 }
 
+// PrepareRelay calls drtc.medianode.v1.ControlService.PrepareRelay.
+func (c *controlServiceClient) PrepareRelay(ctx context.Context, req *connect.Request[v1.PrepareRelayRequest]) (*connect.Response[v1.PrepareRelayResponse], error) {
+	return c.prepareRelay.CallUnary(ctx, req)
+}
+
+// OpenRelay calls drtc.medianode.v1.ControlService.OpenRelay.
+func (c *controlServiceClient) OpenRelay(ctx context.Context, req *connect.Request[v1.OpenRelayRequest]) (*connect.Response[v1.OpenRelayResponse], error) {
+	return c.openRelay.CallUnary(ctx, req)
+}
+
+// CloseRelay calls drtc.medianode.v1.ControlService.CloseRelay.
+func (c *controlServiceClient) CloseRelay(ctx context.Context, req *connect.Request[v1.CloseRelayRequest]) (*connect.Response[v1.CloseRelayResponse], error) {
+	return c.closeRelay.CallUnary(ctx, req)
+}
+
+// SetRelayRoutes calls drtc.medianode.v1.ControlService.SetRelayRoutes.
+func (c *controlServiceClient) SetRelayRoutes(ctx context.Context, req *connect.Request[v1.SetRelayRoutesRequest]) (*connect.Response[v1.SetRelayRoutesResponse], error) {
+	return c.setRelayRoutes.CallUnary(ctx, req)
+}
+
+// ClaimRoom calls drtc.medianode.v1.ControlService.ClaimRoom.
+func (c *controlServiceClient) ClaimRoom(ctx context.Context, req *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error) {
+	return c.claimRoom.CallUnary(ctx, req)
+}
+
+// Drain calls drtc.medianode.v1.ControlService.Drain.
+func (c *controlServiceClient) Drain(ctx context.Context, req *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error) {
+	return c.drain.CallUnary(ctx, req)
+}
+
 // ControlServiceHandler is an implementation of the drtc.medianode.v1.ControlService service.
 type ControlServiceHandler interface {
 	// CreateSession opens a participant's session. It fails with
@@ -403,6 +511,25 @@ type ControlServiceHandler interface {
 	Events(context.Context, *connect.Request[v1.EventsRequest], *connect.ServerStream[v1.EventsResponse]) error
 	// RenewEvents extends the lease of the caller's event stream.
 	RenewEvents(context.Context, *connect.Request[v1.RenewEventsRequest]) (*connect.Response[v1.RenewEventsResponse], error)
+	// PrepareRelay returns this node's signed description of its end of a relay
+	// link to another Media Node (spec/relay.md). It opens nothing.
+	PrepareRelay(context.Context, *connect.Request[v1.PrepareRelayRequest]) (*connect.Response[v1.PrepareRelayResponse], error)
+	// OpenRelay opens this node's end of a relay link with the other's signed
+	// description. Both ends are opened; which of them connects follows from the
+	// two node ids. Opening an open link again succeeds.
+	OpenRelay(context.Context, *connect.Request[v1.OpenRelayRequest]) (*connect.Response[v1.OpenRelayResponse], error)
+	// CloseRelay ends a link. Closing an unknown link succeeds.
+	CloseRelay(context.Context, *connect.Request[v1.CloseRelayRequest]) (*connect.Response[v1.CloseRelayResponse], error)
+	// SetRelayRoutes says over which link this node gets the tracks of each other
+	// node's clients in a room. It replaces the routes of that room.
+	SetRelayRoutes(context.Context, *connect.Request[v1.SetRelayRoutesRequest]) (*connect.Response[v1.SetRelayRoutesResponse], error)
+	// ClaimRoom takes a room over for the calling member with its term: events of
+	// the room go to that member from now on, and calls with a lower term fail
+	// with FAILED_PRECONDITION.
+	ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error)
+	// Drain stops the admission of sessions, or resumes it. Only the node's own
+	// key may call it.
+	Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error)
 }
 
 // NewControlServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -514,6 +641,42 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("RenewEvents")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServicePrepareRelayHandler := connect.NewUnaryHandler(
+		ControlServicePrepareRelayProcedure,
+		svc.PrepareRelay,
+		connect.WithSchema(controlServiceMethods.ByName("PrepareRelay")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceOpenRelayHandler := connect.NewUnaryHandler(
+		ControlServiceOpenRelayProcedure,
+		svc.OpenRelay,
+		connect.WithSchema(controlServiceMethods.ByName("OpenRelay")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceCloseRelayHandler := connect.NewUnaryHandler(
+		ControlServiceCloseRelayProcedure,
+		svc.CloseRelay,
+		connect.WithSchema(controlServiceMethods.ByName("CloseRelay")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceSetRelayRoutesHandler := connect.NewUnaryHandler(
+		ControlServiceSetRelayRoutesProcedure,
+		svc.SetRelayRoutes,
+		connect.WithSchema(controlServiceMethods.ByName("SetRelayRoutes")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceClaimRoomHandler := connect.NewUnaryHandler(
+		ControlServiceClaimRoomProcedure,
+		svc.ClaimRoom,
+		connect.WithSchema(controlServiceMethods.ByName("ClaimRoom")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceDrainHandler := connect.NewUnaryHandler(
+		ControlServiceDrainProcedure,
+		svc.Drain,
+		connect.WithSchema(controlServiceMethods.ByName("Drain")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/drtc.medianode.v1.ControlService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ControlServiceCreateSessionProcedure:
@@ -550,6 +713,18 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceEventsHandler.ServeHTTP(w, r)
 		case ControlServiceRenewEventsProcedure:
 			controlServiceRenewEventsHandler.ServeHTTP(w, r)
+		case ControlServicePrepareRelayProcedure:
+			controlServicePrepareRelayHandler.ServeHTTP(w, r)
+		case ControlServiceOpenRelayProcedure:
+			controlServiceOpenRelayHandler.ServeHTTP(w, r)
+		case ControlServiceCloseRelayProcedure:
+			controlServiceCloseRelayHandler.ServeHTTP(w, r)
+		case ControlServiceSetRelayRoutesProcedure:
+			controlServiceSetRelayRoutesHandler.ServeHTTP(w, r)
+		case ControlServiceClaimRoomProcedure:
+			controlServiceClaimRoomHandler.ServeHTTP(w, r)
+		case ControlServiceDrainProcedure:
+			controlServiceDrainHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -625,4 +800,28 @@ func (UnimplementedControlServiceHandler) Events(context.Context, *connect.Reque
 
 func (UnimplementedControlServiceHandler) RenewEvents(context.Context, *connect.Request[v1.RenewEventsRequest]) (*connect.Response[v1.RenewEventsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.RenewEvents is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) PrepareRelay(context.Context, *connect.Request[v1.PrepareRelayRequest]) (*connect.Response[v1.PrepareRelayResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.PrepareRelay is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) OpenRelay(context.Context, *connect.Request[v1.OpenRelayRequest]) (*connect.Response[v1.OpenRelayResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.OpenRelay is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) CloseRelay(context.Context, *connect.Request[v1.CloseRelayRequest]) (*connect.Response[v1.CloseRelayResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.CloseRelay is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) SetRelayRoutes(context.Context, *connect.Request[v1.SetRelayRoutesRequest]) (*connect.Response[v1.SetRelayRoutesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.SetRelayRoutes is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.ClaimRoom is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.Drain is not implemented"))
 }

@@ -41,6 +41,7 @@ type (
 		Region        drtc.Region `toml:"region"`
 		Place         placeTable  `toml:"place"`
 		PlaceName     string      `toml:"place_name"`
+		Owner         drtc.NodeID `toml:"owner"`
 		LogLevel      string      `toml:"log_level"`
 		Admission     admission   `toml:"admission"`
 		media

@@ -153,12 +153,16 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 	nodes := make([]Node, n.cfg.Nodes)
 	for i := range children {
 		where := places[i%len(places)]
+		owner, err := files.identity(fmt.Sprintf("owner-%d", i+1)) // nodes on this machine stand for strangers' nodes
+		if err != nil {
+			return nil, err
+		}
 		child, err := prepare(files, "medianode", fmt.Sprintf("medianode-%d", i+1), func(h home) any {
 			return medianodeFile{
 				Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
 				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
 				Registries: homesOf(i, registries),
-				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name,
+				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name, Owner: owner,
 				Admission: admission{Mode: "network", Registries: m.registries, File: h.admission()}, media: n.cfg.media(),
 			}
 		}, &nodes[i], func() string {

@@ -60,6 +60,10 @@ type Config struct {
 	Region    drtc.Region `toml:"region"`
 	Place     drtc.Place  `toml:"place"`
 	PlaceName string      `toml:"place_name"`
+	// Owner is the EVM address of who runs the node: Orchestrators spread a room
+	// and its standby nodes over owners. Empty leaves it open, which counts as
+	// nobody's.
+	Owner drtc.NodeID `toml:"owner"`
 	// CapacityMbps is what the operator offers, Mbit/s of egress.
 	CapacityMbps int `toml:"capacity_mbps"`
 	// MaxSessions is how many participants the node carries at once.

@@ -107,7 +107,7 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 func (n *Node) payload() enrol.Payload {
 	place := n.cfg.Place
 	p := enrol.Payload{
-		Region: n.cfg.Region, Place: &place, PlaceName: n.cfg.PlaceName,
+		Region: n.cfg.Region, Place: &place, PlaceName: n.cfg.PlaceName, Owner: n.cfg.Owner,
 		URL: n.URL(), DiscoveryURL: n.URL(), MetricsURL: n.MetricsURL(), IP: n.candidates[0].Addr().String(),
 		Version: drtc.Version, CapacityMbps: uint32(n.cfg.CapacityMbps), LoadMbps: uint32(n.load.Load() / 1_000_000),
 		Cores: uint32(runtime.NumCPU()), MaxSessions: uint32(n.service.Capacity()), Sessions: uint32(n.service.Sessions()),

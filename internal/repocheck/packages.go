@@ -101,6 +101,7 @@ func Repository() Rules {
 
 			{"orchestrator/room", Core, "room state machine"},
 			{"orchestrator/allocate", Core, "chooses a Media Node and says why not the others"},
+			{"orchestrator/plan", Core, "how a room spans nodes: homes, links, routes and standbys"},
 			{"orchestrator/signal/...", Shell, "the client protocol"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},

@@ -1,7 +1,11 @@
 package room
 
 import (
+	"time"
+
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // Command is an input of the room.
@@ -116,6 +120,31 @@ type (
 	}
 )
 
+// Planned gives the room a plan: the answer to NeedPlan, or a better plan that
+// the owner has found by itself. The Shape that it was made from must be that
+// of the room at this moment.
+type Planned struct {
+	Plan plan.Plan
+	// Err says why there is no plan at all; the room keeps the one that it has,
+	// and those who wait for a home are refused with it.
+	Err string
+	// Wait keeps those who have no home in the plan waiting: nodes are still
+	// coming up. The room asks again soon.
+	Wait bool
+}
+
+// SyncState is what a client that resumes says of its transport.
+type SyncState struct {
+	Participant drtc.ParticipantID
+	Channels    []Channel // data channels that it believes to be open
+}
+
+// Channel is a data channel of a client.
+type Channel struct {
+	Label string `json:"label"`
+	ID    uint32 `json:"id"` // SCTP stream
+}
+
 // Answers of the owner to Allocate.
 type (
 	// Assign gives the room its node.
@@ -178,6 +207,76 @@ type (
 	}
 )
 
+// Results of relay commands.
+type (
+	// RelayPrepared is the result of PrepareRelay.
+	RelayPrepared struct {
+		Node        drtc.NodeID
+		Link        cascade.LinkID
+		Description []byte // as its node wrote it
+		Signature   []byte // and signed it
+		Err         string // empty when it worked
+	}
+	// RelayOpened is the result of OpenRelay.
+	RelayOpened struct {
+		Node    drtc.NodeID
+		Link    cascade.LinkID
+		Version uint32 // of the relay protocol
+		Err     string
+	}
+	// RoutesSet is the result of SetRelayRoutes.
+	RoutesSet struct {
+		Node drtc.NodeID
+		Err  string
+	}
+	// Claimed is the result of ClaimRoom: what the node has of the room.
+	Claimed struct {
+		Node     drtc.NodeID
+		Sessions []drtc.SessionID
+		Links    []cascade.LinkID
+		Tracks   []drtc.TrackID // of clients of other nodes
+		Err      string
+	}
+)
+
+// Events of relay links.
+type (
+	// RelayChanged reports the state of one end of a link.
+	RelayChanged struct {
+		Node      drtc.NodeID
+		Link      cascade.LinkID
+		Connected bool
+		Closed    bool
+		Reason    string
+		Version   uint32
+	}
+	// TrackAvailable says that a track of another node's client is on this node
+	// now, or is not any more.
+	TrackAvailable struct {
+		Node      drtc.NodeID
+		Track     drtc.TrackID
+		Origin    drtc.NodeID
+		Available bool
+	}
+	// RelayReported carries the figures of one end of a link.
+	RelayReported struct {
+		Node    drtc.NodeID
+		Link    cascade.LinkID
+		Figures RelayFigures
+	}
+)
+
+// RelayFigures are a link's measurements as one end reports them.
+type RelayFigures struct {
+	RoundTrip     time.Duration
+	LossSent      float64 // 0 to 1, before retransmission
+	LossReceived  float64
+	SentBytes     uint64 // RTP header and payload bytes since the link began
+	ReceivedBytes uint64
+	RelayBytes    uint64 // of those sent, what the other end has acknowledged
+	Layers        uint32 // that this end sends now
+}
+
 // Section is a section of an SDP on which the client publishes.
 type Section struct {
 	MID   string
@@ -239,8 +338,14 @@ type (
 	}
 	// NodeLost says that a node is dead to us.
 	NodeLost struct{ Node drtc.NodeID }
+	// NodeDraining says that a node wants to be rid of its sessions; Undone that
+	// it is back in service.
+	NodeDraining struct {
+		Node   drtc.NodeID
+		Undone bool
+	}
 	// NodeSynced lists the sessions that a node still has of ours after events
-	// were missed.
+	// were missed, or when it is back after it was lost.
 	NodeSynced struct {
 		Node     drtc.NodeID
 		Sessions []drtc.SessionID
@@ -268,6 +373,16 @@ func (SetTrack) command()           {}
 func (SetPermission) command()      {}
 func (SetMetadata) command()        {}
 func (SetFeatures) command()        {}
+func (Planned) command()            {}
+func (SyncState) command()          {}
+func (RelayPrepared) command()      {}
+func (RelayOpened) command()        {}
+func (RoutesSet) command()          {}
+func (Claimed) command()            {}
+func (RelayChanged) command()       {}
+func (TrackAvailable) command()     {}
+func (RelayReported) command()      {}
+func (NodeDraining) command()       {}
 func (Assign) command()             {}
 func (Unassigned) command()         {}
 func (SessionOpened) command()      {}

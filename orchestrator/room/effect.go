@@ -1,6 +1,9 @@
 package room
 
-import "github.com/drtc-network/drtc"
+import (
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
+)
 
 // Effect is an output of the room, to be carried out by its owner in order.
 type Effect interface{ effect() }
@@ -30,6 +33,9 @@ type (
 		Place   *drtc.Place
 		Exclude []drtc.NodeID
 	}
+	// NeedPlan asks for a plan, answered by Planned. It is not repeated before
+	// the answer; the owner makes the plan from the Shape at that time.
+	NeedPlan struct{}
 	// Ended says that the room is over: nobody is in it any more.
 	Ended struct{}
 )
@@ -39,9 +45,11 @@ func (CloseClient) effect() {}
 func (Refuse) effect()      {}
 func (ToNode) effect()      {}
 func (Allocate) effect()    {}
+func (NeedPlan) effect()    {}
 func (Ended) effect()       {}
 
-// NodeCommand is a command to a Media Node about one session.
+// NodeCommand is a command to a Media Node about one session, one link ("link:"
+// and its id stand for the session then) or one room ("room:" and its id).
 type NodeCommand interface{ nodeCommand() }
 
 // Node commands. Those with a result say which.
@@ -66,6 +74,9 @@ type (
 		SDP          string
 		Publications []Publication
 		Seats        []Seat
+		// Restore comes with the first offer of a session that takes the place
+		// of one on another node; else nil.
+		Restore *Restoration
 	}
 	// SendCandidates hands over the client's candidates.
 	SendCandidates struct{ Candidates []string }
@@ -86,6 +97,63 @@ type (
 		Muted bool
 	}
 )
+
+// Node commands of relay links between nodes.
+type (
+	// PrepareRelay is answered by RelayPrepared.
+	PrepareRelay struct {
+		Link cascade.LinkID
+		Room drtc.RoomID
+		Peer drtc.NodeID
+	}
+	// OpenRelay is answered by RelayOpened.
+	OpenRelay struct {
+		Link        cascade.LinkID
+		Room        drtc.RoomID
+		Peer        drtc.NodeID
+		Description []byte // of the other end
+		Signature   []byte
+		Application string // who pays for what this end sends
+		AudioLimit  int    // of audio tracks sent at a time, 0 for all
+	}
+	// CloseRelay ends a link; it has no result.
+	CloseRelay struct{ Link cascade.LinkID }
+	// SetRelayRoutes replaces the routes of the room on the node. It is answered
+	// by RoutesSet.
+	SetRelayRoutes struct {
+		Room   drtc.RoomID
+		Routes []cascade.Route
+	}
+	// ClaimRoom tells the node who writes the room, and asks what it has of it.
+	// It is answered by Claimed.
+	ClaimRoom struct{ Room drtc.RoomID }
+)
+
+// Restoration lets a client go on with its transport on another node: the same
+// tracks on the same sections, and its streams known by their SSRCs.
+type Restoration struct {
+	Tracks   []RestoredTrack
+	Sources  []RestoredSource
+	Channels []Channel
+}
+
+// RestoredTrack is a track that the client receives. It need not be on the node
+// yet.
+type RestoredTrack struct {
+	MID    string
+	Track  drtc.TrackID
+	Stream string
+	Kind   Kind
+	MIME   string // as which the client was sent it; empty when unknown
+}
+
+// RestoredSource is one stream that the client sends.
+type RestoredSource struct {
+	MID    string
+	RID    string // empty when there is one stream on the section
+	SSRC   uint32
+	Repair uint32 // 0 when there is none
+}
 
 // Publication is an announced track that no section carries yet.
 type Publication struct {
@@ -127,6 +195,11 @@ func (UnsubscribeTracks) nodeCommand() {}
 func (SetSources) nodeCommand()        {}
 func (ChangeSettings) nodeCommand()    {}
 func (MuteTrack) nodeCommand()         {}
+func (PrepareRelay) nodeCommand()      {}
+func (OpenRelay) nodeCommand()         {}
+func (CloseRelay) nodeCommand()        {}
+func (SetRelayRoutes) nodeCommand()    {}
+func (ClaimRoom) nodeCommand()         {}
 
 // Message is a message to a client.
 type Message interface{ message() }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // Config of a room.
@@ -312,6 +313,14 @@ func (r *Room) Find(id drtc.Identity) (Session, bool) {
 	}
 	return Session{}, false
 }
+
+// Shape is what the next plan is made from: Room, Members, Current, Lost,
+// Draining and the measured Costs. The owner fills in the rest.
+func (r *Room) Shape() plan.Input { return plan.Input{Room: r.state.ID} }
+
+// Nodes lists the nodes that the room has anything to do with. Their NodeLost,
+// NodeSynced and NodeDraining concern it.
+func (r *Room) Nodes() []drtc.NodeID { return nil }
 
 // Sessions lists the sessions that exist or are being made, for the owner's
 // routing of events.

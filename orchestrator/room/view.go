@@ -105,6 +105,9 @@ type Client struct {
 	// StreamPerTrack asks for one media stream per track: browsers that can't
 	// change a stream's tracks need it.
 	StreamPerTrack bool `json:"stream_per_track,omitempty"`
+	// Resumes says that the client can go on with its transport on another node
+	// when it is told to resume.
+	Resumes bool `json:"resumes,omitempty"`
 }
 
 // Layer is one encoding of a video track.

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/drtc-network/drtc"
-	"github.com/drtc-network/drtc/orchestrator/allocate"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 )
@@ -16,8 +17,6 @@ import (
 const (
 	// maxInbox is how many commands may wait for a room.
 	maxInbox = 1024
-	// allocateRetry is the time between attempts to find a node while waiting.
-	allocateRetry = 50 * time.Millisecond
 )
 
 // errEnded: the room ended before it took the command.
@@ -35,9 +34,9 @@ type actor struct {
 	room    *room.Room
 	outlets map[room.Conn]signal.Outlet
 	saver   *saver
-	asked   *room.Allocate // for a node, and there was none yet
-	since   time.Time      // when asked
-	reasons []string       // of the choice of the room's node
+	waiting time.Time     // since when members wait for a home that there may be soon
+	plans   plan.Plan     // the last one
+	follows []drtc.NodeID // what routes knows
 }
 
 // letter is what an actor takes: a command, a new connection with its first
@@ -82,17 +81,21 @@ func (a *actor) run(ctx context.Context) {
 				return
 			}
 		}
+		a.follow()
 		a.save()
+	}
+}
+
+// follow tells whose events concern the room.
+func (a *actor) follow() {
+	if nodes := a.room.Nodes(); !slices.Equal(nodes, a.follows) {
+		a.follows = nodes
+		a.o.routes.follow(a, nodes)
 	}
 }
 
 func (a *actor) untilNext() time.Duration {
 	next := a.room.NextTimeout()
-	if a.asked != nil {
-		if retry := a.o.now().Add(allocateRetry); next.IsZero() || retry.Before(next) {
-			next = retry
-		}
-	}
 	if next.IsZero() {
 		return time.Hour
 	}
@@ -100,12 +103,7 @@ func (a *actor) untilNext() time.Duration {
 }
 
 func (a *actor) tick() []room.Effect {
-	now := a.o.now()
-	effects := a.room.HandleTimeout(now)
-	if a.asked != nil {
-		effects = append(effects, a.allocate(*a.asked)...)
-	}
-	return effects
+	return a.room.HandleTimeout(a.o.now())
 }
 
 func (a *actor) open(l letter) []room.Effect {
@@ -142,11 +140,11 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 			}
 		case room.ToNode:
 			a.toNode(e)
-		case room.Allocate:
-			a.since = a.o.now()
-			effects = append(effects, a.allocate(e)...)
+		case room.NeedPlan:
+			effects = append(effects, a.plan()...)
 		case room.Ended:
 			if a.o.forget(a) {
+				a.o.routes.end(a)
 				a.saver.remove()
 				return true
 			}
@@ -162,6 +160,10 @@ func (a *actor) toNode(e room.ToNode) {
 		a.o.routes.add(e.Session, e.Node, a)
 	case room.CloseSession:
 		a.o.routes.remove(e.Session, e.Node)
+	case room.OpenRelay:
+		a.o.routes.join(e.Command.(room.OpenRelay).Link, a)
+	case room.CloseRelay:
+		a.o.routes.leave(e.Command.(room.CloseRelay).Link)
 	}
 	a.o.pool.Send(e.Node, e.Session, e.Command, a.post)
 }
@@ -195,66 +197,6 @@ func (a *actor) deliver(ctx context.Context, l letter) error {
 			return errEnded
 		}
 	}
-}
-
-// allocate chooses a node. While nodes are still coming up it waits a little
-// before it gives up.
-func (a *actor) allocate(e room.Allocate) []room.Effect {
-	now := a.o.now()
-	snapshot := a.o.candidates(now)
-	decision, err := allocate.Decide(now, snapshot, allocate.Request{
-		Room: a.id, Place: e.Place, Region: a.o.config.Region, NeedMbps: a.o.config.NeedMbps, Exclude: e.Exclude,
-	}, a.o.config.Policy)
-	if err == nil {
-		a.asked = nil
-		a.reasons = reasonsOf(decision)
-		a.o.meter.allocations.WithLabelValues("chosen").Inc()
-		a.o.log.Info("node chosen for a room", slog.String("room", string(a.id)),
-			slog.String("node", decision.Node.String()), slog.Float64("score", decision.Score))
-		return a.room.Handle(now, room.Assign{Node: decision.Node})
-	}
-	if comingUp(snapshot, e.Exclude) && now.Sub(a.since) < a.o.config.AllocateWait {
-		a.asked = &e
-		return nil
-	}
-	a.asked = nil
-	a.o.meter.allocations.WithLabelValues("refused").Inc()
-	a.o.log.Warn("no node for a room", slog.String("room", string(a.id)), slog.Any("error", err))
-	return a.room.Handle(now, room.Unassigned{Reason: "no media node can take this room: " + err.Error()})
-}
-
-// comingUp reports whether waiting may help: nodes are not known or not
-// connected yet.
-func comingUp(s allocate.Snapshot, exclude []drtc.NodeID) bool {
-	if len(s.Nodes) == 0 {
-		return true
-	}
-	for _, c := range s.Nodes {
-		excluded := false
-		for _, id := range exclude {
-			excluded = excluded || id == c.ID
-		}
-		if !c.Reachable && !excluded {
-			return true
-		}
-	}
-	return false
-}
-
-// reasonsOf puts a decision into words, the heaviest part first as it stands.
-func reasonsOf(d allocate.Decision) []string {
-	var texts []string
-	for _, r := range d.Reasons {
-		if r.Part == allocate.Distance && r.Value == 0 { // never 0 for a known place
-			texts = append(texts, "distance does not count: where you are is not known")
-			continue
-		}
-		texts = append(texts, fmt.Sprintf("%s %.2f of 1, counts %.0f %%", r.Part, r.Value, 100*r.Weight))
-	}
-	if n := len(d.Rejected); n > 0 {
-		texts = append(texts, fmt.Sprintf("score %.3f, the best of %d nodes", d.Score, n+1))
-	}
-	return texts
 }
 
 // save hands the room's state to the saver if it has changed.

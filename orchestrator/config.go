@@ -9,7 +9,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/discovery"
-	"github.com/drtc-network/drtc/orchestrator/allocate"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/whip"
@@ -38,8 +38,8 @@ type Config struct {
 	// Region of this Orchestrator, shown to clients and used for those whose
 	// place is not known.
 	Region drtc.Region `toml:"region"`
-	// Policy weighs nodes.
-	Policy allocate.Policy `toml:"policy"`
+	// Plan says how rooms spread over nodes, and weighs nodes.
+	Plan plan.Policy `toml:"plan"`
 	// NeedMbps is what a node is expected to send for one participant.
 	NeedMbps float64 `toml:"need_mbps"`
 	// MaxNodes bounds the nodes to which connections are held.
@@ -88,7 +88,7 @@ func DefaultConfig() Config {
 	rooms := room.DefaultConfig()
 	return Config{
 		Listen:          "127.0.0.1:7880",
-		Policy:          allocate.DefaultPolicy(),
+		Plan:            plan.DefaultPolicy(),
 		NeedMbps:        3,
 		MaxNodes:        32,
 		LearnRegistries: 4,
@@ -143,7 +143,7 @@ func (c Config) Validate() error {
 		}
 		seen[k.Key] = true
 	}
-	if err := errors.Join(c.Policy.Validate(), c.room().Validate()); err != nil {
+	if err := errors.Join(c.Plan.Validate(), c.room().Validate()); err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
 	return nil

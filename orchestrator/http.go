@@ -99,7 +99,7 @@ func (o *Orchestrator) session(w http.ResponseWriter, r *http.Request) {
 	if a != nil {
 		err := a.deliver(r.Context(), letter{ask: func(a *actor) {
 			s, found = a.room.Find(drtc.Identity(caller.Identity))
-			answer.Reasons = append(answer.Reasons, a.reasons...)
+			answer.Reasons = append(answer.Reasons, reasonsOf(a.plans, s.Node)...)
 		}})
 		if err != nil {
 			found = false

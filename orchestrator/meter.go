@@ -14,7 +14,8 @@ type meter struct {
 	registry      *prometheus.Registry
 	connections   *prometheus.CounterVec
 	whips         *prometheus.CounterVec
-	allocations   *prometheus.CounterVec
+	plans         *prometheus.CounterVec
+	refusals      prometheus.Counter
 	calls         *prometheus.HistogramVec
 	callFailures  *prometheus.CounterVec
 	lost          prometheus.Counter
@@ -30,9 +31,12 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		whips: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_whip_requests_total", Help: "Requests to open a WHIP or WHEP session, by protocol and HTTP status.",
 		}, []string{"protocol", "status"}),
-		allocations: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "drtc_orchestrator_allocations_total", Help: "Choices of a node for a room, by outcome.",
-		}, []string{"outcome"}),
+		plans: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_plans_total", Help: "Plans of rooms, by strategy.",
+		}, []string{"strategy"}),
+		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_allocations_refused_total", Help: "Participants for whom there was no node.",
+		}),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "drtc_orchestrator_node_call_seconds", Help: "Time of calls to media nodes, by command.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 11),
@@ -51,7 +55,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.allocations, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),

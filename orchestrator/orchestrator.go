@@ -297,6 +297,14 @@ func (o *Orchestrator) nodeEvent(e nodes.Event) {
 		for _, a := range o.routes.on(e.Node) {
 			a.post(c)
 		}
+	case room.NodeDraining:
+		for _, a := range o.routes.on(e.Node) {
+			a.post(c)
+		}
+	case room.RelayReported:
+		if a := o.routes.over(c.Link); a != nil {
+			a.post(c)
+		}
 	case room.NodeSynced:
 		for _, a := range o.routes.on(e.Node) {
 			a.post(c)

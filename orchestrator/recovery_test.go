@@ -345,7 +345,7 @@ func TestOrchestrator_servesMetricsHealthAndRoot(t *testing.T) {
 	status, body, _ := n.get("/metrics")
 	for _, want := range []string{
 		"drtc_orchestrator_rooms 1", "drtc_orchestrator_sessions 1", "drtc_orchestrator_sockets 1",
-		`drtc_orchestrator_connections_total{outcome="accepted"} 1`, `drtc_orchestrator_allocations_total{outcome="chosen"} 1`,
+		`drtc_orchestrator_connections_total{outcome="accepted"} 1`, `drtc_orchestrator_plans_total{strategy="proximity"} 1`,
 		`drtc_orchestrator_node_call_seconds_count{command="OpenSession"} 1`,
 	} {
 		if !strings.Contains(body, want) {
@@ -401,7 +401,7 @@ func TestConfig_namesWhatIsWrong(t *testing.T) {
 		"comes twice":      func(c *orchestrator.Config) { c.Keys = append(c.Keys, c.Keys[0]) },
 		"max_nodes":        func(c *orchestrator.Config) { c.MaxNodes = 0 },
 		"Grace":            func(c *orchestrator.Config) { c.Grace = 0 },
-		"HalfDistanceKm":   func(c *orchestrator.Config) { c.Policy.HalfDistanceKm = 0 },
+		"HalfDistanceKm":   func(c *orchestrator.Config) { c.Plan.Allocate.HalfDistanceKm = 0 },
 		"tls_key":          func(c *orchestrator.Config) { c.TLSCert = "x" },
 	} {
 		c := good()

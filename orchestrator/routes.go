@@ -1,15 +1,20 @@
 package orchestrator
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
 )
 
-// routes says which room's actor has a session, for the events of nodes.
+// routes says which room's actor has a session or a relay link, and which nodes
+// a room has to do with, for the events of nodes.
 type routes struct {
 	mu       sync.Mutex // guards what follows
 	sessions map[drtc.SessionID]route
+	links    map[cascade.LinkID]*actor
+	rooms    map[*actor][]drtc.NodeID
 }
 
 type route struct {
@@ -17,7 +22,57 @@ type route struct {
 	actor *actor
 }
 
-func newRoutes() *routes { return &routes{sessions: map[drtc.SessionID]route{}} }
+func newRoutes() *routes {
+	return &routes{sessions: map[drtc.SessionID]route{}, links: map[cascade.LinkID]*actor{}, rooms: map[*actor][]drtc.NodeID{}}
+}
+
+// follow notes which nodes a room has to do with; none when it has ended.
+func (r *routes) follow(a *actor, nodes []drtc.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(nodes) == 0 {
+		delete(r.rooms, a)
+		return
+	}
+	r.rooms[a] = nodes
+}
+
+// join notes that a room has a link, leave that it has it no more.
+func (r *routes) join(link cascade.LinkID, a *actor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.links[link] = a
+}
+
+func (r *routes) leave(link cascade.LinkID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.links, link)
+}
+
+// over returns the actor that has a link, or nil.
+func (r *routes) over(link cascade.LinkID) *actor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.links[link]
+}
+
+// end forgets a room that is over or somebody else's.
+func (r *routes) end(a *actor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.rooms, a)
+	for id, found := range r.sessions {
+		if found.actor == a {
+			delete(r.sessions, id)
+		}
+	}
+	for id, found := range r.links {
+		if found == a {
+			delete(r.links, id)
+		}
+	}
+}
 
 func (r *routes) add(s drtc.SessionID, node drtc.NodeID, a *actor) {
 	r.mu.Lock()
@@ -44,23 +99,34 @@ func (r *routes) find(s drtc.SessionID, node drtc.NodeID) *actor {
 	return nil
 }
 
-// nodes lists the nodes that carry sessions.
+// nodes lists the nodes that rooms have to do with.
 func (r *routes) nodes() map[drtc.NodeID]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	used := map[drtc.NodeID]bool{}
+	for _, nodes := range r.rooms {
+		for _, n := range nodes {
+			used[n] = true
+		}
+	}
 	for _, found := range r.sessions {
 		used[found.node] = true
 	}
 	return used
 }
 
-// on lists the actors that have sessions on a node.
+// on lists the actors of the rooms that have to do with a node.
 func (r *routes) on(node drtc.NodeID) []*actor {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := map[*actor]bool{}
 	var all []*actor
+	for a, nodes := range r.rooms {
+		if slices.Contains(nodes, node) {
+			seen[a] = true
+			all = append(all, a)
+		}
+	}
 	for _, found := range r.sessions {
 		if found.node == node && !seen[found.actor] {
 			seen[found.actor] = true

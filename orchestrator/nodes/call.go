@@ -46,12 +46,15 @@ func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason stri
 		}
 		return failed
 	}
-	return nil
+	return relayFailure(node, c, reason)
 }
 
 // call makes the call for one command.
 func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (room.Command, error) {
 	session := string(s)
+	if result, ok, err := l.relay(ctx, c); ok {
+		return result, err
+	}
 	switch c := c.(type) {
 	case room.OpenSession:
 		return l.open(ctx, s, c)
@@ -107,7 +110,7 @@ func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (
 }
 
 func (l *link) offer(ctx context.Context, s drtc.SessionID, c room.SendOffer) (room.Command, error) {
-	request := &medianodev1.OfferRequest{Session: string(s), Sdp: c.SDP}
+	request := &medianodev1.OfferRequest{Session: string(s), Sdp: c.SDP, Restore: restoreTo(c.Restore)}
 	for _, p := range c.Publications {
 		publication := &medianodev1.Publication{Track: string(p.Track), Cid: p.CID, Kind: kindTo(p.Kind), Muted: p.Muted, Mime: p.MIME}
 		for _, layer := range p.Layers {
@@ -215,7 +218,7 @@ func translate(node drtc.NodeID, m *medianodev1.EventsResponse) (Event, bool) {
 		a := v.SubscriptionActive
 		e.Command = room.SubscriptionActive{Session: session(a.GetSession()), Track: drtc.TrackID(a.GetTrack())}
 	default:
-		return Event{}, false // of a newer node, or of a mode that is not used
+		return translateRelay(node, m) // or of a newer node, or of a mode that is not used
 	}
 	return e, true
 }

@@ -171,6 +171,9 @@ func (l *link) take(m *medianodev1.EventsResponse) {
 		for _, r := range h.GetReports() {
 			l.pool.config.Emit(reported(l.target.ID, r))
 		}
+		for _, r := range h.GetRelays() {
+			l.pool.config.Emit(relayed(l.target.ID, r))
+		}
 		return
 	}
 	if e, ok := translate(l.target.ID, m); ok {
@@ -180,10 +183,14 @@ func (l *link) take(m *medianodev1.EventsResponse) {
 
 func (l *link) heartbeat(h *medianodev1.Heartbeat) {
 	l.mu.Lock()
+	changed := l.status.Draining != h.GetDraining()
 	l.status.Sessions, l.status.MaxSessions = int(h.GetSessions()), int(h.GetMaxSessions())
 	l.status.EgressBps, l.status.Draining = h.GetEgressBps(), h.GetDraining()
 	l.status.Refuses, l.status.ShedRatio = shortened(h.GetRefuses()), fraction(h.GetShedRatio())
 	l.mu.Unlock()
+	if changed {
+		l.pool.config.Emit(Event{Node: l.target.ID, Command: room.NodeDraining{Node: l.target.ID, Undone: !h.GetDraining()}})
+	}
 	const early = 2 * time.Minute
 	left := time.Duration(h.GetLeaseLeftMs()) * time.Millisecond
 	if left > 0 && left < early && time.Since(l.renewedAt) > min(left/4, 10*time.Second) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
 	"github.com/drtc-network/drtc/orchestrator/room"
 )
 
@@ -27,9 +28,11 @@ type Target struct {
 type Event struct {
 	Node drtc.NodeID
 	// Room is set for events that concern a room, Session for those that
-	// concern a session; with neither they concern the node.
+	// concern a session and Link for those of a relay link; with none of them
+	// they concern the node.
 	Room    drtc.RoomID
 	Session drtc.SessionID
+	Link    cascade.LinkID
 	// Command is the event for the rooms; nil for Up.
 	Command room.Command
 	Up      bool

@@ -130,6 +130,10 @@ func (c *client) sayMore(ctx context.Context, jr *livekit.JoinRequest) error {
 	return nil
 }
 
+// placeAttribute is the attribute of a token that says where its holder is,
+// "lat,lon".
+const placeAttribute = "drtc.place"
+
 // first makes the command that opens the connection to the room.
 func (s *Server) first(c *client, r *http.Request, jr *livekit.JoinRequest) func(room.Conn) room.Command {
 	if jr.GetReconnect() {
@@ -141,8 +145,10 @@ func (s *Server) first(c *client, r *http.Request, jr *livekit.JoinRequest) func
 	c.participant = drtc.ParticipantID(newID(drtc.ParticipantPrefix))
 	join := joinFrom(c.caller, jr)
 	join.Participant, join.Session = c.participant, drtc.SessionID(newID(drtc.SessionPrefix))
-	if p, err := drtc.ParsePlace(r.URL.Query().Get("place")); err == nil {
-		join.Place = &p
+	for _, said := range []string{r.URL.Query().Get("place"), c.caller.Attributes[placeAttribute]} { // the token's word counts
+		if p, err := drtc.ParsePlace(said); err == nil {
+			join.Place = &p
+		}
 	}
 	return func(conn room.Conn) room.Command {
 		join.Conn = conn

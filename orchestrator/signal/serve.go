@@ -130,7 +130,7 @@ func (c *client) sayMore(ctx context.Context, jr *livekit.JoinRequest) error {
 	return nil
 }
 
-// placeAttribute is the attribute of a token that says where its holder is,
+// placeAttribute is the attribute of a participant that says where it is,
 // "lat,lon".
 const placeAttribute = "drtc.place"
 
@@ -145,7 +145,7 @@ func (s *Server) first(c *client, r *http.Request, jr *livekit.JoinRequest) func
 	c.participant = drtc.ParticipantID(newID(drtc.ParticipantPrefix))
 	join := joinFrom(c.caller, jr)
 	join.Participant, join.Session = c.participant, drtc.SessionID(newID(drtc.SessionPrefix))
-	for _, said := range []string{r.URL.Query().Get("place"), c.caller.Attributes[placeAttribute]} { // the token's word counts
+	for _, said := range []string{r.URL.Query().Get("place"), join.Attributes[placeAttribute]} {
 		if p, err := drtc.ParsePlace(said); err == nil {
 			join.Place = &p
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrSchema: the bucket was not written by this version of an Orchestrator, or
+// ErrSchema says that the bucket was not written by this version of an Orchestrator, or
 // not by an Orchestrator.
 var ErrSchema = errors.New("jetstream: not a store of this version")
 

@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ErrInUse: another process has the directory.
+// ErrInUse says that another process has the directory.
 var ErrInUse = errors.New("jetstream: the directory is in use by another process")
 
 // Embedded opens the store in a directory, a new one if there is none. It fails

@@ -425,3 +425,41 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// A key that is overwritten again and again is in every list.
+func TestList_missesNothingThatMoves(t *testing.T) {
+	s := embedded(t, jetstream.EmbeddedConfig{Unsynced: true})
+	const keys = 100
+	for i := range keys {
+		put(t, s, fmt.Sprint("rooms.k", i), "")
+	}
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			e, err := s.Get(t.Context(), fmt.Sprint("rooms.k", i%keys))
+			if err == nil {
+				_, err = s.Update(t.Context(), e.Key, nil, e.Revision)
+			}
+			if err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 50 {
+		entries, err := s.List(t.Context(), "rooms.")
+		if err != nil || len(entries) != keys {
+			t.Fatalf("got %d entries, %v, want %d", len(entries), err, keys)
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -194,7 +194,9 @@ func (s *Store) reason(err error) error {
 	return err
 }
 
-// List implements state.KV.
+// List implements state.KV. A watch gives most of it in one stream; what was
+// written or moved meanwhile is asked for one by one, of the server that has the
+// last word.
 func (s *Store) List(ctx context.Context, prefix string) ([]state.Entry, error) {
 	w, err := s.watch(ctx, prefix)
 	if err != nil {
@@ -202,25 +204,47 @@ func (s *Store) List(ctx context.Context, prefix string) ([]state.Entry, error) 
 	}
 	defer w.Close()
 	found := map[string]state.Entry{}
+	var last uint64
+	take := func(event state.Event) {
+		last = event.Entry.Revision
+		if event.Kind == state.Put {
+			found[event.Entry.Key] = event.Entry
+		} else {
+			delete(found, event.Entry.Key)
+		}
+	}
 	for !w.emptied {
 		event, ok, err := w.read(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("jetstream: list of %q: %w", prefix, err)
 		}
-		switch {
-		case !ok:
-		case event.Kind == state.Put:
-			found[event.Entry.Key] = event.Entry
-		default:
-			delete(found, event.Entry.Key)
+		if ok {
+			take(event)
 		}
 	}
-	var entries []state.Entry
-	for _, e := range found {
-		entries = append(entries, e)
+	for {
+		m, err := s.stream.GetMsg(ctx, last+1, jetstream.WithGetMsgSubject(s.subjects+prefix+">"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("jetstream: list of %q: %w", prefix, s.reason(err))
+		}
+		take(s.event(m.Subject, m.Header, m.Data, m.Sequence))
 	}
+	entries := slices.Collect(maps.Values(found))
 	slices.SortFunc(entries, func(a, b state.Entry) int { return strings.Compare(a.Key, b.Key) })
 	return entries, nil
+}
+
+// event is what a message of the stream tells.
+func (s *Store) event(subject string, header nats.Header, value []byte, revision uint64) state.Event {
+	e := state.Entry{Key: strings.TrimPrefix(subject, s.subjects), Value: value, Revision: revision}
+	if header.Get(operation) != "" {
+		e.Value = nil
+		return state.Event{Kind: state.Deleted, Entry: e}
+	}
+	return state.Event{Kind: state.Put, Entry: e}
 }
 
 // Size is how many bytes the store takes on disk, and how many at most.
@@ -230,13 +254,4 @@ func (s *Store) Size(ctx context.Context) (bytes, most int64, err error) {
 		return 0, 0, fmt.Errorf("jetstream: size: %w", s.reason(err))
 	}
 	return int64(min(info.State.Bytes, 1<<62)), info.Config.MaxBytes, nil
-}
-
-// revisionOf reads the place of a message in the stream.
-func revisionOf(m *nats.Msg) (*nats.MsgMetadata, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("message %s without its place: %w", strconv.Quote(m.Subject), err)
-	}
-	return meta, nil
 }

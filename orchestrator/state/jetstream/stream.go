@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -131,19 +130,14 @@ func (w *stream) read(ctx context.Context) (event state.Event, ok bool, err erro
 		}
 		return event, false, w.store.reason(err)
 	}
-	meta, err := revisionOf(m)
+	meta, err := m.Metadata()
 	if err != nil {
-		return event, false, err
+		return event, false, fmt.Errorf("message of %s without its place: %w", m.Subject, err)
 	}
 	if meta.NumPending == 0 {
 		w.emptied = true
 	}
-	key := strings.TrimPrefix(m.Subject, w.store.subjects)
-	event = state.Event{Kind: state.Put, Entry: state.Entry{Key: key, Value: m.Data, Revision: meta.Sequence.Stream}}
-	if m.Header.Get(operation) != "" {
-		event.Kind, event.Entry.Value = state.Deleted, nil
-	}
-	return event, true, nil
+	return w.store.event(m.Subject, m.Header, m.Data, meta.Sequence.Stream), true, nil
 }
 
 // alive says why nothing can be read any more.

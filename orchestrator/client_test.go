@@ -67,7 +67,7 @@ type network struct {
 	nodes     []*fakeNode
 	stop      func()
 	dir       string
-	store     state.KV
+	store     state.Store
 	change    func(*orchestrator.Config)
 }
 

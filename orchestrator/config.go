@@ -26,6 +26,8 @@ type Config struct {
 	// the nodes, so that a start needs no Registry.
 	Dir     string `toml:"dir"`
 	KeyFile string `toml:"key_file"`
+	// State says where rooms are kept.
+	State State `toml:"state"`
 	// Network is the name that records of nodes must carry.
 	Network string `toml:"network"`
 	// Registries are the base URLs at which nodes are looked up.
@@ -88,6 +90,7 @@ func DefaultConfig() Config {
 	rooms := room.DefaultConfig()
 	return Config{
 		Listen:          "127.0.0.1:7880",
+		State:           State{Kind: StateEmbedded},
 		Plan:            plan.DefaultPolicy(),
 		NeedMbps:        3,
 		MaxNodes:        32,
@@ -114,6 +117,8 @@ func (c Config) Validate() error {
 		return errors.New("orchestrator: tls_cert and tls_key: give both or neither")
 	case c.Dir == "" && c.KeyFile == "":
 		return errors.New("orchestrator: dir is empty: give a directory for the key")
+	case c.Dir == "" && c.State.Kind == StateEmbedded && c.State.Dir == "":
+		return errors.New("orchestrator: state.dir is empty: give a directory, or one in dir, or another state.kind")
 	case len(c.Keys) == 0:
 		return errors.New("orchestrator: keys is empty: give at least one API key and its secret")
 	case c.MaxNodes < 1:
@@ -142,6 +147,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("orchestrator: keys[%d]: %q comes twice", i, k.Key)
 		}
 		seen[k.Key] = true
+	}
+	if err := c.State.Validate(); err != nil {
+		return err
 	}
 	if err := errors.Join(c.Plan.Validate(), c.room().Validate()); err != nil {
 		return fmt.Errorf("orchestrator: %w", err)

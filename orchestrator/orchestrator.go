@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +23,6 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
-	"github.com/drtc-network/drtc/orchestrator/state/memory"
 	"github.com/drtc-network/drtc/orchestrator/whip"
 )
 
@@ -30,8 +30,8 @@ import (
 type Parts struct {
 	// Discovery knows the nodes; without it Config.Registries are asked.
 	Discovery Discovery
-	// Store keeps the rooms; without it they end with the process.
-	Store state.KV
+	// Store keeps the rooms; without it Config.State says where they are kept.
+	Store state.Store
 	// Web serves what no other path does; without it / says that we are here.
 	Web http.Handler
 }
@@ -43,7 +43,8 @@ type Orchestrator struct {
 	key       *identity.Key
 	discovery Discovery
 	asking    *discovery.Discovery // run by us, or nil
-	store     state.KV
+	store     state.Store
+	closer    io.Closer // of a store that we opened, or nil
 	pool      *nodes.Pool
 	signal    *signal.Server
 	whip      *whip.Server
@@ -77,7 +78,7 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, lastTargets: map[drtc.NodeID]nodes.Target{},
 	}
 	if err := o.assemble(p); err != nil {
-		return nil, err
+		return nil, errors.Join(err, o.closeStore())
 	}
 	return o, nil
 }
@@ -97,8 +98,8 @@ func (o *Orchestrator) assemble(p Parts) error {
 		o.discovery = o.asking
 	}
 	if o.store == nil {
-		if o.store, err = memory.New(memory.Config{}); err != nil {
-			return fmt.Errorf("orchestrator: %w", err)
+		if o.store, o.closer, err = openStore(context.Background(), o.config, o.log); err != nil {
+			return err
 		}
 	}
 	o.pool, err = nodes.New(nodes.Config{
@@ -151,6 +152,17 @@ func (o *Orchestrator) listen() (net.Listener, error) {
 	return tls.NewListener(l, &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	}), nil
+}
+
+// closeStore closes a store that we opened.
+func (o *Orchestrator) closeStore() error {
+	if o.closer == nil {
+		return nil
+	}
+	if err := o.closer.Close(); err != nil {
+		return fmt.Errorf("orchestrator: closing the store: %w", err)
+	}
+	return nil
 }
 
 // ID is the Orchestrator's identity.
@@ -211,6 +223,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.group.Wait()
 	stopPool()
 	pool.Wait()
+	if err := o.closeStore(); err != nil {
+		o.log.Warn("the store did not close", slog.Any("error", err))
+	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}

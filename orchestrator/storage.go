@@ -7,11 +7,16 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/drtc-network/drtc/orchestrator/state"
+	"github.com/drtc-network/drtc/orchestrator/state/backup"
 	"github.com/drtc-network/drtc/orchestrator/state/jetstream"
 	"github.com/drtc-network/drtc/orchestrator/state/memory"
 )
+
+// passing are the keys that are of no use later: who writes which room now.
+var passing = []string{"tenures.", "members."}
 
 // The kinds of store.
 const (
@@ -100,4 +105,41 @@ func openStore(ctx context.Context, c Config, log *slog.Logger) (state.Store, io
 		return s, nil, prefixed(err)
 	}
 	return nil, nil, errors.Join(c.State.Validate())
+}
+
+// joinStore is openStore, where another process may have an embedded store open.
+func joinStore(ctx context.Context, c Config, log *slog.Logger) (state.Store, io.Closer, error) {
+	switch c.State.Kind {
+	case StateEmbedded:
+		s, err := jetstream.Join(ctx, c.State.embedded(c.stateDir(), log))
+		if err != nil {
+			return nil, nil, prefixed(err)
+		}
+		return s, s, nil
+	case StateNATS:
+		return openStore(ctx, c, log)
+	}
+	return nil, nil, fmt.Errorf("orchestrator: state.kind: want embedded or nats, got %.40q: nothing is kept", c.State.Kind)
+}
+
+// Backup writes all rooms that the store of a configuration keeps into out, while
+// Orchestrators may use it. It returns how many entries there are.
+func Backup(ctx context.Context, c Config, out io.Writer, at time.Time, log *slog.Logger) (entries int, err error) {
+	s, closer, err := joinStore(ctx, c, log)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	return backup.Write(ctx, s, out, jetstream.Schema, at, passing...)
+}
+
+// Restore puts what Backup wrote into the store of a configuration, which must
+// have none of it. Nothing is written when the file is damaged.
+func Restore(ctx context.Context, c Config, in io.ReadSeeker, log *slog.Logger) (entries int, err error) {
+	s, closer, err := joinStore(ctx, c, log)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	return backup.Read(ctx, s, in, jetstream.Schema)
 }

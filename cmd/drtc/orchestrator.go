@@ -30,6 +30,7 @@ func newOrchestrator() *cobra.Command {
 			if key := (apiKey{os.Getenv("DRTC_API_KEY"), os.Getenv("DRTC_API_SECRET")}); key.key != "" {
 				file.Keys = append(file.Keys, orchestrator.Key{Key: key.key, Secret: key.secret})
 			}
+			file.State.Token = os.Getenv("DRTC_STATE_TOKEN")
 			return startOrchestrator(file.Config, devTokens, log)
 		},
 		func(o *orchestrator.Orchestrator) any { return server(o) })
@@ -40,6 +41,7 @@ secret) and from DRTC_API_KEY and DRTC_API_SECRET.`
 	flag(c, &file.KeyFile, "key-file", "private key; made when missing (default: orchestrator.key in the folder)")
 	flag(c, &file.Network, "network", "name that records of nodes must carry")
 	flag(c, &file.Registries, "registries", "base URLs of Registries, comma-separated")
+	c.cmd.AddCommand(newOrchestratorBackup(), newOrchestratorRestore())
 	c.cmd.Flags().BoolVar(&devTokens, "dev-tokens", false, "serve the call page and give a token to everybody who asks; for development")
 	return c.cmd
 }

@@ -32,6 +32,9 @@ type Candidate struct {
 	LoadFraction float64 // what it reports of its CPU, 0 to 1
 	Sessions     int
 	MaxSessions  int // 0 is unlimited
+	// AudioCapacity is how many sessions it may have when they are audio only; 0
+	// is MaxSessions.
+	AudioCapacity int
 
 	AgeOfRecord time.Duration // since the node last signed its record, at Snapshot.At
 	Reachable   bool          // its control stream is up
@@ -53,11 +56,22 @@ type Request struct {
 	RegionOnly bool        // a node outside Region is refused
 	NeedMbps   float64     // what the node will send for this client
 	Features   []string    // all are required
+	AudioOnly  bool        // it sends and gets no video: audio capacity counts
 
+	Terms
 	Pin         drtc.NodeID   // if not zero, this node or none
 	RoomNodes   []drtc.NodeID // nodes that carry the room already: preferred
 	Exclude     []drtc.NodeID // never these, for instance those that just failed
 	AvoidOwners []string      // no node of these, for instance for a standby
+}
+
+// Terms are what an application asks of the nodes that carry its rooms.
+type Terms struct {
+	Regions        []drtc.Region // only nodes in these; empty is any
+	Owners         []string      // only nodes of these; empty is any, and an unknown owner is in no list
+	ExcludeOwners  []string      // no node of these
+	Own            string        // this owner's nodes go before all others; empty is nobody's
+	MaxPriceWeight float64       // the highest price as a multiple of the usual one; 0 is any
 }
 
 // Decision is a choice and its reasons.
@@ -126,6 +140,8 @@ func (r Request) validate() error {
 		return fmt.Errorf("allocate: request: AccuracyKm: want 0 or more, got %v", r.AccuracyKm)
 	case !(r.NeedMbps >= 0) || math.IsInf(r.NeedMbps, 0):
 		return fmt.Errorf("allocate: request: NeedMbps: want 0 or more, got %v", r.NeedMbps)
+	case !(r.MaxPriceWeight >= 0) || math.IsInf(r.MaxPriceWeight, 0):
+		return fmt.Errorf("allocate: request: MaxPriceWeight: want 0 or more, got %v", r.MaxPriceWeight)
 	case r.RegionOnly && r.Region == "":
 		return fmt.Errorf("allocate: request: RegionOnly: want a Region with it, got none")
 	}
@@ -144,6 +160,7 @@ type question struct {
 // scored is a candidate that no rule dropped.
 type scored struct {
 	candidate *Candidate
+	own       bool
 	score     float64
 	step      float64 // score in whole steps
 	hash      uint64
@@ -154,12 +171,24 @@ func (q *question) rank(c *Candidate) scored {
 	for _, r := range q.reasons(c) {
 		score += r.Value * r.Weight
 	}
-	// A tenth of a billionth keeps sums that differ by rounding in one step.
-	return scored{candidate: c, score: score, step: math.Floor(score/q.Step + 1e-10), hash: rendezvous(q.Room, c.ID)}
+	return scored{candidate: c, own: q.owns(c), score: score, step: q.step(score), hash: rendezvous(q.Room, c.ID)}
 }
+
+// owns reports whether c is one of the nodes that go first.
+func (t Terms) owns(c *Candidate) bool { return t.Own != "" && c.Owner == t.Own }
+
+// step is score in whole steps. A tenth of a billionth keeps sums that differ
+// by rounding in one step.
+func (p Policy) step(score float64) float64 { return math.Floor(score/p.Step + 1e-10) }
 
 // compare puts the better one first.
 func (a scored) compare(b scored) int {
+	if a.own != b.own {
+		if a.own {
+			return -1
+		}
+		return 1
+	}
 	return cmp.Or(
 		cmp.Compare(b.step, a.step),
 		cmp.Compare(b.hash, a.hash),
@@ -169,7 +198,9 @@ func (a scored) compare(b scored) int {
 
 func (a scored) outscoredBy(best scored) Rejection {
 	detail := fmt.Sprintf("%.3f against %.3f", a.score, best.score)
-	if a.step == best.step {
+	if best.own && !a.own {
+		detail += ", and own nodes go first"
+	} else if a.step == best.step {
 		detail += ", as good; the room's hash prefers the other"
 	}
 	return Rejection{Node: a.candidate.ID, Cause: Outscored, Detail: detail}

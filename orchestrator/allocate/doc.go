@@ -21,6 +21,12 @@
 // rendezvous hash of room and node wins, so that rooms spread over equal nodes
 // even while the loads in the snapshot are old.
 //
+// An application's Terms come on top: some of them drop nodes, and the nodes of
+// its own owner go before all others, whatever they score.
+//
+// Who has many clients of one room to place asks a Field, which applies the same
+// rules and scores to a snapshot once. orchestrator/plan does.
+//
 // This package is a core: now is passed in, nothing is remembered between
 // calls, and everything is safe for concurrent use.
 package allocate

@@ -23,8 +23,10 @@ const (
 	Stale       Cause = "stale"       // its record is too old
 	Quarantined Cause = "quarantined" // it failed its tests
 	OwnerTaken  Cause = "owner taken" // the request rules its owner out
+	WrongOwner  Cause = "wrong owner" // the application does not want its owner
 	OldVersion  Cause = "old version" // its software is too old
 	WrongRegion Cause = "wrong region"
+	TooDear     Cause = "too dear"   // its price is above what the application pays
 	NoFeature   Cause = "no feature" // it lacks what the client needs
 	Full        Cause = "full"       // no bandwidth, session or load is left, or it says so
 	Outscored   Cause = "outscored"  // another was better
@@ -44,6 +46,14 @@ func (r Rejection) String() string {
 
 // drop returns the first rule that c breaks, or no cause.
 func (q *question) drop(c *Candidate) (Cause, string) {
+	if cause, detail := q.rule(c); cause != "" {
+		return cause, detail
+	}
+	return q.full(c)
+}
+
+// rule asks everything but whether c has room.
+func (q *question) rule(c *Candidate) (Cause, string) {
 	if detail := q.invalid(c); detail != "" {
 		return Invalid, detail
 	}
@@ -61,31 +71,56 @@ func (q *question) drop(c *Candidate) (Cause, string) {
 		return Quarantined, fmt.Sprintf("for %v", c.QuarantinedUntil.Sub(q.now))
 	case c.Owner != "" && slices.Contains(q.AvoidOwners, c.Owner):
 		return OwnerTaken, fmt.Sprintf("%.60q", c.Owner)
+	case c.Owner != "" && slices.Contains(q.ExcludeOwners, c.Owner):
+		return WrongOwner, fmt.Sprintf("%.60q is excluded", c.Owner)
+	case len(q.Owners) > 0 && (c.Owner == "" || !slices.Contains(q.Owners, c.Owner)):
+		return WrongOwner, fmt.Sprintf("%.60q is not one of %d", c.Owner, len(q.Owners))
 	case !atLeast(c.Version, q.MinVersion):
 		return OldVersion, fmt.Sprintf("%.40q, at least %s", c.Version, q.MinVersion)
 	case q.RegionOnly && c.Region != q.Region:
 		return WrongRegion, fmt.Sprintf("%.20q, want %s", c.Region, q.Region)
+	case len(q.Regions) > 0 && !slices.Contains(q.Regions, c.Region):
+		return WrongRegion, fmt.Sprintf("%.20q, want one of %v", c.Region, q.Regions)
+	case q.MaxPriceWeight > 0 && c.price() > q.MaxPriceWeight:
+		return TooDear, fmt.Sprintf("%g times the usual price, at most %g", c.price(), q.MaxPriceWeight)
 	}
 	for _, f := range q.Features {
 		if !slices.Contains(c.Features, f) {
 			return NoFeature, fmt.Sprintf("%.40q", f)
 		}
 	}
-	return q.full(c)
+	return "", ""
 }
 
 func (q *question) full(c *Candidate) (Cause, string) {
+	most := c.sessions(q.AudioOnly)
 	switch {
 	case c.Refuses != "":
 		return Full, fmt.Sprintf("it says: %.200s", c.Refuses)
-	case c.MaxSessions > 0 && c.Sessions >= c.MaxSessions:
-		return Full, fmt.Sprintf("%d of %d sessions", c.Sessions, c.MaxSessions)
+	case most > 0 && c.Sessions >= most:
+		return Full, fmt.Sprintf("%d of %d sessions", c.Sessions, most)
 	case c.CapacityMbps > 0 && c.LoadMbps+q.NeedMbps > c.CapacityMbps*q.MaxLoad:
 		return Full, fmt.Sprintf("%g of %g Mbit/s in use, %g more wanted, at most %g", c.LoadMbps, c.CapacityMbps, q.NeedMbps, c.CapacityMbps*q.MaxLoad)
 	case c.LoadFraction > q.MaxLoad:
 		return Full, fmt.Sprintf("reports a load of %.2f, at most %.2f", c.LoadFraction, q.MaxLoad)
 	}
 	return "", ""
+}
+
+// sessions is how many c may have, 0 any number.
+func (c *Candidate) sessions(audioOnly bool) int {
+	if audioOnly && c.AudioCapacity > 0 {
+		return c.AudioCapacity
+	}
+	return c.MaxSessions
+}
+
+// price is a multiple of the usual one.
+func (c *Candidate) price() float64 {
+	if c.PriceWeight == 0 {
+		return 1
+	}
+	return c.PriceWeight
 }
 
 // invalid keeps numbers that would make comparison meaningless out of scores.
@@ -104,6 +139,8 @@ func (q *question) invalid(c *Candidate) string {
 		return fmt.Sprintf("load fraction %v", c.LoadFraction)
 	case c.Sessions < 0 || c.MaxSessions < 0:
 		return fmt.Sprintf("%d of %d sessions", c.Sessions, c.MaxSessions)
+	case c.AudioCapacity < 0:
+		return fmt.Sprintf("audio capacity %d", c.AudioCapacity)
 	case c.Score != nil && !fraction(*c.Score):
 		return fmt.Sprintf("score %v", *c.Score)
 	case c.History != nil && !fraction(*c.History):

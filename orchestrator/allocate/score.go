@@ -27,7 +27,7 @@ func (q *question) reasons(c *Candidate) []Reason {
 		{Load, 1 - min(1, q.load(c)), w.Load / total},
 		{Quality, q.known(c.Score), w.Quality / total},
 		{History, q.known(c.History), w.History / total},
-		{Price, cheapness(c.PriceWeight), w.Price / total},
+		{Price, cheapness(c.price()), w.Price / total},
 		{Affinity, affinity(slices.Contains(q.RoomNodes, c.ID)), w.Affinity / total},
 	}
 }
@@ -38,9 +38,10 @@ func (q *question) nearness(c *Candidate) float64 {
 	if q.Place == nil {
 		return affinity(q.Region != "" && q.Region == c.Region)
 	}
-	km := math.Hypot(q.Place.DistanceKm(c.Place), q.AccuracyKm)
-	return q.HalfDistanceKm / (q.HalfDistanceKm + km)
+	return q.nearnessAt(math.Hypot(q.Place.DistanceKm(c.Place), q.AccuracyKm))
 }
+
+func (p Policy) nearnessAt(km float64) float64 { return p.HalfDistanceKm / (p.HalfDistanceKm + km) }
 
 // load is the part of the node that is in use once this client is on it: the
 // fullest of bandwidth, sessions and what the node reports.
@@ -49,8 +50,8 @@ func (q *question) load(c *Candidate) float64 {
 	if c.CapacityMbps > 0 {
 		used = max(used, (c.LoadMbps+q.NeedMbps)/c.CapacityMbps)
 	}
-	if c.MaxSessions > 0 {
-		used = max(used, float64(c.Sessions+1)/float64(c.MaxSessions))
+	if most := c.sessions(q.AudioOnly); most > 0 {
+		used = max(used, float64(c.Sessions+1)/float64(most))
 	}
 	return used
 }
@@ -64,12 +65,7 @@ func (q *question) known(v *float64) float64 {
 }
 
 // cheapness is 1/2 at the usual price and nears 1 for a free node.
-func cheapness(weight float64) float64 {
-	if weight == 0 {
-		weight = 1
-	}
-	return 1 / (1 + weight)
-}
+func cheapness(price float64) float64 { return 1 / (1 + price) }
 
 func affinity(yes bool) float64 {
 	if yes {

@@ -1,5 +1,13 @@
 package plan
 
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/drtc-network/drtc"
+)
+
 // Make plans the room. It fails only when in names something that is out of
 // range, and then says which field; what no node can do is in Plan.Refused and
 // Plan.Reasons.
@@ -7,7 +15,94 @@ func Make(in Input) (Plan, error) {
 	if err := in.validate(); err != nil {
 		return Plan{}, err
 	}
-	return Plan{Strategy: in.Policy.Strategy}, nil
+	p, err := newPlanner(&in)
+	if err != nil {
+		return Plan{}, err
+	}
+	strategy := p.choose()
+	g := p.graph(strategy)
+	p.explain()
+	out := Plan{
+		Strategy:   strategy,
+		Homes:      make(map[drtc.ParticipantID]drtc.NodeID, len(p.members)),
+		Links:      g.links(),
+		Routes:     g.routes(),
+		Standby:    make(map[drtc.NodeID]drtc.NodeID, len(p.standby)),
+		AudioLimit: in.Policy.AudioLimit,
+		Refused:    p.refused,
+		Reasons:    p.sortedReasons(),
+	}
+	for i, home := range p.homes {
+		if home != none {
+			out.Homes[p.members[i].ID] = p.nodes[home].id
+		}
+	}
+	for n, s := range p.standby {
+		out.Standby[p.nodes[n].id] = p.nodes[s].id
+	}
+	return out, nil
 }
 
-func (in *Input) validate() error { return in.Policy.Validate() }
+// house gives everybody a home by the rules of a strategy, from the start.
+func (p *planner) house(strategy Strategy) {
+	for i := range p.nodes {
+		p.nodes[i].members, p.nodes[i].taken.Sessions, p.nodes[i].taken.Mbps = 0, 0, 0
+	}
+	p.reasons = nil
+	p.groups = p.groupsOf(p.keep())
+	p.place(strategy)
+	p.settle()
+	p.spreadOwners()
+	p.guard()
+}
+
+// explain says which nodes the room comes to and leaves.
+func (p *planner) explain() {
+	before := map[int]bool{}
+	for _, id := range p.in.Current.Homes {
+		if i, ok := p.numbers[id]; ok {
+			before[i] = true
+		}
+	}
+	goes, stays := map[int]int{}, map[int]int{}
+	for i, m := range p.members {
+		switch home := p.numberOf(m.Home); {
+		case home == none || p.homes[i] == none:
+		case p.homes[i] != home:
+			goes[home]++
+			before[home] = true
+		case p.nodes[home].state == leaving:
+			stays[home]++
+		}
+	}
+	for _, i := range p.homeNodes() {
+		if !before[i] {
+			p.because(Opened, i, "home of %d of %d members", p.nodes[i].members, len(p.members))
+		}
+	}
+	for _, i := range keys(goes) {
+		why := p.nodes[i].why
+		if p.nodes[i].state <= closed {
+			why = "its members may be better off elsewhere, or it is too full"
+		}
+		p.because(Left, i, "by %d members: %s", goes[i], why)
+	}
+	for _, i := range keys(stays) {
+		p.because(Stayed, i, "%d members: %s, and no other node takes them", stays[i], p.nodes[i].why)
+	}
+}
+
+func (g *graph) links() []Link {
+	var links []Link
+	for a, peers := range g.peers {
+		for _, b := range peers {
+			if x, y := g.id(a), g.id(b); compareIDs(x, y) < 0 {
+				links = append(links, Link{x, y})
+			}
+		}
+	}
+	slices.SortFunc(links, func(x, y Link) int {
+		return cmp.Or(bytes.Compare(x.A[:], y.A[:]), bytes.Compare(x.B[:], y.B[:]))
+	})
+	return links
+}

@@ -256,6 +256,32 @@ func (c *Cascade) Ready(node drtc.NodeID) bool {
 	return true
 }
 
+// Settled reports whether every wanted route is on a connected link. Routes at
+// lost nodes do not count.
+func (c *Cascade) Settled() bool {
+	for node := range c.routes {
+		if !c.lost[node] && !c.Ready(node) {
+			return false
+		}
+	}
+	return true
+}
+
+// failingFrom is the number of failures in a row from which a pair counts as
+// one that can't be linked.
+const failingFrom = 3
+
+// Failing lists the pairs that can't be linked, as it seems.
+func (c *Cascade) Failing() []plan.Link {
+	var out []plan.Link
+	for _, pair := range slices.SortedFunc(maps.Keys(c.failed), comparePairs) {
+		if c.failed[pair].count >= failingFrom {
+			out = append(out, pair)
+		}
+	}
+	return out
+}
+
 // Nodes lists the nodes that may have links or routes of the room, lost ones
 // too, in order.
 func (c *Cascade) Nodes() []drtc.NodeID {

@@ -145,14 +145,6 @@ type Channel struct {
 	ID    uint32 `json:"id"` // SCTP stream
 }
 
-// Answers of the owner to Allocate.
-type (
-	// Assign gives the room its node.
-	Assign struct{ Node drtc.NodeID }
-	// Unassigned says that there is no node for the room.
-	Unassigned struct{ Reason string }
-)
-
 // Results of node commands.
 type (
 	// SessionOpened is the result of OpenSession.
@@ -383,8 +375,6 @@ func (RelayChanged) command()       {}
 func (TrackAvailable) command()     {}
 func (RelayReported) command()      {}
 func (NodeDraining) command()       {}
-func (Assign) command()             {}
-func (Unassigned) command()         {}
 func (SessionOpened) command()      {}
 func (Offered) command()            {}
 func (Subscribed) command()         {}

@@ -28,11 +28,6 @@ type (
 		Session drtc.SessionID
 		Command NodeCommand
 	}
-	// Allocate asks for a node, answered by Assign or Unassigned.
-	Allocate struct {
-		Place   *drtc.Place
-		Exclude []drtc.NodeID
-	}
 	// NeedPlan asks for a plan, answered by Planned. It is not repeated before
 	// the answer; the owner makes the plan from the Shape at that time.
 	NeedPlan struct{}
@@ -44,7 +39,6 @@ func (ToClient) effect()    {}
 func (CloseClient) effect() {}
 func (Refuse) effect()      {}
 func (ToNode) effect()      {}
-func (Allocate) effect()    {}
 func (NeedPlan) effect()    {}
 func (Ended) effect()       {}
 

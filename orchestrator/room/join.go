@@ -10,7 +10,7 @@ import (
 // meanwhile.
 const maxDeparted = 1000
 
-// maxAttempts is how many nodes are tried for the first participant of a room.
+// maxAttempts is how many nodes are tried for one member.
 const maxAttempts = 3
 
 func (r *Room) join(c Join) {
@@ -38,12 +38,13 @@ func (r *Room) join(c Join) {
 	if r.state.Metadata == "" {
 		r.state.Metadata = c.RoomMetadata
 	}
+	r.state.Application = c.Application
 	m := &member{
 		ID: c.Participant, Session: c.Session, Identity: c.Identity, Name: c.Name,
 		Metadata: c.Metadata, Attributes: c.Attributes, Permission: c.Permission,
 		Client: c.Client, AutoSubscribe: c.AutoSubscribe, Application: c.Application,
 		Subscriptions: map[drtc.TrackID]*subscription{},
-		conn:          c.Conn, place: c.Place, first: c.Tracks,
+		conn:          c.Conn, Place: c.Place, first: c.Tracks,
 	}
 	if c.Watch != nil {
 		m.watch, m.Permission = newSpectator(*c.Watch), Permission{Subscribe: true, Hidden: true}
@@ -53,46 +54,16 @@ func (r *Room) join(c Join) {
 	r.place(m)
 }
 
-// place finds a node for m: the room's, or a new one.
+// place asks for a home for m.
 func (r *Room) place(m *member) {
-	m.phase = waiting
-	if !r.state.Node.IsZero() {
-		m.Node, m.phase = r.state.Node, opening
-		r.toNode(m, OpenSession{
-			Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
-			Permission: m.Permission, Application: m.Application,
-			Unreported: m.watch != nil, // nobody hears of a spectator's quality
-		})
-		return
-	}
-	if r.allocating {
-		return
-	}
-	r.allocating = true
-	r.out = append(r.out, Allocate{Place: m.place, Exclude: slices.Clone(r.exclude)})
+	m.phase, m.Node = waiting, drtc.NodeID{}
+	r.needPlan()
 }
 
-func (r *Room) assign(c Assign) {
-	r.allocating = false
-	if len(r.state.Members) == 0 {
-		return
-	}
-	r.state.Node = c.Node
-	for _, m := range r.members() {
-		if m.phase == waiting {
-			r.place(m)
-		}
-	}
-}
-
-func (r *Room) unassigned(c Unassigned) {
-	r.allocating = false
-	r.exclude = nil
-	for _, m := range r.members() {
-		if m.phase == waiting {
-			r.refuse(m, c.Reason)
-		}
-	}
+// openAt makes m's first session on a node.
+func (r *Room) openAt(m *member, home drtc.NodeID) {
+	m.Node, m.phase = home, opening
+	r.open(m.Node, m.Session, m)
 }
 
 // refuse turns away a member that is not in the room yet.
@@ -101,30 +72,42 @@ func (r *Room) refuse(m *member, reason string) {
 	r.remove(m, JoinFailure)
 }
 
-// opened goes on when a node has made m's session, or looks for another node.
+// sessionOpened takes a node's word on a session that it was asked for.
+func (r *Room) sessionOpened(c SessionOpened) {
+	for _, m := range r.state.Members {
+		switch {
+		case m.next != nil && m.next.session == c.Session && m.next.node == c.Node:
+			r.nextOpened(m, c)
+		case m.Session != c.Session || m.Node != c.Node:
+			continue
+		case m.phase == opening:
+			r.opened(m, c)
+		case m.move != nil && !m.move.opened:
+			r.moveOpened(m, c)
+		}
+		return
+	}
+}
+
+// opened goes on when a node has made m's first session, or looks for another
+// node.
 func (r *Room) opened(m *member, c SessionOpened) {
 	if c.Err == "" {
-		r.exclude = nil
 		r.enter(m)
 		return
 	}
-	shared := slices.ContainsFunc(r.state.Members, func(o *member) bool {
-		return o != m && o.Node == m.Node && o.phase == present
-	})
-	if !shared && r.state.Node == m.Node {
-		r.exclude = append(r.exclude, m.Node)
-		r.state.Node = drtc.NodeID{}
-	}
-	if shared || len(r.exclude) >= maxAttempts {
+	m.exclude = append(m.exclude, m.Node)
+	if len(m.exclude) >= maxAttempts {
 		r.refuse(m, "the media node takes no more: "+c.Err)
 		return
 	}
-	r.toNode(m, CloseSession{}) // it may exist if only the answer was lost
+	r.close(m.Node, m.Session) // it may exist if only the answer was lost
 	r.place(m)
 }
 
 // enter makes m visible. Nobody has heard of it before.
 func (r *Room) enter(m *member) {
+	m.exclude = nil
 	if m.watch != nil {
 		m.phase, m.State, m.JoinedAt = present, Joined, r.now
 		r.firstOffer(m)
@@ -200,8 +183,10 @@ func (r *Room) remove(m *member, reason Reason) {
 	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })
 	r.changed = r.changed || m.watch == nil
 	if m.phase != waiting {
-		r.toNode(m, CloseSession{})
+		r.close(m.Node, m.Session)
 	}
+	r.dropNext(m)
+	delete(r.state.Plan.Homes, m.ID)
 	if m.resuming != 0 {
 		r.turnAway(m.resuming)
 	}
@@ -216,6 +201,8 @@ func (r *Room) remove(m *member, reason Reason) {
 	if len(m.Tracks) > 0 {
 		r.castAll()
 	}
+	r.retire()
+	r.needPlan()
 	if m.phase != present || m.Permission.Hidden {
 		return
 	}
@@ -227,55 +214,19 @@ func (r *Room) remove(m *member, reason Reason) {
 	}
 }
 
-// nodeLost lets everybody go whom the node carried; they come back by joining
-// anew, and the room gets another node then.
-func (r *Room) nodeLost(c NodeLost) {
-	if r.state.Node == c.Node {
-		r.state.Node = drtc.NodeID{}
-	}
-	lost := slices.DeleteFunc(r.members(), func(m *member) bool { return m.Node != c.Node || m.phase == waiting })
-	// All are told to go, and hear no more, before any of them is removed.
-	for _, m := range lost {
-		r.toClient(m, Goodbye{Reason: Migration, Action: Reconnect})
-		if m.phase == present && m.conn != 0 {
-			r.out = append(r.out, CloseClient{Conn: m.conn})
-			m.conn = 0
-		}
-	}
-	for _, m := range lost {
-		if m.phase == present {
-			if m.watch == nil {
-				r.expect(m.Identity)
-			}
-			r.remove(m, Migration)
-			continue
-		}
-		if !slices.Contains(r.exclude, c.Node) {
-			r.exclude = append(r.exclude, c.Node)
-		}
-		r.toNode(m, CloseSession{})
-		r.place(m)
-	}
-}
-
-// nodeSynced lets those go whom the node has forgotten.
-func (r *Room) nodeSynced(c NodeSynced) {
-	for _, m := range r.members() {
-		if m.Node == c.Node && m.phase == present && !slices.Contains(c.Sessions, m.Session) {
-			r.dismiss(m, StateMismatch, Reconnect)
-		}
-	}
-}
-
 // sessionChanged follows the transport of m's session.
 func (r *Room) sessionChanged(m *member, c SessionChanged) {
 	switch {
 	case c.Closed:
-		r.dismiss(m, MediaFailure, Reconnect)
+		r.sessionEnded(m, MediaFailure)
 	case !c.Connected:
 		m.down = true
 	default:
 		m.down = false
+		if m.move != nil {
+			m.move.connected = true
+			r.arrived(m)
+		}
 		if m.State != Active {
 			m.State = Active
 			r.announce(m)

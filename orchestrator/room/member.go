@@ -38,13 +38,23 @@ type member struct {
 	Closed        bool                           `json:"closed,omitempty"` // only Grants may subscribe
 	Grants        []Grant                        `json:"grants,omitempty"`
 	Answered      bool                           `json:"answered,omitempty"` // an offer has been answered
+	Place         *drtc.Place                    `json:"place,omitempty"`
+	// What the client's transport is, for another node to take it up: which
+	// track it receives on which section, and its data channels.
+	MIDs     map[string]drtc.TrackID `json:"mids,omitempty"`
+	Channels []Channel               `json:"channels,omitempty"`
+	Moves    uint32                  `json:"moves,omitempty"`  // sessions that it had besides the first
+	Moving   bool                    `json:"moving,omitempty"` // as it was saved
 
 	phase    phase
-	conn     Conn // 0 while the connection is lost
-	resuming Conn // asked to resume, the node's word is awaited
-	place    *drtc.Place
-	first    []AddTrack // announced with the Join
-	watch    *spectator // nil for a participant
+	conn     Conn          // 0 while the connection is lost
+	resuming Conn          // asked to resume, the node's word is awaited
+	exclude  []drtc.NodeID // nodes that did not take it
+	move     *move         // while it is on its way to another node
+	next     *next         // session that is prepared for such a way
+	settleAt time.Time     // some time after it
+	first    []AddTrack    // announced with the Join
+	watch    *spectator    // nil for a participant
 	departed []Participant
 
 	negotiation negotiation
@@ -64,14 +74,20 @@ type member struct {
 // publication is a track and its way to the public.
 type publication struct {
 	Track
-	Matched    bool `json:"matched,omitempty"`   // a section of the SDP carries it
-	Live       bool `json:"live,omitempty"`      // media has arrived
-	Announced  bool `json:"announced,omitempty"` // others know it
-	Heard      bool `json:"heard,omitempty"`     // its publisher knows of a subscriber
-	Whole      bool `json:"whole,omitempty"`     // one stream holds all its layers (SVC)
-	offeredAs  bool // muted, when its section was last offered to the node
+	Matched   bool `json:"matched,omitempty"`   // a section of the SDP carries it
+	Live      bool `json:"live,omitempty"`      // media has arrived
+	Announced bool `json:"announced,omitempty"` // others know it
+	Heard     bool `json:"heard,omitempty"`     // its publisher knows of a subscriber
+	Whole     bool `json:"whole,omitempty"`     // one stream holds all its layers (SVC)
+	// Streams are those that its publisher has sent so far, and As its id in the
+	// publisher's SDP, for another node to know them.
+	Streams    []Layer `json:"streams,omitempty"`
+	As         string  `json:"as,omitempty"`
+	away       bool    // not on its publisher's node yet since that moved
+	offeredAs  bool    // muted, when its section was last offered to the node
 	demandSent bool
 	demand     [3]bool
+	later      *[3]bool // demand that is told when its publisher's move has settled
 }
 
 // subscription is what a viewer asked of a track and what it has.
@@ -81,6 +97,11 @@ type subscription struct {
 	Told     int8      `json:"told,omitempty"` // +1: it may see the track, -1: it may not
 	On       bool      `json:"on,omitempty"`   // the node has been told to forward it
 	refused  bool      // by the node, until the track changes or the viewer asks again
+	doubted  bool      // refused once, while the track should be there
+	// On, and the node has not the track any more: told again when it has.
+	lapsed bool
+	// Of a viewer that moves: On before, and asked to be restored.
+	held, promised bool
 }
 
 func (r *Room) byID(id drtc.ParticipantID) *member {

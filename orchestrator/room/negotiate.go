@@ -1,6 +1,9 @@
 package room
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // maxAsks is how often a client is asked for the same missing sections.
 const maxAsks = 3
@@ -23,8 +26,11 @@ type negotiation struct {
 
 func (r *Room) offer(m *member, c Offer) {
 	n := &m.negotiation
+	if m.move != nil && !m.move.back {
+		return // of the connection that it was told to leave
+	}
 	n.asked, n.askedAudio, n.askedVideo = false, 0, 0
-	if n.inFlight != nil {
+	if n.inFlight != nil || m.move != nil && !m.move.opened {
 		n.next = &c
 		return
 	}
@@ -35,12 +41,15 @@ func (r *Room) offer(m *member, c Offer) {
 func (r *Room) sendOffer(m *member, c Offer) {
 	m.negotiation.inFlight = &c
 	send := SendOffer{ID: c.ID, SDP: c.SDP, Seats: m.watch.offered()}
+	if m.move != nil && !m.move.answered {
+		send.Restore = r.restoration(m)
+	}
 	for _, t := range m.Tracks {
 		if !t.Matched {
 			v := t.view()
 			t.offeredAs = t.Muted
 			send.Publications = append(send.Publications, Publication{
-				Track: t.ID, CID: t.CID, Kind: t.Kind, Muted: t.Muted, Layers: v.Layers, MIME: t.MIME,
+				Track: t.ID, CID: cmp.Or(t.As, t.CID), Kind: t.Kind, Muted: t.Muted, Layers: v.Layers, MIME: t.MIME,
 			})
 		}
 	}
@@ -64,9 +73,17 @@ func (r *Room) offered(m *member, c Offered) {
 	switch {
 	case stale: // nobody waits for the answer, but the node has matched its sections
 		if c.Err == "" {
+			r.restored(m)
 			r.matchSections(m, c.Published)
 			r.announceMuted(m, c.Published)
+			r.arrived(m)
 		}
+	case c.Err != "" && m.move != nil && !m.move.answered && (c.Invalid || n.retried || n.next != nil):
+		if n.next == nil {
+			n.next = &sent
+		}
+		r.elsewhere(m)
+		return
 	case c.Invalid:
 		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err, Unusable: c.Unusable})
 		return
@@ -93,9 +110,15 @@ func (r *Room) offered(m *member, c Offered) {
 
 // answer hands the node's answer to the client.
 func (r *Room) answer(m *member, c Offered) {
+	moved := m.move != nil && !m.move.answered
+	r.restored(m)
 	r.matchSections(m, c.Published)
+	if m.conn != 0 && m.watch == nil {
+		m.MIDs = c.MIDs
+		r.changed = true
+	}
 	r.toClient(m, Answer{ID: c.ID, SDP: c.SDP, MIDs: c.MIDs})
-	if !m.Answered || c.Restarted {
+	if !m.Answered || c.Restarted || moved {
 		m.Answered = true
 		r.sendCandidates(m, c.SDP)
 	}
@@ -105,6 +128,8 @@ func (r *Room) answer(m *member, c Offered) {
 		return
 	}
 	r.refusedTracks(m, c.Refused)
+	r.reconcile(m)
+	r.arrived(m)
 }
 
 // afterAnswer asks for sections that this answer could not give.

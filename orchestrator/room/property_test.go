@@ -197,15 +197,19 @@ func TestRoom_rulesHoldForAnyHistory(t *testing.T) {
 			var effects []Effect
 			switch verb {
 			case "assign":
-				effects = s.room.Handle(s.now, Assign{Node: nodeID(args[0])})
+				s.home, s.asked = nodeID(args[0]), true
+				effects = s.plan(nil)
 			case "lost":
-				effects = s.room.Handle(s.now, NodeLost{Node: nodeID(args[0])})
+				if s.home == nodeID(args[0]) {
+					s.home = drtc.NodeID{}
+				}
+				effects = s.handle(NodeLost{Node: nodeID(args[0])})
 			case "after":
 				effects = s.after(DefaultConfig().Grace / 3)
 			case "speak":
-				effects = s.room.Handle(s.now, SpeakerLevels{Node: s.room.state.Node, Speakers: []SessionLevel{{Session: se(who), Level: 0.5, Active: true}}})
+				effects = s.handle(SpeakerLevels{Node: s.home, Speakers: []SessionLevel{{Session: se(who), Level: 0.5, Active: true}}})
 			default:
-				effects = s.room.Handle(s.now, s.command(verb, who, split(args)))
+				effects = s.handle(s.command(verb, who, split(args)))
 			}
 			w.check(effects)
 			for _, id := range before {

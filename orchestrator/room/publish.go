@@ -2,6 +2,7 @@ package room
 
 import (
 	"slices"
+	"time"
 
 	"github.com/drtc-network/drtc"
 )
@@ -31,6 +32,9 @@ func (r *Room) addTrack(m *member, c AddTrack) {
 	}
 	m.Tracks = append(m.Tracks, t)
 	r.changed = true
+	if len(m.Tracks) == 1 {
+		r.needPlan() // its node is an origin now
+	}
 	r.toClient(m, TrackPublished{CID: t.CID, Track: t.view()})
 }
 
@@ -58,7 +62,7 @@ func (r *Room) matchSections(m *member, published []Section) {
 		if !t.Matched && t.Muted != t.offeredAs {
 			r.toNode(m, MuteTrack{Track: t.ID, Muted: t.Muted})
 		}
-		t.Matched, t.MID = true, s.MID
+		t.Matched, t.MID, t.As = true, s.MID, s.CID
 		if t.MIME == "" || !t.Live {
 			t.MIME = s.MIME
 		}
@@ -88,9 +92,15 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 	}
 	news := !t.Announced || t.MIME != c.MIME || t.MID != c.MID
 	t.Matched, t.Live, t.Announced = true, true, true
+	if t.away {
+		t.away = false
+		r.lapse(m.Node, t.ID)
+	}
 	t.MIME, t.MID = c.MIME, c.MID
 	t.Whole = len(t.Layers) > 1 && len(c.Layers) == 1 && c.Layers[0].RID == ""
 	for _, l := range c.Layers {
+		t.Streams = slices.DeleteFunc(t.Streams, func(o Layer) bool { return o.RID == l.RID })
+		t.Streams = append(t.Streams, l)
 		for i := range t.Layers {
 			if t.Layers[i].RID == l.RID || len(t.Layers) == 1 {
 				t.Layers[i].SSRC, t.Layers[i].Repair = l.SSRC, l.Repair
@@ -122,6 +132,9 @@ func (r *Room) trackEnded(m *member, c TrackEnded) {
 	}
 	r.castAll()
 	r.changed = true
+	if len(m.Tracks) == 0 {
+		r.needPlan()
+	}
 	if t.Announced {
 		r.announce(m)
 	}
@@ -178,11 +191,35 @@ func (r *Room) layerDemand(m *member, c LayerDemand) {
 			want[2] = true
 		}
 	}
+	r.tellDemand(m, t, want)
+}
+
+// tellDemand tells m which qualities of t are wanted. Soon after a move only
+// more of them: the viewers come back one by one.
+func (r *Room) tellDemand(m *member, t *publication, want [3]bool) {
+	t.later = nil
+	if t.demandSent && (m.move != nil || !m.settleAt.IsZero()) {
+		later := want
+		t.later = &later
+		for i := range want {
+			want[i] = want[i] || t.demand[i]
+		}
+	}
 	if t.demandSent && t.demand == want {
 		return
 	}
 	t.demandSent, t.demand = true, want
 	r.toClient(m, Qualities{Track: t.ID, MIME: t.MIME, Enabled: want})
+}
+
+// settle tells m what has not been told since it moved.
+func (r *Room) settle(m *member) {
+	m.settleAt = time.Time{}
+	for _, t := range m.Tracks {
+		if t.later != nil {
+			r.tellDemand(m, t, *t.later)
+		}
+	}
 }
 
 // subscriptionActive tells the publisher that somebody receives its track.

@@ -15,6 +15,10 @@ func (r *Room) resume(c Resume) {
 		r.turnAway(c.Conn)
 		return
 	}
+	if m.move != nil {
+		r.welcomeBack(m, c.Conn)
+		return
+	}
 	for _, old := range []Conn{m.conn, m.resuming} {
 		if old != 0 {
 			r.out = append(r.out, CloseClient{Conn: old})
@@ -34,6 +38,10 @@ func (r *Room) turnAway(conn Conn) {
 
 func (r *Room) inspected(m *member, c Inspected) {
 	if m.resuming == 0 {
+		return
+	}
+	if !c.Found && m.resumable() {
+		r.startMove(m, false)
 		return
 	}
 	if !c.Found {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
 	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
@@ -67,19 +68,24 @@ type Room struct {
 	state  state
 
 	// What follows is not worth saving.
-	now        time.Time
-	out        []Effect
-	changed    bool
-	allocating bool
-	exclude    []drtc.NodeID
-	comebacks  map[drtc.Identity]time.Time // who is to join anew, until when
-	reportAt   time.Time
-	emptyAt    time.Time
-	speakers   map[drtc.ParticipantID]Speaker
-	said       counts               // last sent in a RoomChanged
-	focus      []drtc.ParticipantID // who was the active speaker, the present one first
-	rival      drtc.ParticipantID   // who is louder, and when it takes the place
-	rivalAt    time.Time
+	now       time.Time
+	out       []Effect
+	changed   bool
+	planning  bool      // a plan was asked for
+	planAt    time.Time // when it is asked for
+	knownAt   time.Time // until then a restored room waits for news of its nodes
+	nodes     map[drtc.NodeID]*node
+	cascade   *cascade.Cascade
+	hops      []hop
+	retired   []retired
+	comebacks map[drtc.Identity]time.Time // who is to join anew, until when
+	reportAt  time.Time
+	emptyAt   time.Time
+	speakers  map[drtc.ParticipantID]Speaker
+	said      counts               // last sent in a RoomChanged
+	focus     []drtc.ParticipantID // who was the active speaker, the present one first
+	rival     drtc.ParticipantID   // who is louder, and when it takes the place
+	rivalAt   time.Time
 }
 
 // state is what outlives the process.
@@ -88,8 +94,12 @@ type state struct {
 	Name     string      `json:"name"`
 	Metadata string      `json:"metadata,omitempty"`
 	Created  time.Time   `json:"created"`
-	Node     drtc.NodeID `json:"node"`
-	Members  []*member   `json:"members,omitempty"`
+	// Application pays for the links between nodes.
+	Application string        `json:"application,omitempty"`
+	Members     []*member     `json:"members,omitempty"`
+	Plan        plan.Plan     `json:"plan"`
+	Cascade     cascade.State `json:"cascade"`
+	Tracks      []carried     `json:"tracks,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -101,6 +111,8 @@ func New(config Config, id drtc.RoomID, name string, now time.Time) *Room {
 		state:    state{ID: id, Name: name, Created: now},
 		emptyAt:  now.Add(config.EmptyTimeout),
 		speakers: map[drtc.ParticipantID]Speaker{},
+		nodes:    map[drtc.NodeID]*node{},
+		cascade:  cascade.New(string(id)),
 	}
 }
 
@@ -118,14 +130,18 @@ func (r *Room) Handle(now time.Time, c Command) []Effect {
 }
 
 // drain hands over the effects, and notes when the room fell empty: then it is
-// free to come up on another node.
+// free to come up on other nodes.
 func (r *Room) drain() []Effect {
 	if len(r.state.Members) > 0 {
 		r.emptyAt = time.Time{}
+		r.switchOver()
 	} else if r.emptyAt.IsZero() {
 		r.emptyAt = r.now.Add(r.config.EmptyTimeout)
-		r.state.Node, r.exclude, r.allocating = drtc.NodeID{}, nil, false
+		r.state.Plan, r.planning, r.planAt, r.knownAt = plan.Plan{}, false, time.Time{}, time.Time{}
+		r.cascade.CloseAll(r.now)
+		r.retire()
 	}
+	r.orders()
 	out := r.out
 	r.out = nil
 	return out
@@ -135,10 +151,8 @@ func (r *Room) apply(c Command) {
 	switch c := c.(type) {
 	case Join:
 		r.join(c)
-	case Assign:
-		r.assign(c)
-	case Unassigned:
-		r.unassigned(c)
+	case Planned:
+		r.planned(c)
 	case Resume:
 		r.resume(c)
 	case Dropped:
@@ -147,13 +161,15 @@ func (r *Room) apply(c Command) {
 		r.nodeLost(c)
 	case NodeSynced:
 		r.nodeSynced(c)
+	case NodeDraining:
+		r.nodeDraining(c)
 	case SpeakerLevels:
 		r.speakerLevels(c)
 	case SessionOpened:
-		if m := r.bySession(c.Session); m != nil && m.phase == opening && m.Node == c.Node {
-			r.opened(m, c)
-		}
-	case Leave, Dismiss, Offer, Trickle, AddTrack, Mute, Subscribe, SetTrack, SetPermission, SetMetadata, SetFeatures:
+		r.sessionOpened(c)
+	case RelayPrepared, RelayOpened, RoutesSet, Claimed, RelayChanged, RelayReported, TrackAvailable:
+		r.relay(c)
+	case Leave, Dismiss, Offer, Trickle, SyncState, AddTrack, Mute, Subscribe, SetTrack, SetPermission, SetMetadata, SetFeatures:
 		r.request(c)
 	default:
 		r.report(c)
@@ -171,6 +187,8 @@ func (r *Room) request(c Command) {
 		r.with(c.Participant, func(m *member) { r.offer(m, c) })
 	case Trickle:
 		r.with(c.Participant, func(m *member) { r.toNode(m, SendCandidates{Candidates: c.Candidates}) })
+	case SyncState:
+		r.with(c.Participant, func(m *member) { r.syncState(m, c) })
 	case AddTrack:
 		r.with(c.Participant, func(m *member) { r.addTrack(m, c) })
 	case Mute:
@@ -224,12 +242,15 @@ func (r *Room) report(c Command) {
 
 // NextTimeout returns when HandleTimeout is due, or the zero time.
 func (r *Room) NextTimeout() time.Time {
-	next := r.emptyAt
+	next := r.cascade.NextTimeout()
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
 	}
+	sooner(r.emptyAt)
+	sooner(r.planAt)
+	sooner(r.knownAt)
 	sooner(r.reportAt)
 	sooner(r.rivalAt)
 	for _, m := range r.state.Members {
@@ -237,6 +258,16 @@ func (r *Room) NextTimeout() time.Time {
 		sooner(m.refreshAt)
 		sooner(m.retryAt)
 		sooner(m.calmUntil)
+		sooner(m.settleAt)
+		if m.move != nil {
+			sooner(m.move.until)
+		}
+		if m.next != nil && m.next.opened {
+			sooner(m.next.until)
+		}
+	}
+	for _, old := range r.retired {
+		sooner(old.until)
 	}
 	return next
 }
@@ -250,6 +281,13 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 			r.remove(m, SignalClosed)
 			continue
 		}
+		if m.move != nil && due(m.move.until) {
+			r.dismiss(m, Migration, Reconnect)
+			continue
+		}
+		if due(m.settleAt) {
+			r.settle(m)
+		}
 		if due(m.refreshAt) {
 			m.refreshAt = now.Add(r.config.TokenRefresh)
 			r.refreshToken(m)
@@ -262,6 +300,15 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 			r.reconcile(m)
 		}
 	}
+	if due(r.knownAt) {
+		r.giveUpUnheard()
+	}
+	if due(r.planAt) {
+		r.planAt = time.Time{}
+		r.needPlan()
+	}
+	r.retire()
+	r.cascade.HandleTimeout(now)
 	if due(r.rivalAt) {
 		r.refocus()
 	}
@@ -314,22 +361,20 @@ func (r *Room) Find(id drtc.Identity) (Session, bool) {
 	return Session{}, false
 }
 
-// Shape is what the next plan is made from: Room, Members, Current, Lost,
-// Draining and the measured Costs. The owner fills in the rest.
-func (r *Room) Shape() plan.Input { return plan.Input{Room: r.state.ID} }
-
-// Nodes lists the nodes that the room has anything to do with. Their NodeLost,
-// NodeSynced and NodeDraining concern it.
-func (r *Room) Nodes() []drtc.NodeID { return nil }
-
 // Sessions lists the sessions that exist or are being made, for the owner's
 // routing of events.
 func (r *Room) Sessions() []Session {
 	var all []Session
 	for _, m := range r.state.Members {
-		if m.phase != waiting {
+		if m.phase != waiting && !m.Node.IsZero() {
 			all = append(all, Session{Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures})
 		}
+		if m.next != nil {
+			all = append(all, Session{Participant: m.ID, Session: m.next.session, Node: m.next.node})
+		}
+	}
+	for _, old := range r.retired {
+		all = append(all, Session{Participant: old.member, Session: old.session, Node: old.node})
 	}
 	return all
 }
@@ -349,6 +394,15 @@ func (r *Room) toClient(m *member, msg Message) {
 	}
 }
 
+// toNode sends a command about m's session. There is none for a lost node, and
+// while m moves nothing but what makes the session: the rest is told when it is
+// restored.
 func (r *Room) toNode(m *member, c NodeCommand) {
+	if m.Node.IsZero() || r.lost(m.Node) {
+		return
+	}
+	if _, offer := c.(SendOffer); !offer && !m.usable() {
+		return
+	}
 	r.out = append(r.out, ToNode{Node: m.Node, Session: m.Session, Command: c})
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // The scenario files: every line is a command, what follows ---- are its effects.
 //
-//	join ann [hidden] [nopub] [nosub] [manual] [meta] [cam] [offer] [firefox]
+//	join ann [hidden] [nopub] [nosub] [manual] [meta] [cam] [offer] [firefox] [resumes]
 //	join ann watch=bob|* [a=N] [v=N] [offer] | sources ann SEAT:CID,… [refuse=SEAT] [err]
-//	assign 1 | unassigned WHY | open ann [err=WHY]
+//	assign 1 (home of all who need one) | unassigned WHY | open ann [err=WHY]
 //	offer ann ID | answer ann ID [send=CID,…] [mids=MID:CID,…] [a=N] [v=N] [err] [invalid] [restart]
 //	track ann CID [muted] | live ann CID [svc] | ended ann CID | mute ann CID | unmute ann CID
 //	subscribe ann CID | unsubscribe ann CID | settings ann CID WxH
@@ -38,6 +39,8 @@ type scenario struct {
 	conns map[string]Conn // of people
 	names map[Conn]string
 	last  Conn
+	home  drtc.NodeID // of all who need one; zero leaves questions for a plan open
+	asked bool        // such a question is open
 }
 
 func newScenario() *scenario {
@@ -134,19 +137,24 @@ func (s *scenario) line(t *testing.T, line string) []Effect {
 		}
 		return nil
 	case "assign":
-		return s.room.Handle(s.now, Assign{Node: nodeID(who)})
+		s.home, s.asked = nodeID(who), true
+		return s.plan(nil)
 	case "lost":
-		return s.room.Handle(s.now, NodeLost{Node: nodeID(who)})
+		if s.home == nodeID(who) {
+			s.home = drtc.NodeID{}
+		}
+		return s.handle(NodeLost{Node: nodeID(who)})
 	case "synced":
 		c := NodeSynced{Node: nodeID(who)}
 		for _, name := range w.list {
 			c.Sessions = append(c.Sessions, se(name))
 		}
-		return s.room.Handle(s.now, c)
+		return s.handle(c)
 	case "unassigned":
-		return s.room.Handle(s.now, Unassigned{Reason: who})
+		s.asked = false
+		return s.handle(Planned{Err: who})
 	case "speak":
-		c := SpeakerLevels{Node: s.room.state.Node}
+		c := SpeakerLevels{Node: s.home}
 		for _, x := range f[1:] {
 			name, level, ok := strings.Cut(x, ":")
 			if !ok {
@@ -156,13 +164,50 @@ func (s *scenario) line(t *testing.T, line string) []Effect {
 			l, _ := strconv.ParseFloat(level, 32)
 			c.Speakers = append(c.Speakers, SessionLevel{Session: se(name), Level: float32(l), Active: true})
 		}
-		return s.room.Handle(s.now, c)
+		return s.handle(c)
 	}
 	c := s.command(verb, who, w)
 	if c == nil {
 		t.Fatalf("unknown line: %s", line)
 	}
-	return s.room.Handle(s.now, c)
+	return s.handle(c)
+}
+
+// handle gives the room a command, and a plan when it asks for one.
+func (s *scenario) handle(c Command) []Effect { return s.plan(s.room.Handle(s.now, c)) }
+
+// plan answers a question for a plan: everybody who needs a home gets the one.
+// Without one the question stays open.
+func (s *scenario) plan(effects []Effect) (out []Effect) {
+	for _, e := range effects {
+		if _, ok := e.(NeedPlan); !ok {
+			out = append(out, e)
+			continue
+		}
+		s.asked = true
+		if !s.fits() {
+			out = append(out, e)
+		}
+	}
+	if !s.asked || !s.fits() {
+		return out
+	}
+	s.asked = false
+	p := plan.Plan{Homes: map[drtc.ParticipantID]drtc.NodeID{}}
+	for _, m := range s.room.Shape().Members {
+		p.Homes[m.ID] = m.Home
+		if m.Home.IsZero() {
+			p.Homes[m.ID] = s.home
+		}
+	}
+	return append(out, s.plan(s.room.Handle(s.now, Planned{Plan: p}))...)
+}
+
+// fits reports whether the home will do for all who need one.
+func (s *scenario) fits() bool {
+	return !s.home.IsZero() && !slices.ContainsFunc(s.room.Shape().Members, func(m plan.Member) bool {
+		return m.Home.IsZero() && slices.Contains(m.Exclude, s.home)
+	})
 }
 
 // after lets time pass, with every timeout at its moment.
@@ -175,7 +220,7 @@ func (s *scenario) after(d time.Duration) (all []Effect) {
 			return all
 		}
 		s.now = next
-		all = append(all, s.room.HandleTimeout(s.now)...)
+		all = append(all, s.plan(s.room.HandleTimeout(s.now))...)
 		if !s.room.NextTimeout().After(next) && len(all) > 0 && all[len(all)-1] == (Ended{}) {
 			return all
 		}
@@ -201,7 +246,7 @@ func (s *scenario) command(verb, who string, w words) Command {
 				Publish: !w.has("nopub"), Subscribe: !w.has("nosub"), PublishData: true,
 				Hidden: w.has("hidden"), UpdateMetadata: w.has("meta"),
 			},
-			AutoSubscribe: !w.has("manual"), Client: Client{StreamPerTrack: w.has("firefox")},
+			AutoSubscribe: !w.has("manual"), Client: Client{StreamPerTrack: w.has("firefox"), Resumes: w.has("resumes")},
 		}
 		if id := w.keys["as"]; id != "" {
 			j.Participant, j.Session = pa(id), se(id)
@@ -397,12 +442,8 @@ func (s *scenario) effect(e Effect) string {
 		return fmt.Sprintf("%s refused: %s", who(e.Conn), e.Reason)
 	case ToNode:
 		return fmt.Sprintf("node %d, %s: %s", e.Node[0], e.Session, nodeCommand(e.Command))
-	case Allocate:
-		var ex []string
-		for _, n := range e.Exclude {
-			ex = append(ex, strconv.Itoa(int(n[0])))
-		}
-		return "allocate" + strings.Join(append([]string{""}, ex...), " not ")
+	case NeedPlan:
+		return "plan?"
 	case Ended:
 		return "ended"
 	}

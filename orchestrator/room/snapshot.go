@@ -3,9 +3,12 @@ package room
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
 )
 
 // versionGap is added to versions on Restore: the last changes before the
@@ -22,8 +25,18 @@ func (r *Room) Snapshot() ([]byte, error) {
 	saved.Members = nil
 	for _, m := range r.state.Members {
 		if m.phase == present && m.watch == nil {
+			m.Moving = m.move != nil
 			saved.Members = append(saved.Members, m)
 		}
+	}
+	saved.Cascade = r.cascade.State()
+	for _, id := range r.nodeIDs(func(n *node) bool { return len(n.tracks) > 0 }) {
+		c := carried{Node: id}
+		for _, track := range slices.Sorted(maps.Keys(r.nodes[id].tracks)) {
+			c.Tracks = append(c.Tracks, track)
+			c.Origins = append(c.Origins, r.nodes[id].tracks[track])
+		}
+		saved.Tracks = append(saved.Tracks, c)
 	}
 	b, err := json.Marshal(saved)
 	if err != nil {
@@ -36,7 +49,7 @@ func (r *Room) Snapshot() ([]byte, error) {
 // Restore makes a room from a Snapshot. Its participants have lost their
 // connections and the grace time to resume.
 func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
-	r := &Room{config: config, speakers: map[drtc.ParticipantID]Speaker{}}
+	r := &Room{config: config, now: now, speakers: map[drtc.ParticipantID]Speaker{}, nodes: map[drtc.NodeID]*node{}}
 	if err := json.Unmarshal(snapshot, &r.state); err != nil {
 		return nil, fmt.Errorf("room: reading a state: %w", err)
 	}
@@ -50,6 +63,7 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 	}
 	for _, m := range r.state.Members {
 		m.phase = present
+		m.Moves += versionGap
 		m.Version += versionGap
 		m.graceUntil = now.Add(config.Grace)
 		m.refreshAt = now.Add(config.TokenRefresh)
@@ -57,5 +71,46 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 			m.Subscriptions = map[drtc.TrackID]*subscription{}
 		}
 	}
+	r.restoreNodes()
 	return r, nil
+}
+
+// restoreNodes takes links, routes and the tracks on nodes for what they were.
+// What the nodes say when they are heard of corrects it.
+func (r *Room) restoreNodes() {
+	for _, c := range r.state.Tracks {
+		for i, id := range c.Tracks[:min(len(c.Tracks), len(c.Origins))] {
+			r.node(c.Node).tracks[id] = c.Origins[i]
+		}
+	}
+	r.cascade = cascade.Restore(string(r.state.ID), r.state.Cascade, r.now)
+	r.state.Tracks, r.state.Cascade = nil, cascade.State{}
+	for _, m := range r.state.Members {
+		if m.Moving { // its session may or may not exist
+			m.move = &move{from: m.Node, began: r.now}
+			if !m.Node.IsZero() {
+				r.node(m.Node).ghosts = append(r.node(m.Node).ghosts, m.Session)
+			}
+			m.Node, m.Session, m.Moving = drtc.NodeID{}, m.nextSession(), false
+			for _, s := range m.Subscriptions {
+				s.held = true
+			}
+			for _, t := range m.Tracks {
+				t.away = true
+			}
+		}
+	}
+	for _, id := range r.Nodes() {
+		r.node(id).unheard = true
+	}
+	if len(r.nodes) > 0 {
+		r.knownAt = r.now.Add(knownWithin)
+	}
+}
+
+// carried is what a node has of other nodes' clients.
+type carried struct {
+	Node    drtc.NodeID    `json:"node"`
+	Tracks  []drtc.TrackID `json:"tracks"`
+	Origins []drtc.NodeID  `json:"origins"`
 }

@@ -53,6 +53,15 @@ func newSpectator(w Watch) *spectator {
 	return s
 }
 
+// lapse forgets that seats show a track.
+func (s *spectator) lapse(id drtc.TrackID) {
+	for i := range s.seats {
+		if st := &s.seats[i]; st.asked == id {
+			st.asked, st.shows = "", ""
+		}
+	}
+}
+
 func (s *spectator) offered() []Seat {
 	if s == nil {
 		return nil
@@ -157,12 +166,12 @@ func (t *publication) rank() int {
 
 // visible lists m's live tracks of a kind that v may see.
 func (r *Room) visible(v, m *member, kind Kind) []*publication {
-	if m.phase != present || m.Permission.Hidden || m.Node != v.Node {
+	if m.phase != present || m.Permission.Hidden {
 		return nil
 	}
 	var list []*publication
 	for _, t := range m.Tracks {
-		if t.Kind == kind && t.Live && m.allows(v, t) {
+		if t.Kind == kind && r.has(v, m, t) && m.allows(v, t) {
 			list = append(list, t)
 		}
 	}

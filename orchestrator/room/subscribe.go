@@ -100,7 +100,7 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 		r.cast(v)
 		return
 	}
-	if v.phase != present || !v.Permission.Subscribe {
+	if v.phase != present || !v.Permission.Subscribe || !v.usable() {
 		return
 	}
 	var start []Subscription
@@ -118,17 +118,13 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 				continue // it does not know the track yet
 			}
 			r.tellPermission(v, publisher, t)
-			wanted := v.AutoSubscribe
-			if s.Wish != nil {
-				wanted = *s.Wish
-			}
-			want := wanted && t.Live && s.Told > 0 && !s.refused && publisher.Node == v.Node
+			entitled := r.entitled(v, publisher, t, s)
 			switch {
-			case want && !s.On && !v.calm():
-				s.On = true
+			case entitled && (!s.On || s.lapsed) && r.has(v, publisher, t) && !v.calm():
+				s.On, s.lapsed = true, false
 				start = append(start, Subscription{Track: t.ID, Stream: streamFor(v, publisher, t), Settings: s.Settings})
-			case !want && s.On:
-				s.On = false
+			case !entitled && s.On:
+				s.On, s.lapsed = false, false
 				stop = append(stop, t.ID)
 			}
 		}
@@ -141,6 +137,15 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 		r.changed = true
 		r.toNode(v, SubscribeTracks{Subscriptions: start})
 	}
+}
+
+// entitled reports whether v wants t and may have it, wherever t is.
+func (r *Room) entitled(v, publisher *member, t *publication, s *subscription) bool {
+	wanted := v.AutoSubscribe
+	if s.Wish != nil {
+		wanted = *s.Wish
+	}
+	return wanted && s.Told > 0 && !s.refused && publisher.allows(v, t) && v.Permission.Subscribe && !publisher.Permission.Hidden
 }
 
 // tellPermission tells v whether it may see t when that is news.
@@ -170,8 +175,8 @@ func streamFor(v, publisher *member, t *publication) string {
 func (r *Room) subscribed(m *member, c Subscribed) {
 	if c.Err != "" {
 		for _, id := range c.Tracks {
-			if s := m.Subscriptions[id]; s != nil {
-				s.On = false
+			if s := m.Subscriptions[id]; s != nil && s.On {
+				s.lapsed = true
 			}
 		}
 		m.retryAt = r.now.Add(retryDelay)
@@ -190,8 +195,29 @@ func (r *Room) refusedTracks(m *member, refused map[drtc.TrackID]string) {
 		if s == nil || !s.On {
 			continue
 		}
+		if r.doubt(m, id, s) {
+			continue
+		}
 		s.On, s.refused = false, true
 		r.changed = true
 		r.toClient(m, SubscriptionFailed{Track: id, Reason: refused[id]})
 	}
+}
+
+// doubt reports whether a refusal need not be told: the track is not on m's node
+// now, or comes from another node and may have been away for a moment.
+func (r *Room) doubt(m *member, id drtc.TrackID, s *subscription) bool {
+	publisher, t := r.track(id)
+	switch {
+	case t == nil:
+		return false
+	case !r.has(m, publisher, t):
+		s.lapsed = true
+		return true
+	case publisher.Node != m.Node && !s.doubted:
+		s.lapsed, s.doubted = true, true
+		m.retryAt = r.now.Add(retryDelay)
+		return true
+	}
+	return false
 }

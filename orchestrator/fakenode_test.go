@@ -386,7 +386,7 @@ func (n *fakeNode) AddCandidates(_ context.Context, r *connect.Request[medianode
 	return connect.NewResponse(&medianodev1.AddCandidatesResponse{}), nil
 }
 
-func (n *fakeNode) Events(ctx context.Context, _ *connect.Request[medianodev1.EventsRequest], out *connect.ServerStream[medianodev1.EventsResponse]) error {
+func (n *fakeNode) Events(ctx context.Context, r *connect.Request[medianodev1.EventsRequest], out *connect.ServerStream[medianodev1.EventsResponse]) error {
 	events := make(chan *medianodev1.EventsResponse, 1000)
 	n.mu.Lock()
 	n.streams[events] = true
@@ -396,6 +396,22 @@ func (n *fakeNode) Events(ctx context.Context, _ *connect.Request[medianodev1.Ev
 		delete(n.streams, events)
 		n.mu.Unlock()
 	}()
+	if r.Msg.After == 0 {
+		n.mu.Lock()
+		var sessions []string
+		for id := range n.sessions {
+			sessions = append(sessions, id)
+		}
+		first := resync(sessions...)
+		first.Sequence, first.Instance = n.sequence, n.instance
+		frozen := n.frozen != nil
+		n.mu.Unlock()
+		if !frozen { // what there is comes before the node counts as up
+			if err := out.Send(first); err != nil {
+				return err
+			}
+		}
+	}
 	heartbeat := time.NewTicker(100 * time.Millisecond)
 	defer heartbeat.Stop()
 	for {

@@ -101,6 +101,9 @@
     return totals;
   }
 
+  /** Under which name the picture of a source is kept: a camera's is that of its owner. */
+  const viewOf = (identity, source) => (source && source !== Track.Source.Camera ? `${identity} ${source}` : identity);
+
   globalThis.participant = {
     async join(url, token, options = {}) {
       room = new Room({ adaptiveStream: true, dynacast: true, ...options });
@@ -153,8 +156,9 @@
       video.dataset.identity = identity;
       document.body.append(video);
       const view = { video, frames: [] };
-      views.set(identity, view);
-      this.resize(identity, width);
+      const key = viewOf(identity, source);
+      views.set(key, view);
+      this.resize(key, width);
       const frame = (now) => {
         view.frames.push(now);
         video.requestVideoFrameCallback(frame);
@@ -182,7 +186,7 @@
       const person = room.remoteParticipants.get(identity);
       const video = await inbound(publicationOf(identity, source)?.track);
       const audio = await inbound(person?.getTrackPublication(Track.Source.Microphone)?.track);
-      const view = views.get(identity);
+      const view = views.get(viewOf(identity, source));
       return {
         framesDecoded: video.frames,
         videoBytes: video.bytes,
@@ -238,6 +242,8 @@
       return [...room.remoteParticipants.keys()].sort();
     },
 
+    endScreen: () => room.localParticipant.setScreenShareEnabled(false),
+    tracksOf: (identity) => [...(room.remoteParticipants.get(identity)?.trackPublications.values() ?? [])].map((one) => one.source),
     mute: (on) => room.localParticipant.setMicrophoneEnabled(!on),
     muteCamera: (on) => room.localParticipant.setCameraEnabled(!on),
     sendData: (words, reliable, topic) => room.localParticipant.publishData(new TextEncoder().encode(words), { reliable, topic }),

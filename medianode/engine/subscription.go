@@ -388,7 +388,11 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 		return
 	}
 	src := k.source()
-	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && s.unseen(l, k.seq)
+	awaited := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting)
+	begins := awaited && s.unseen(l, k.seq)
+	if awaited && !begins { // all who asked count as answered, but this viewer is not
+		s.askKeyFrame(now, l)
+	}
 	if begins && s.refused(now, l, k) {
 		return
 	}

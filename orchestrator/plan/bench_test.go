@@ -53,11 +53,16 @@ func world(nodes, members, publishers int) plan.Input {
 	return in
 }
 
-func made(tb testing.TB, in plan.Input) plan.Plan {
-	tb.Helper()
+type fataler interface {
+	Helper()
+	Fatal(...any)
+}
+
+func made(t fataler, in plan.Input) plan.Plan {
+	t.Helper()
 	p, err := plan.Make(in)
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	return p
 }

@@ -55,11 +55,11 @@ func (pol *Policy) meshNodes() int { return pol.Degree - pol.reserve() + 1 }
 func (p *planner) graph(strategy Strategy) *graph {
 	g := &graph{planner: p, strategy: strategy, at: map[int]int{}}
 	g.collect()
+	g.inherit()
+	g.prune()
 	if len(g.vertices) == 0 {
 		return g
 	}
-	g.inherit()
-	g.prune()
 	g.connect()
 	g.mesh()
 	g.prune()

@@ -56,7 +56,7 @@ type (
 	// Leave ends a participant's stay.
 	Leave struct{ Participant drtc.ParticipantID }
 	// Dismiss ends a participant's stay with a message to it. The owner's, not
-	// the client's.
+	// the client's. With DoResume it stays, and moves to another session.
 	Dismiss struct {
 		Participant drtc.ParticipantID
 		Reason      Reason

@@ -182,7 +182,13 @@ func (r *Room) request(c Command) {
 	case Leave:
 		r.with(c.Participant, func(m *member) { r.dismiss(m, ClientInitiated, Disconnect) })
 	case Dismiss:
-		r.with(c.Participant, func(m *member) { r.dismiss(m, c.Reason, c.Action) })
+		r.with(c.Participant, func(m *member) {
+			if c.Action == DoResume {
+				r.sessionEnded(m, c.Reason)
+				return
+			}
+			r.dismiss(m, c.Reason, c.Action)
+		})
 	case Offer:
 		r.with(c.Participant, func(m *member) { r.offer(m, c) })
 	case Trickle:

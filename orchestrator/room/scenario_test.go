@@ -404,11 +404,11 @@ func (s *scenario) event(verb, who, cid string, w words) Command {
 	case "drop":
 		return Dropped{Conn: s.conns[who], Participant: pa(who)}
 	case "resume":
-		id := who
+		id, conn := who, s.connect(who)
 		if as := w.keys["of"]; as != "" {
-			id = as
+			id, s.names[conn] = as, as
 		}
-		return Resume{Conn: s.connect(who), Participant: pa(id), Identity: drtc.Identity(who)}
+		return Resume{Conn: conn, Participant: pa(id), Identity: drtc.Identity(who)}
 	case "inspected":
 		return Inspected{Session: se(who), Found: !w.has("lost"), LastSequence: w.num("seq")}
 	case "leave":

@@ -139,6 +139,8 @@ func (c *client) drill(ctx context.Context, s *livekit.SimulateScenario) error {
 	case *livekit.SimulateScenario_ServerLeave:
 	case *livekit.SimulateScenario_NodeFailure, *livekit.SimulateScenario_LeaveRequestFullReconnect:
 		d.Reason, d.Action = room.Migration, room.Reconnect
+	case *livekit.SimulateScenario_Migration:
+		d.Reason, d.Action = room.Migration, room.DoResume
 	default:
 		return nil
 	}

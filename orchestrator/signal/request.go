@@ -17,7 +17,11 @@ const (
 	maxTracksNamed = 1024
 	maxGrants      = 1024
 	maxText        = 512
+	maxChannels    = 16
 )
+
+// resumesFrom is the oldest protocol in which a client can be told to resume.
+const resumesFrom = 13
 
 // joinFrom makes a Join of a token and a request.
 func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
@@ -71,6 +75,7 @@ func clientFrom(caller Caller, info *livekit.ClientInfo) room.Client {
 	c := room.Client{
 		Kind: int32(caller.grants.GetParticipantKind()), Protocol: info.GetClientProtocol(),
 		StreamPerTrack: strings.EqualFold(info.GetBrowser(), "firefox"),
+		Resumes:        info.GetProtocol() >= resumesFrom,
 	}
 	for _, d := range caller.grants.GetKindDetails() {
 		c.KindDetails = append(c.KindDetails, int32(d))
@@ -269,9 +274,19 @@ func setPermission(p drtc.ParticipantID, s *livekit.SubscriptionPermission) room
 }
 
 // syncState repeats what the client had asked for before a resume. The room has
-// kept all of it; a client that asked while it was away is heard now.
+// kept all of it; a client that asked while it was away is heard now. New is
+// which data channels its transport has.
 func syncState(p drtc.ParticipantID, s *livekit.SyncState) []room.Command {
 	var commands []room.Command
+	state := room.SyncState{Participant: p}
+	for _, c := range s.GetDataChannels() {
+		if len(state.Channels) < maxChannels && len(c.GetLabel()) <= maxText {
+			state.Channels = append(state.Channels, room.Channel{Label: c.GetLabel(), ID: c.GetId()})
+		}
+	}
+	if len(state.Channels) > 0 {
+		commands = append(commands, state)
+	}
 	if sub := s.GetSubscription(); sub != nil && len(tracksOf(sub)) > 0 {
 		commands = append(commands, room.Subscribe{Participant: p, Tracks: tracksOf(sub), On: sub.GetSubscribe()})
 	}

@@ -173,8 +173,10 @@ func TestCommandsFrom_readsWhatClientsSend(t *testing.T) {
 		{
 			"state after a resume", &livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: &livekit.SyncState{
 				Subscription: &livekit.UpdateSubscription{TrackSids: []string{"TR_a"}}, TrackSidsDisabled: []string{"TR_b"},
+				DataChannels: []*livekit.DataChannelInfo{{Label: "_reliable", Id: 1}, {Label: strings.Repeat("x", 513), Id: 3}},
 			}}},
 			[]room.Command{
+				room.SyncState{Participant: "PA_1", Channels: []room.Channel{{Label: "_reliable", ID: 1}}},
 				room.Subscribe{Participant: "PA_1", Tracks: []drtc.TrackID{"TR_a"}},
 				room.SetTrack{Participant: "PA_1", Tracks: []drtc.TrackID{"TR_b"}, Settings: room.Settings{Disabled: true}},
 			},

@@ -1,0 +1,600 @@
+package room
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/cascade"
+)
+
+// network is a room with everything around it: Media Nodes that carry out
+// commands, clients that answer messages, and an owner that makes plans. Time is
+// its own; what happens next is in a queue.
+type network struct {
+	fail   func(format string, args ...any)
+	room   *Room
+	now    time.Time
+	chance *rand.Rand // nil: everything takes one millisecond and nothing is lost
+	queue  []happening
+	serial int
+	nodes  map[drtc.NodeID]*fakeNode
+	people map[string]*fakeClient
+	conns  map[Conn]*fakeClient
+	last   Conn
+	lanes  map[string]time.Time // when the last command of a lane is done
+	shape  string               // of the plan's links: mesh, star or chain
+	life   int                  // of the Orchestrator
+	trace  []string             // what is told to nodes and clients, if kept
+	keep   bool
+}
+
+type happening struct {
+	at     time.Time
+	serial int
+	do     func()
+}
+
+func newNetwork(fail func(string, ...any), nodes int) *network {
+	now := time.Unix(1_000_000, 0)
+	n := &network{
+		fail: fail, now: now, room: New(DefaultConfig(), "RM_1", "r", now), shape: "mesh",
+		nodes: map[drtc.NodeID]*fakeNode{}, people: map[string]*fakeClient{},
+		conns: map[Conn]*fakeClient{}, lanes: map[string]time.Time{},
+	}
+	for i := range nodes {
+		id := drtc.NodeID{byte(i + 1)}
+		n.nodes[id] = newFakeNode(n, id)
+	}
+	return n
+}
+
+// delay is how long something takes that usually takes about a millisecond.
+func (n *network) delay() time.Duration {
+	if n.chance == nil {
+		return time.Millisecond
+	}
+	d := time.Duration(n.chance.IntN(20)) * time.Millisecond
+	if n.chance.IntN(20) == 0 {
+		d *= 15
+	}
+	return d
+}
+
+// odd is true once in so many times.
+func (n *network) odd(times int) bool { return n.chance != nil && n.chance.IntN(times) == 0 }
+
+func (n *network) in(d time.Duration, do func()) { n.at(n.now.Add(d), do) }
+
+func (n *network) at(t time.Time, do func()) {
+	n.serial++
+	n.queue = append(n.queue, happening{at: t, serial: n.serial, do: do})
+}
+
+// run lets time pass.
+func (n *network) run(d time.Duration) {
+	end := n.now.Add(d)
+	for steps := 0; ; steps++ {
+		if steps > 200_000 {
+			n.fail("time stands still: %d happenings wait", len(n.queue))
+			return
+		}
+		first := -1
+		for i, h := range n.queue {
+			if first < 0 || h.at.Before(n.queue[first].at) || h.at.Equal(n.queue[first].at) && h.serial < n.queue[first].serial {
+				first = i
+			}
+		}
+		due := n.room.NextTimeout()
+		switch {
+		case first >= 0 && !n.queue[first].at.After(end) && (due.IsZero() || !due.Before(n.queue[first].at)):
+			h := n.queue[first]
+			n.queue = slices.Delete(n.queue, first, first+1)
+			n.now = later(n.now, h.at)
+			h.do()
+		case !due.IsZero() && !due.After(end):
+			n.now = later(n.now, due)
+			n.perform(n.room.HandleTimeout(n.now))
+			if next := n.room.NextTimeout(); next.Equal(due) {
+				n.fail("a timeout at %v is due again at once", due)
+				return
+			}
+		default:
+			n.now = end
+			return
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (n *network) tell(c Command) { n.perform(n.room.Handle(n.now, c)) }
+
+func (n *network) perform(effects []Effect) {
+	plan := false
+	for _, e := range effects {
+		switch e := e.(type) {
+		case ToNode:
+			n.toNode(e)
+		case NeedPlan:
+			plan = true
+		case ToClient:
+			n.note("%s <- %s", n.conns[e.Conn].name, message(e.Message))
+			n.toClient(e.Conn, func(c *fakeClient) { c.hear(e.Conn, e.Message) })
+		case CloseClient:
+			n.note("%s closed", n.conns[e.Conn].name)
+			n.toClient(e.Conn, func(c *fakeClient) { c.closed(e.Conn) })
+		case Refuse:
+			n.note("%s refused: %s", n.conns[e.Conn].name, e.Reason)
+			n.toClient(e.Conn, func(c *fakeClient) { c.refused(e.Conn) })
+		}
+	}
+	if plan {
+		n.tell(Planned{Plan: n.plan()})
+	}
+}
+
+// note keeps a line of the trace.
+func (n *network) note(format string, args ...any) {
+	if n.keep {
+		n.trace = append(n.trace, fmt.Sprintf("%7.3f ", n.now.Sub(time.Unix(1_000_000, 0)).Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// toClient hands something to a client, in order.
+func (n *network) toClient(conn Conn, do func(*fakeClient)) {
+	lane := fmt.Sprint("client ", conn)
+	at := later(n.now.Add(n.delay()), n.lanes[lane])
+	n.lanes[lane] = at
+	n.at(at, func() { do(n.conns[conn]) })
+}
+
+// toNode carries a command to a node, those of a lane in order, and its result
+// back.
+func (n *network) toNode(e ToNode) {
+	node := n.nodes[e.Node]
+	_, ends := e.Command.(CloseSession)
+	_, closes := e.Command.(CloseRelay)
+	if n.room.lost(e.Node) && !ends && !closes {
+		n.fail("%T for the lost node %d", e.Command, e.Node[0])
+	}
+	n.note("node %d, %s: %s", e.Node[0], e.Session, strings.ReplaceAll(nodeText(e.Command), "RM_1-", "#"))
+	life := n.life
+	lane := fmt.Sprint(life, e.Node[0], " ", e.Session)
+	at := later(n.now.Add(n.delay()), n.lanes[lane])
+	n.lanes[lane] = at
+	n.at(at, func() {
+		if n.life != life {
+			return
+		}
+		if node.down || node.frozen {
+			if node.frozen && n.odd(2) {
+				node.late = append(node.late, e)
+			}
+			if result := unanswered(e); result != nil {
+				n.in(900*time.Millisecond, func() { n.answer(life, result) })
+			}
+			return
+		}
+		result := node.carryOut(e)
+		if n.odd(25) {
+			if failed := unanswered(e); failed != nil {
+				result = failed // carried out, and the answer is lost
+			}
+		}
+		if result != nil {
+			n.in(n.delay(), func() { n.answer(life, result) })
+		}
+	})
+}
+
+// answer hands a result to the Orchestrator that asked, if it lives.
+func (n *network) answer(life int, result Command) {
+	if n.life == life {
+		n.tell(result)
+	}
+}
+
+// unanswered is the result of a command that no node answered.
+func unanswered(e ToNode) Command {
+	const err = "no answer"
+	switch c := e.Command.(type) {
+	case OpenSession:
+		return SessionOpened{Node: e.Node, Session: e.Session, Err: err}
+	case InspectSession:
+		return Inspected{Session: e.Session}
+	case SendOffer:
+		return Offered{Session: e.Session, ID: c.ID, Err: err}
+	case SubscribeTracks:
+		r := Subscribed{Session: e.Session, Err: err}
+		for _, s := range c.Subscriptions {
+			r.Tracks = append(r.Tracks, s.Track)
+		}
+		return r
+	case PrepareRelay:
+		return RelayPrepared{Node: e.Node, Link: c.Link, Err: err}
+	case OpenRelay:
+		return RelayOpened{Node: e.Node, Link: c.Link, Err: err}
+	case SetRelayRoutes:
+		return RoutesSet{Node: e.Node, Err: err}
+	case ClaimRoom:
+		return Claimed{Node: e.Node, Err: err}
+	}
+	return nil
+}
+
+// kill ends a node at once: its streams end, or nothing is heard of it.
+func (n *network) kill(id drtc.NodeID) {
+	node := n.nodes[id]
+	if node.down {
+		return
+	}
+	wait := time.Millisecond
+	if n.odd(2) {
+		wait = 1500 * time.Millisecond
+	}
+	fresh := newFakeNode(n, id)
+	fresh.down, fresh.life = true, node.life+1
+	n.nodes[id] = fresh
+	n.in(wait, func() {
+		if fresh.lostAt.IsZero() {
+			fresh.lostAt = n.now
+			n.tell(NodeLost{Node: id})
+		}
+	})
+	n.in(1500*time.Millisecond, func() { n.settleTracks() })
+}
+
+// restart has a killed node come up with nothing.
+func (n *network) restart(id drtc.NodeID) {
+	node := n.nodes[id]
+	if !node.down || node.lostAt.IsZero() {
+		return
+	}
+	node.down, node.lostAt = false, time.Time{}
+	n.tell(NodeSynced{Node: id})
+}
+
+// freeze stops a node that keeps what it has.
+func (n *network) freeze(id drtc.NodeID) {
+	node := n.nodes[id]
+	if node.down || node.frozen {
+		return
+	}
+	node.frozen, node.frozenAt = true, n.now
+	at := n.now
+	n.in(1500*time.Millisecond, func() {
+		if node.frozen && node.frozenAt.Equal(at) {
+			node.lostAt = n.now
+			n.tell(NodeLost{Node: id})
+			n.settleTracks()
+		}
+	})
+}
+
+func (n *network) thaw(id drtc.NodeID) {
+	node := n.nodes[id]
+	if !node.frozen {
+		return
+	}
+	node.frozen = false
+	for _, e := range node.late {
+		node.carryOut(e)
+	}
+	node.late = nil
+	if node.lostAt.IsZero() {
+		return
+	}
+	n.sync(id)
+}
+
+func (n *network) drain(id drtc.NodeID, undone bool) {
+	node := n.nodes[id]
+	if node.down || node.frozen {
+		return
+	}
+	node.draining = !undone
+	n.tell(NodeDraining{Node: id, Undone: undone})
+}
+
+// fakeNode is a Media Node as far as a room sees one.
+type fakeNode struct {
+	n        *network
+	id       drtc.NodeID
+	life     int
+	down     bool
+	frozen   bool
+	draining bool
+	frozenAt time.Time
+	lostAt   time.Time
+	late     []ToNode
+	sessions map[drtc.SessionID]*fakeSession
+	links    map[cascade.LinkID]*fakeEnd
+	routes   map[drtc.NodeID]cascade.LinkID
+	tracks   map[drtc.TrackID]drtc.NodeID // of others, with their origins
+	opened   int
+	ended    int
+	events   time.Time // when the last event is heard
+}
+
+type fakeEnd struct {
+	peer      drtc.NodeID
+	open      bool
+	connected bool
+}
+
+// fakeSession is one client's session.
+type fakeSession struct {
+	client    *fakeClient
+	offers    int
+	connected bool
+	tracks    map[drtc.TrackID]bool // published and live
+	mids      map[string]drtc.TrackID
+	subs      map[drtc.TrackID]bool
+	waiting   []drtc.TrackID // subscribed, without a section
+}
+
+func newFakeNode(n *network, id drtc.NodeID) *fakeNode {
+	return &fakeNode{
+		n: n, id: id, sessions: map[drtc.SessionID]*fakeSession{}, links: map[cascade.LinkID]*fakeEnd{},
+		routes: map[drtc.NodeID]cascade.LinkID{}, tracks: map[drtc.TrackID]drtc.NodeID{},
+	}
+}
+
+// emit reports an event, in order.
+func (f *fakeNode) emit(c Command) {
+	life := f.life
+	f.events = later(f.n.now.Add(f.n.delay()), f.events)
+	f.n.at(f.events, func() {
+		if now := f.n.nodes[f.id]; now.life == life && !now.down && now.lostAt.IsZero() {
+			f.n.tell(c)
+		}
+	})
+}
+
+func (f *fakeNode) carryOut(e ToNode) Command {
+	if f.n.nodes[f.id] != f {
+		return unanswered(e)
+	}
+	s := f.sessions[e.Session]
+	switch c := e.Command.(type) {
+	case OpenSession:
+		if s == nil {
+			f.opened++
+			f.sessions[e.Session] = &fakeSession{
+				client: f.n.byParticipant(c.Participant), tracks: map[drtc.TrackID]bool{},
+				mids: map[string]drtc.TrackID{}, subs: map[drtc.TrackID]bool{},
+			}
+		}
+		return SessionOpened{Node: f.id, Session: e.Session}
+	case CloseSession:
+		if s != nil {
+			f.ended++
+			delete(f.sessions, e.Session)
+			f.n.settleTracks()
+		}
+		return nil
+	case InspectSession:
+		return Inspected{Session: e.Session, Found: s != nil}
+	case PrepareRelay:
+		return RelayPrepared{Node: f.id, Link: c.Link, Description: []byte(f.id.String() + string(c.Link))}
+	case OpenRelay:
+		if want := c.Peer.String() + string(c.Link); string(c.Description) != want {
+			f.n.fail("node %d opens %s with the description %q, want %q", f.id[0], c.Link, c.Description, want)
+		}
+		f.links[c.Link] = &fakeEnd{peer: c.Peer, open: true}
+		f.n.connect(c.Link, f.id, c.Peer)
+		return RelayOpened{Node: f.id, Link: c.Link, Version: 2}
+	case CloseRelay:
+		f.n.closeLink(f, c.Link)
+		return nil
+	case SetRelayRoutes:
+		clear(f.routes)
+		for _, r := range c.Routes {
+			f.routes[r.Origin] = r.Link
+		}
+		f.n.settleTracks()
+		return RoutesSet{Node: f.id}
+	case ClaimRoom:
+		return Claimed{
+			Node: f.id, Sessions: slices.Sorted(maps.Keys(f.sessions)), Links: slices.Sorted(maps.Keys(f.links)),
+			Tracks: slices.Sorted(maps.Keys(f.tracks)),
+		}
+	}
+	if s == nil {
+		return unanswered(e)
+	}
+	return f.media(s, e)
+}
+
+// media carries out commands about tracks.
+func (f *fakeNode) media(s *fakeSession, e ToNode) Command {
+	switch c := e.Command.(type) {
+	case SendOffer:
+		return f.offer(s, e.Session, c)
+	case SubscribeTracks:
+		r := Subscribed{Session: e.Session, Refused: map[drtc.TrackID]string{}}
+		for _, sub := range c.Subscriptions {
+			r.Tracks = append(r.Tracks, sub.Track)
+			if !f.has(sub.Track) && !slices.Contains(slices.Collect(maps.Values(s.mids)), sub.Track) {
+				r.Refused[sub.Track] = "no such track"
+				continue
+			}
+			s.subs[sub.Track] = true
+			if !slices.Contains(slices.Collect(maps.Values(s.mids)), sub.Track) && !slices.Contains(s.waiting, sub.Track) {
+				s.waiting = append(s.waiting, sub.Track)
+			}
+		}
+		r.Negotiate = len(s.waiting) > 0
+		return r
+	case UnsubscribeTracks:
+		for _, id := range c.Tracks {
+			delete(s.subs, id)
+			maps.DeleteFunc(s.mids, func(_ string, t drtc.TrackID) bool { return t == id })
+			s.waiting = slices.DeleteFunc(s.waiting, func(t drtc.TrackID) bool { return t == id })
+		}
+		return Unsubscribed{Session: e.Session, Negotiate: true}
+	}
+	return nil
+}
+
+// has reports whether a track can be subscribed to on this node.
+func (f *fakeNode) has(id drtc.TrackID) bool {
+	if _, there := f.tracks[id]; there {
+		return true
+	}
+	for _, s := range f.sessions {
+		if s.tracks[id] {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *fakeNode) offer(s *fakeSession, session drtc.SessionID, c SendOffer) Command {
+	r := Offered{Session: session, ID: c.ID, SDP: fmt.Sprintf("from %d for %s", f.id[0], session), MIDs: map[string]drtc.TrackID{}}
+	s.offers++
+	if s.offers == 1 {
+		s.client.checkRestore(c.Restore)
+		if c.Restore != nil {
+			for _, t := range c.Restore.Tracks {
+				s.mids[t.MID] = t.Track
+			}
+		}
+	}
+	for _, id := range s.waiting {
+		for mid := 10; ; mid++ {
+			if key := fmt.Sprint(mid); s.mids[key] == "" {
+				s.mids[key] = id
+				break
+			}
+		}
+	}
+	s.waiting = nil
+	maps.Copy(r.MIDs, s.mids)
+	for _, p := range c.Publications {
+		if i := slices.Index(s.client.tracks, string(p.Track)); i >= 0 {
+			r.Published = append(r.Published, Section{MID: fmt.Sprint(i), CID: p.CID, Kind: p.Kind, Track: p.Track, MIME: "x/y"})
+		}
+	}
+	return r
+}
+
+// connected is called when the client's transport is up on this node.
+func (f *fakeNode) connectClient(session drtc.SessionID) {
+	s := f.sessions[session]
+	if s == nil || f.down || f.frozen {
+		return
+	}
+	s.connected = true
+	f.emit(SessionChanged{Session: session, Connected: true})
+	for i, id := range s.client.tracks {
+		if s.client.announced[id] && !s.tracks[drtc.TrackID(id)] {
+			s.tracks[drtc.TrackID(id)] = true
+			f.emit(TrackLive{Session: session, Track: drtc.TrackID(id), MID: fmt.Sprint(i), MIME: "x/y", Layers: []Layer{{SSRC: s.client.ssrc(i), Repair: 9}}})
+		}
+	}
+	f.n.settleTracks()
+}
+
+// connect brings a link up when both ends are open.
+func (n *network) connect(link cascade.LinkID, a, b drtc.NodeID) {
+	n.in(n.delay(), func() {
+		ends := []*fakeEnd{n.nodes[a].links[link], n.nodes[b].links[link]}
+		if ends[0] == nil || ends[1] == nil || ends[0].connected && ends[1].connected || !n.alive(a) || !n.alive(b) {
+			return
+		}
+		for i, id := range []drtc.NodeID{a, b} {
+			ends[i].connected = true
+			n.nodes[id].emit(RelayChanged{Node: id, Link: link, Connected: true, Version: 2})
+		}
+		n.settleTracks()
+	})
+}
+
+func (n *network) alive(id drtc.NodeID) bool { return !n.nodes[id].down && !n.nodes[id].frozen }
+
+func (n *network) closeLink(f *fakeNode, link cascade.LinkID) {
+	e := f.links[link]
+	if e == nil {
+		return
+	}
+	delete(f.links, link)
+	n.settleTracks()
+	if n.alive(e.peer) && n.nodes[e.peer].links[link] != nil {
+		n.in(n.delay(), func() {
+			if peer := n.nodes[e.peer]; peer.links[link] != nil && n.alive(e.peer) {
+				delete(peer.links, link)
+				peer.emit(RelayChanged{Node: e.peer, Link: link, Closed: true, Reason: "closed by the other end"})
+				n.settleTracks()
+			}
+		})
+	}
+}
+
+// settleTracks works out which tracks are on which nodes, and reports changes.
+func (n *network) settleTracks() {
+	for _, id := range n.ids() {
+		f := n.nodes[id]
+		if f.down || f.frozen {
+			continue
+		}
+		now := map[drtc.TrackID]drtc.NodeID{}
+		for _, origin := range n.ids() {
+			if n.reaches(f, origin, nil) {
+				for _, s := range n.nodes[origin].sessions {
+					for track := range s.tracks {
+						if s.connected && !f.local(track) {
+							now[track] = origin
+						}
+					}
+				}
+			}
+		}
+		for _, track := range slices.Sorted(maps.Keys(f.tracks)) {
+			if _, still := now[track]; !still {
+				f.emit(TrackAvailable{Node: id, Track: track, Origin: f.tracks[track]})
+			}
+		}
+		for _, track := range slices.Sorted(maps.Keys(now)) {
+			if before, was := f.tracks[track]; !was || before != now[track] {
+				f.emit(TrackAvailable{Node: id, Track: track, Origin: now[track], Available: true})
+			}
+		}
+		f.tracks = now
+	}
+}
+
+func (f *fakeNode) local(track drtc.TrackID) bool {
+	for _, s := range f.sessions {
+		if s.tracks[track] {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches reports whether a node gets the tracks of another one's clients.
+func (n *network) reaches(f *fakeNode, origin drtc.NodeID, path []drtc.NodeID) bool {
+	link, ok := f.routes[origin]
+	end := f.links[link]
+	if !ok || end == nil || !end.connected || slices.Contains(path, f.id) || !n.alive(end.peer) {
+		return false
+	}
+	peer := n.nodes[end.peer]
+	if peer.links[link] == nil {
+		return false
+	}
+	return end.peer == origin || n.reaches(peer, origin, append(path, f.id))
+}
+
+func (n *network) ids() []drtc.NodeID { return slices.SortedFunc(maps.Keys(n.nodes), compareNodes) }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +69,7 @@ type Service struct {
 	rooms    map[drtc.RoomID]map[*session]struct{}
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
+	awaited  map[drtc.TrackID]map[*session]struct{}
 	feeds    map[drtc.NodeID]*feed
 	speaking speaking
 }
@@ -76,7 +79,7 @@ func New(cfg Config, media Media) *Service {
 	return &Service{
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
-		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, feeds: map[drtc.NodeID]*feed{},
+		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{}, feeds: map[drtc.NodeID]*feed{},
 		speaking: speaking{},
 	}
 }
@@ -96,9 +99,6 @@ func (s *Service) Handler() (path string, h http.Handler) {
 // time: events are short, and many.
 const compressAbove = 4 << 10 // bytes
 
-// Retire stops the admission of new sessions.
-func (s *Service) Retire() { s.draining.Store(true) }
-
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
 	s.mu.Lock()
@@ -109,15 +109,15 @@ func (s *Service) Sessions() int {
 // Capacity is how many sessions the node admits.
 func (s *Service) Capacity() int { return s.cfg.MaxSessions }
 
-// Draining reports whether the node takes no new sessions.
-func (s *Service) Draining() bool { return s.draining.Load() }
-
 // caller is the Orchestrator of a call, which package httpauth has
-// authenticated and admitted.
+// authenticated and admitted. The node's own key, admitted for Drain, is none.
 func (s *Service) caller(ctx context.Context) (drtc.NodeID, error) {
 	c, ok := httpauth.Caller(ctx)
-	if !ok {
-		return drtc.NodeID{}, connect.NewError(connect.CodeUnauthenticated, errors.New("call is not authenticated"))
+	switch {
+	case !ok:
+		return drtc.NodeID{}, errUnauthenticated()
+	case c.ID == s.cfg.Self:
+		return drtc.NodeID{}, connect.NewError(connect.CodePermissionDenied, errors.New("the node's own key may drain it, and nothing else"))
 	}
 	return c.ID, nil
 }
@@ -262,16 +262,19 @@ func (s *Service) end(e *session, reason string) {
 
 	e.mu.Lock()
 	e.closed = true
-	tracks := make([]drtc.TrackID, 0, len(e.published))
-	for id := range e.published {
-		tracks = append(tracks, id)
-	}
+	tracks := slices.Collect(maps.Keys(e.published))
+	wanted := slices.Collect(maps.Keys(e.wanted))
 	opened := []*leg{e.publisher}
 	if e.dual {
 		opened = append(opened, e.subscriber)
 	}
 	e.mu.Unlock()
 
+	s.mu.Lock()
+	for _, id := range wanted {
+		s.disregard(e, id)
+	}
+	s.mu.Unlock()
 	s.forget(tracks...)
 	for _, l := range opened {
 		if l.open {
@@ -299,7 +302,9 @@ func (s *Service) forget(tracks ...drtc.TrackID) {
 	for _, e := range viewers {
 		e.mu.Lock()
 		for _, id := range tracks {
-			if e.wanted[id] != nil {
+			if w := e.wanted[id]; w != nil && w.kept {
+				_ = s.drop(e, w) // the transport may have ended
+			} else if w != nil {
 				delete(e.wanted, id)
 				e.subscriber.describe.Unbind(id)
 			}

@@ -1,6 +1,8 @@
 package room
 
 import (
+	"time"
+
 	"github.com/drtc-network/drtc"
 )
 
@@ -22,6 +24,7 @@ type (
 		Metadata      string
 		Attributes    map[string]string
 		Permission    Permission
+		TokenFrom     time.Time // from when on its token is valid
 		Client        Client
 		AutoSubscribe bool
 		Place         *drtc.Place // where the client says it is

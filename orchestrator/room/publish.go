@@ -72,6 +72,7 @@ func (r *Room) announceMuted(m *member, published []Section) {
 	for _, s := range published {
 		if t := m.track(s.Track); t != nil && t.Muted && !t.Announced {
 			t.Announced, news = true, true
+			r.notifyPublished(m, t)
 		}
 	}
 	if news {
@@ -87,6 +88,7 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 		return
 	}
 	news := !t.Announced || t.MIME != c.MIME || t.MID != c.MID
+	first := !t.Announced
 	t.Matched, t.Live, t.Announced = true, true, true
 	t.MIME, t.MID = c.MIME, c.MID
 	t.Whole = len(t.Layers) > 1 && len(c.Layers) == 1 && c.Layers[0].RID == ""
@@ -102,6 +104,9 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 		t.Version++
 		r.announce(m)
 	}
+	if first {
+		r.notifyPublished(m, t)
+	}
 	for _, v := range r.state.Members {
 		if s := v.Subscriptions[t.ID]; s != nil {
 			s.refused = false
@@ -116,6 +121,7 @@ func (r *Room) trackEnded(m *member, c TrackEnded) {
 	if t == nil {
 		return
 	}
+	r.notifyUnpublished(m, t)
 	m.Tracks = slices.DeleteFunc(m.Tracks, func(o *publication) bool { return o == t })
 	for _, v := range r.state.Members {
 		delete(v.Subscriptions, t.ID)

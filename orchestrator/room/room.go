@@ -20,6 +20,8 @@ type Config struct {
 	// MaxParticipants and MaxTracks (of one participant) bound the room, and
 	// MaxSpectators those who only watch.
 	MaxParticipants, MaxTracks, MaxSpectators int
+	// Notify says that somebody wants the room's events (effect Notify).
+	Notify bool
 }
 
 // DefaultConfig returns the values used in production.
@@ -89,6 +91,7 @@ type state struct {
 	Created  time.Time   `json:"created"`
 	Node     drtc.NodeID `json:"node"`
 	Members  []*member   `json:"members,omitempty"`
+	Terms    terms       `json:"terms,omitzero"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -122,7 +125,7 @@ func (r *Room) drain() []Effect {
 	if len(r.state.Members) > 0 {
 		r.emptyAt = time.Time{}
 	} else if r.emptyAt.IsZero() {
-		r.emptyAt = r.now.Add(r.config.EmptyTimeout)
+		r.emptyAt = r.now.Add(r.emptyFor())
 		r.state.Node, r.exclude, r.allocating = drtc.NodeID{}, nil, false
 	}
 	out := r.out
@@ -154,6 +157,8 @@ func (r *Room) apply(c Command) {
 		}
 	case Leave, Dismiss, Offer, Trickle, AddTrack, Mute, Subscribe, SetTrack, SetPermission, SetMetadata, SetFeatures:
 		r.request(c)
+	case Order:
+		_ = c.carryOut(r) // Administer tells
 	default:
 		r.report(c)
 	}
@@ -268,7 +273,7 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		r.reportQualities()
 	}
 	if due(r.emptyAt) {
-		r.out = append(r.out, Ended{})
+		r.end(false)
 	}
 	return r.drain()
 }
@@ -279,6 +284,7 @@ func (r *Room) Info() Info {
 	return Info{
 		ID: r.state.ID, Name: r.state.Name, Metadata: r.state.Metadata, Created: r.state.Created,
 		Participants: n.participants, Publishers: n.publishers,
+		Options: r.options(),
 	}
 }
 

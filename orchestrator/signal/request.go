@@ -10,6 +10,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/wire"
 )
 
 // Bounds of what one message may hold.
@@ -206,7 +207,7 @@ func mimeOf(codec string) string {
 	if codec == "" {
 		return ""
 	}
-	for _, c := range codecs() {
+	for _, c := range wire.Codecs() {
 		if name, video := strings.CutPrefix(c.GetMime(), "video/"); video && name != "rtx" && strings.EqualFold(name, strings.TrimPrefix(strings.ToLower(codec), "video/")) {
 			return c.GetMime()
 		}

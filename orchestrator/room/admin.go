@@ -380,8 +380,10 @@ func (c Send) carryOut(r *Room) error {
 	return nil
 }
 
-func (c MoveOut) carryOut(r *Room) error {
-	m := r.named(c.Identity)
+// MayMove says why a participant can't be moved to another room now; nil when it
+// can.
+func (r *Room) MayMove(id drtc.Identity) error {
+	m := r.named(id)
 	switch {
 	case m == nil:
 		return ErrNoParticipant
@@ -390,6 +392,14 @@ func (c MoveOut) carryOut(r *Room) error {
 	case m.conn == 0 || m.phase != present:
 		return ErrAway
 	}
+	return nil
+}
+
+func (c MoveOut) carryOut(r *Room) error {
+	if err := r.MayMove(c.Identity); err != nil {
+		return err
+	}
+	m := r.named(c.Identity)
 	m.Version++
 	r.toClient(m, Moved{Room: c.To, Self: m.view()})
 	r.dismiss(m, Migration, Reconnect)
@@ -406,6 +416,9 @@ func (c Permit) carryOut(r *Room) error {
 	m := r.named(c.Identity)
 	if m == nil {
 		return ErrNoParticipant
+	}
+	if c.Permission == nil && c.Name == "" && c.Metadata == "" && len(c.Attributes) == 0 {
+		return nil
 	}
 	text := SetMetadata{Name: c.Name, Metadata: c.Metadata, Attributes: c.Attributes}
 	if failure, _ := m.checkLengths(text); failure != FailureNone {

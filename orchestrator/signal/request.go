@@ -15,9 +15,8 @@ import (
 
 // Bounds of what one message may hold.
 const (
-	maxTracksNamed = 1024
-	maxGrants      = 1024
-	maxText        = 512
+	maxGrants = 1024
+	maxText   = 512
 )
 
 // joinFrom makes a Join of a token and a request.
@@ -30,6 +29,7 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 		AutoSubscribe: jr.GetConnectionSettings() == nil || jr.GetConnectionSettings().GetAutoSubscribe(),
 		Application:   caller.Application,
 		RoomMetadata:  g.GetRoomConfiguration().GetMetadata(),
+		TokenFrom:     caller.validFrom,
 	}
 	for k, v := range g.Attributes {
 		join.Attributes[k] = v
@@ -44,7 +44,7 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 		join.Offer = &room.Offer{ID: o.GetId(), SDP: o.GetSdp()}
 	}
 	for _, a := range jr.GetAddTrackRequests() {
-		if t, ok := trackFrom(a); ok && len(join.Tracks) < maxTracksNamed {
+		if t, ok := trackFrom(a); ok && len(join.Tracks) < wire.MaxTracksNamed {
 			t.ID = drtc.TrackID(newID(drtc.TrackPrefix))
 			join.Tracks = append(join.Tracks, room.AddTrack{Track: t})
 		}
@@ -52,25 +52,16 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 	return join
 }
 
+// permissionFrom reads what a token permits. Naming sources allows them.
 func permissionFrom(caller Caller) room.Permission {
-	v := caller.grants.Video
-	p := room.Permission{
-		Subscribe: v.GetCanSubscribe(), Publish: v.GetCanPublish(), PublishData: v.GetCanPublishData(),
-		UpdateMetadata: v.GetCanUpdateOwnMetadata(), SubscribeMetrics: v.GetCanSubscribeMetrics(),
-		Hidden: v.Hidden, Recorder: v.Recorder, Agent: v.Agent,
-	}
-	for _, s := range v.GetCanPublishSources() {
-		p.Sources = append(p.Sources, room.Source(s)) //nolint:gosec // 0 to 4
-	}
-	if len(p.Sources) > 0 {
-		p.Publish = true // naming sources allows them
-	}
+	p := wire.PermissionFrom(caller.grants.Video.ToPermission())
+	p.Publish = p.Publish || len(p.Sources) > 0
 	return p
 }
 
 func clientFrom(caller Caller, info *livekit.ClientInfo) room.Client {
 	c := room.Client{
-		Kind: int32(caller.grants.GetParticipantKind()), Protocol: info.GetClientProtocol(),
+		Kind: int32(caller.grants.GetParticipantKind()), Protocol: info.GetClientProtocol(), Version: info.GetProtocol(),
 		StreamPerTrack: strings.EqualFold(info.GetBrowser(), "firefox"),
 	}
 	for _, d := range caller.grants.GetKindDetails() {
@@ -110,9 +101,9 @@ func commandsFrom(p drtc.ParticipantID, m *livekit.SignalRequest, newTrack func(
 	case *livekit.SignalRequest_Mute:
 		return one(room.Mute{Participant: p, Track: drtc.TrackID(v.Mute.GetSid()), Muted: v.Mute.GetMuted()})
 	case *livekit.SignalRequest_Subscription:
-		return one(room.Subscribe{Participant: p, Tracks: tracksOf(v.Subscription), On: v.Subscription.GetSubscribe()})
+		return one(room.Subscribe{Participant: p, Tracks: wire.TracksOf(v.Subscription), On: v.Subscription.GetSubscribe()})
 	case *livekit.SignalRequest_TrackSetting:
-		return one(room.SetTrack{Participant: p, Tracks: trackIDs(v.TrackSetting.GetTrackSids()), Settings: settingsFrom(v.TrackSetting)})
+		return one(room.SetTrack{Participant: p, Tracks: wire.TrackIDs(v.TrackSetting.GetTrackSids()), Settings: settingsFrom(v.TrackSetting)})
 	case *livekit.SignalRequest_Leave:
 		return one(room.Leave{Participant: p})
 	case *livekit.SignalRequest_SubscriptionPermission:
@@ -263,7 +254,7 @@ func setPermission(p drtc.ParticipantID, s *livekit.SubscriptionPermission) room
 		}
 		c.Grants = append(c.Grants, room.Grant{
 			Participant: drtc.ParticipantID(t.GetParticipantSid()), Identity: drtc.Identity(t.GetParticipantIdentity()),
-			All: t.GetAllTracks(), Tracks: trackIDs(t.GetTrackSids()),
+			All: t.GetAllTracks(), Tracks: wire.TrackIDs(t.GetTrackSids()),
 		})
 	}
 	return c
@@ -273,27 +264,11 @@ func setPermission(p drtc.ParticipantID, s *livekit.SubscriptionPermission) room
 // kept all of it; a client that asked while it was away is heard now.
 func syncState(p drtc.ParticipantID, s *livekit.SyncState) []room.Command {
 	var commands []room.Command
-	if sub := s.GetSubscription(); sub != nil && len(tracksOf(sub)) > 0 {
-		commands = append(commands, room.Subscribe{Participant: p, Tracks: tracksOf(sub), On: sub.GetSubscribe()})
+	if sub := s.GetSubscription(); sub != nil && len(wire.TracksOf(sub)) > 0 {
+		commands = append(commands, room.Subscribe{Participant: p, Tracks: wire.TracksOf(sub), On: sub.GetSubscribe()})
 	}
 	if off := s.GetTrackSidsDisabled(); len(off) > 0 {
-		commands = append(commands, room.SetTrack{Participant: p, Tracks: trackIDs(off), Settings: room.Settings{Disabled: true}})
+		commands = append(commands, room.SetTrack{Participant: p, Tracks: wire.TrackIDs(off), Settings: room.Settings{Disabled: true}})
 	}
 	return commands
-}
-
-func tracksOf(u *livekit.UpdateSubscription) []drtc.TrackID {
-	ids := trackIDs(u.GetTrackSids())
-	for _, p := range u.GetParticipantTracks() {
-		ids = append(ids, trackIDs(p.GetTrackSids())...)
-	}
-	return ids[:min(len(ids), maxTracksNamed)]
-}
-
-func trackIDs(sids []string) []drtc.TrackID {
-	var ids []drtc.TrackID
-	for _, s := range sids[:min(len(sids), maxTracksNamed)] {
-		ids = append(ids, drtc.TrackID(s))
-	}
-	return ids
 }

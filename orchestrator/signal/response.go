@@ -29,7 +29,7 @@ func (c *client) responseTo(m room.Message) *livekit.SignalResponse {
 			ServerInfo: c.serverInfo(v.Node), LastMessageSeq: v.LastSequence,
 		}}}
 	case room.RefreshToken:
-		token, err := c.caller.refresh(v.Name, v.Metadata, v.Attributes)
+		token, err := c.caller.refresh(c.caller.Room, v.Name, v.Metadata, v.Attributes, v.Permission)
 		if err != nil {
 			c.server.config.Log.Warn("token was not refreshed", slog.Any("error", err))
 			return nil
@@ -50,7 +50,7 @@ func (c *client) responseTo(m room.Message) *livekit.SignalResponse {
 	if r := trackResponse(m); r != nil {
 		return r
 	}
-	return roomResponse(m)
+	return c.roomResponse(m)
 }
 
 // trackResponse turns messages about single tracks.
@@ -84,12 +84,16 @@ func trackResponse(m room.Message) *livekit.SignalResponse {
 		}}
 	case room.Qualities:
 		return qualities(v)
+	case room.Muted:
+		return &livekit.SignalResponse{Message: &livekit.SignalResponse_Mute{Mute: &livekit.MuteTrackRequest{
+			Sid: string(v.Track), Muted: v.Muted,
+		}}}
 	}
 	return nil
 }
 
 // roomResponse turns messages about the room and its people.
-func roomResponse(m room.Message) *livekit.SignalResponse {
+func (c *client) roomResponse(m room.Message) *livekit.SignalResponse {
 	switch v := m.(type) {
 	case room.Update:
 		u := &livekit.ParticipantUpdate{}
@@ -113,6 +117,8 @@ func roomResponse(m room.Message) *livekit.SignalResponse {
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_ConnectionQuality{ConnectionQuality: u}}
 	case room.RoomChanged:
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: wire.Room(v.Room)}}}
+	case room.Moved:
+		return c.moved(v)
 	case room.RequestDone:
 		r := failed(v.Request, livekit.RequestResponse_Reason(v.Failure), v.Text, nil)
 		if a, ok := v.Of.(room.AddTrack); ok {
@@ -123,6 +129,18 @@ func roomResponse(m room.Message) *livekit.SignalResponse {
 		return r
 	}
 	return nil
+}
+
+// moved hands over a token for the other room. Who is there comes with the join.
+func (c *client) moved(v room.Moved) *livekit.SignalResponse {
+	token, err := c.caller.refresh(v.Room.Name, v.Self.Name, v.Self.Metadata, v.Self.Attributes, v.Self.Permission)
+	if err != nil {
+		c.server.config.Log.Warn("token for another room was not signed", slog.Any("error", err))
+		return nil
+	}
+	return &livekit.SignalResponse{Message: &livekit.SignalResponse_RoomMoved{RoomMoved: &livekit.RoomMovedResponse{
+		Room: wire.Room(v.Room), Token: token, Participant: wire.Participant(v.Self),
+	}}}
 }
 
 func (c *client) joinResponse(w room.Welcome) *livekit.JoinResponse {

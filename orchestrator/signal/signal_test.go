@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -428,12 +429,15 @@ func TestServer_cutsOffClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-func TestServer_refreshedTokensCarryTheSameGrants(t *testing.T) {
+func TestServer_refreshedTokensCarryWhatTheParticipantMayDo(t *testing.T) {
 	h := newHall()
 	_, at := serve(t, h, nil)
 	go func() {
 		out := <-h.entered
-		out.Send(room.RefreshToken{Name: "New", Metadata: "m", Attributes: map[string]string{"a": "b"}})
+		out.Send(room.RefreshToken{
+			Name: "New", Metadata: "m", Attributes: map[string]string{"a": "b"},
+			Permission: room.Permission{Subscribe: true, Publish: true, Sources: []room.Source{room.Camera}},
+		})
 	}()
 	ws, _, err := websocket.Dial(context.Background(), at, nil) //nolint:bodyclose // upgraded
 	if err != nil {
@@ -456,7 +460,8 @@ func TestServer_refreshedTokensCarryTheSameGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Identity != "ann" || g.Name != "New" || g.Metadata != "m" || g.Attributes["a"] != "b" || g.Video.Room != "r" || !g.Video.RoomJoin {
+	if g.Identity != "ann" || g.Name != "New" || g.Metadata != "m" || g.Attributes["a"] != "b" || g.Video.Room != "r" || !g.Video.RoomJoin ||
+		!g.Video.GetCanSubscribe() || g.Video.GetCanPublishData() || !slices.Equal(g.Video.CanPublishSources, []string{"camera"}) {
 		t.Errorf("refreshed token says %+v %+v", g, g.Video)
 	}
 	if life := claims.ExpiresAt.Sub(claims.NotBefore.Time); life != refreshedLife {

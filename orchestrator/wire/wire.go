@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"time"
+
 	"github.com/livekit/protocol/livekit"
 
 	"github.com/drtc-network/drtc/orchestrator/room"
@@ -21,6 +23,9 @@ func Room(i room.Info) *livekit.Room {
 		Sid: string(i.ID), Name: i.Name, Metadata: i.Metadata,
 		CreationTime: i.Created.Unix(), CreationTimeMs: i.Created.UnixMilli(),
 		NumParticipants: i.Participants, NumPublishers: i.Publishers, EnabledCodecs: Codecs(),
+		EmptyTimeout:     uint32(i.Options.EmptyTimeout / time.Second),     //nolint:gosec // some days
+		DepartureTimeout: uint32(i.Options.DepartureTimeout / time.Second), //nolint:gosec // some days
+		MaxParticipants:  i.Options.MaxParticipants,
 	}
 }
 

@@ -102,8 +102,8 @@ func invalid(field, text string) error { return twirp.InvalidArgumentError(field
 
 // answerFor is the Twirp error for what went wrong with a room.
 func answerFor(err error) error {
-	code := twirp.Internal
-	text := ""
+	var code twirp.ErrorCode
+	var text string
 	switch {
 	case err == nil:
 		return nil

@@ -26,6 +26,7 @@ type (
 		Metadata      string
 		Attributes    map[string]string
 		Permission    Permission
+		TokenFrom     time.Time // from when on its token is valid
 		Client        Client
 		AutoSubscribe bool
 		Place         *drtc.Place // where the client says it is

@@ -217,6 +217,7 @@ type (
 		Name       string
 		Metadata   string
 		Attributes map[string]string
+		Permission Permission
 	}
 	// Answer is the node's answer to an offer with the same id.
 	Answer struct {

@@ -14,6 +14,9 @@ const maxDeparted = 1000
 const maxAttempts = 3
 
 func (r *Room) join(c Join) {
+	if r.revoked(c) {
+		return
+	}
 	for _, m := range r.members() {
 		// Its own full reconnect: the old connection is gone, so its session can
 		// make room at once. One that is still waiting is simply superseded.
@@ -31,7 +34,7 @@ func (r *Room) join(c Join) {
 		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room has as many spectators as it takes"})
 		return
 	}
-	if c.Watch == nil && len(r.state.Members)-watching >= r.config.MaxParticipants {
+	if c.Watch == nil && !r.Vacant() {
 		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room is full"})
 		return
 	}
@@ -125,6 +128,7 @@ func (r *Room) enter(m *member) {
 	}
 	m.Version++
 	r.changed = true
+	r.entered()
 	welcome := Welcome{Room: r.Info(), Self: m.view(), Node: m.Node}
 	for _, o := range r.state.Members {
 		if o != m && o.phase == present && !o.Permission.Hidden {
@@ -157,7 +161,7 @@ func (r *Room) firstOffer(m *member) {
 
 func (r *Room) refreshToken(m *member) {
 	v := m.view()
-	r.toClient(m, RefreshToken{Name: v.Name, Metadata: v.Metadata, Attributes: v.Attributes})
+	r.toClient(m, RefreshToken{Name: v.Name, Metadata: v.Metadata, Attributes: v.Attributes, Permission: v.Permission})
 }
 
 // dismiss tells m to go, and lets it go.
@@ -180,6 +184,7 @@ func (r *Room) dismissFor(m *member, g Goodbye) {
 
 // remove ends m's stay. Afterwards nothing refers to it.
 func (r *Room) remove(m *member, reason Reason) {
+	r.notifyLeft(m, reason)
 	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })
 	r.changed = r.changed || m.watch == nil
 	if m.phase != waiting {
@@ -230,6 +235,7 @@ func (r *Room) sessionChanged(m *member, c SessionChanged) {
 		if m.State != Active {
 			m.State = Active
 			r.announce(m)
+			r.notifyJoined(m)
 		}
 	}
 }

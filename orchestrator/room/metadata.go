@@ -12,6 +12,14 @@ func (r *Room) setMetadata(m *member, c SetMetadata) {
 		r.toClient(m, RequestDone{Request: c.Request, Failure: failure, Text: text})
 		return
 	}
+	m.takeMetadata(c)
+	r.announce(m)
+	r.refreshToken(m)
+	r.toClient(m, RequestDone{Request: c.Request})
+}
+
+// takeMetadata changes name, metadata and attributes as c says.
+func (m *member) takeMetadata(c SetMetadata) {
 	if c.Name != "" {
 		m.Name = c.Name
 	}
@@ -28,12 +36,17 @@ func (r *Room) setMetadata(m *member, c SetMetadata) {
 		}
 		m.Attributes[k] = v
 	}
-	r.announce(m)
-	r.refreshToken(m)
-	r.toClient(m, RequestDone{Request: c.Request})
 }
 
 func (m *member) checkMetadata(c SetMetadata) (Failure, string) {
+	if !m.Permission.UpdateMetadata {
+		return FailureNotAllowed, "the token does not allow changing own metadata"
+	}
+	return m.checkLengths(c)
+}
+
+// checkLengths holds what c says to the limits.
+func (m *member) checkLengths(c SetMetadata) (Failure, string) {
 	size := 0
 	for k, v := range m.Attributes {
 		if _, changed := c.Attributes[k]; !changed {
@@ -46,8 +59,6 @@ func (m *member) checkMetadata(c SetMetadata) (Failure, string) {
 		}
 	}
 	switch {
-	case !m.Permission.UpdateMetadata:
-		return FailureNotAllowed, "the token does not allow changing own metadata"
 	case len(c.Name) > maxName:
 		return FailureLimit, "name is longer than 256 bytes"
 	case len(c.Metadata) > maxMetadata:

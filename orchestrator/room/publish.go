@@ -76,6 +76,7 @@ func (r *Room) announceMuted(m *member, published []Section) {
 	for _, s := range published {
 		if t := m.track(s.Track); t != nil && t.Muted && !t.Announced {
 			t.Announced, news = true, true
+			r.notifyPublished(m, t)
 		}
 	}
 	if news {
@@ -91,6 +92,7 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 		return
 	}
 	news := !t.Announced || t.MIME != c.MIME || t.MID != c.MID
+	first := !t.Announced
 	t.Matched, t.Live, t.Announced = true, true, true
 	if t.away {
 		t.away = false
@@ -112,6 +114,9 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 		t.Version++
 		r.announce(m)
 	}
+	if first {
+		r.notifyPublished(m, t)
+	}
 	for _, v := range r.state.Members {
 		if s := v.Subscriptions[t.ID]; s != nil {
 			s.refused = false
@@ -126,6 +131,7 @@ func (r *Room) trackEnded(m *member, c TrackEnded) {
 	if t == nil {
 		return
 	}
+	r.notifyUnpublished(m, t)
 	m.Tracks = slices.DeleteFunc(m.Tracks, func(o *publication) bool { return o == t })
 	for _, v := range r.state.Members {
 		delete(v.Subscriptions, t.ID)

@@ -22,6 +22,8 @@ type Config struct {
 	// MaxParticipants and MaxTracks (of one participant) bound the room, and
 	// MaxSpectators those who only watch.
 	MaxParticipants, MaxTracks, MaxSpectators int
+	// Notify says that somebody wants the room's events (effect Notify).
+	Notify bool
 }
 
 // DefaultConfig returns the values used in production.
@@ -100,6 +102,7 @@ type state struct {
 	Plan        plan.Plan     `json:"plan"`
 	Cascade     cascade.State `json:"cascade"`
 	Tracks      []carried     `json:"tracks,omitempty"`
+	Terms       terms         `json:"terms,omitzero"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -136,7 +139,7 @@ func (r *Room) drain() []Effect {
 		r.emptyAt = time.Time{}
 		r.switchOver()
 	} else if r.emptyAt.IsZero() {
-		r.emptyAt = r.now.Add(r.config.EmptyTimeout)
+		r.emptyAt = r.now.Add(r.emptyFor())
 		r.state.Plan, r.planning, r.planAt, r.knownAt = plan.Plan{}, false, time.Time{}, time.Time{}
 		r.cascade.CloseAll(r.now)
 		r.retire()
@@ -171,6 +174,8 @@ func (r *Room) apply(c Command) {
 		r.relay(c)
 	case Leave, Dismiss, Offer, Trickle, SyncState, AddTrack, Mute, Subscribe, SetTrack, SetPermission, SetMetadata, SetFeatures:
 		r.request(c)
+	case Order:
+		_ = c.carryOut(r) // Administer tells
 	default:
 		r.report(c)
 	}
@@ -322,7 +327,7 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		r.reportQualities()
 	}
 	if due(r.emptyAt) {
-		r.out = append(r.out, Ended{})
+		r.end(false)
 	}
 	return r.drain()
 }
@@ -333,6 +338,7 @@ func (r *Room) Info() Info {
 	return Info{
 		ID: r.state.ID, Name: r.state.Name, Metadata: r.state.Metadata, Created: r.state.Created,
 		Participants: n.participants, Publishers: n.publishers,
+		Options: r.options(),
 	}
 }
 

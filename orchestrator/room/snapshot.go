@@ -57,7 +57,7 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 		return nil, fmt.Errorf("room: reading a state: id and name: want both, got %q and %q", r.state.ID, r.state.Name)
 	}
 	if len(r.state.Members) == 0 {
-		r.emptyAt = now.Add(config.EmptyTimeout)
+		r.emptyAt = now.Add(r.emptyFor())
 	} else {
 		r.reportAt = now.Add(config.ReportInterval)
 	}

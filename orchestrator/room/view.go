@@ -44,15 +44,17 @@ type Reason uint8
 
 // Reasons of a disconnection.
 const (
-	UnknownReason     Reason = 0
-	ClientInitiated   Reason = 1
-	DuplicateIdentity Reason = 2
-	ServerShutdown    Reason = 3
-	StateMismatch     Reason = 6
-	JoinFailure       Reason = 7
-	Migration         Reason = 8
-	SignalClosed      Reason = 9
-	MediaFailure      Reason = 15
+	UnknownReason      Reason = 0
+	ClientInitiated    Reason = 1
+	DuplicateIdentity  Reason = 2
+	ServerShutdown     Reason = 3
+	ParticipantRemoved Reason = 4
+	RoomDeleted        Reason = 5
+	StateMismatch      Reason = 6
+	JoinFailure        Reason = 7
+	Migration          Reason = 8
+	SignalClosed       Reason = 9
+	MediaFailure       Reason = 15
 )
 
 // Action that a client shall take when told to leave. The numbers are those of
@@ -101,6 +103,7 @@ type Client struct {
 	Kind         int32   `json:"kind,omitempty"`
 	KindDetails  []int32 `json:"kind_details,omitempty"`
 	Protocol     int32   `json:"protocol,omitempty"` // client-to-client protocol
+	Version      int32   `json:"version,omitempty"`  // of the client protocol, not copied
 	Capabilities []int32 `json:"capabilities,omitempty"`
 	// StreamPerTrack asks for one media stream per track: browsers that can't
 	// change a stream's tracks need it.
@@ -173,6 +176,7 @@ type Info struct {
 	Created      time.Time
 	Participants uint32
 	Publishers   uint32
+	Options      Options // in force; MaxParticipants is 0 when nobody said, Metadata is above
 }
 
 // Speaker is one participant's level.

@@ -12,8 +12,8 @@
 //	GET /rtc/validate, /rtc/v1/validate       the checks alone
 //
 // It works with LiveKit client SDKs in single-connection mode; the project is not
-// affiliated with LiveKit, Inc. This package and roomapi alone import that
-// protocol's module.
+// affiliated with LiveKit, Inc. This package, wire, roomservice and webhook
+// alone import that protocol's module.
 //
 // A connection has a reader and a writer with a bounded queue between the room
 // and the socket: a client that does not read is cut off and never holds up its

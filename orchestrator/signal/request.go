@@ -10,14 +10,14 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/wire"
 )
 
 // Bounds of what one message may hold.
 const (
-	maxTracksNamed = 1024
-	maxGrants      = 1024
-	maxText        = 512
-	maxChannels    = 16
+	maxGrants   = 1024
+	maxText     = 512
+	maxChannels = 16
 )
 
 // resumesFrom is the oldest protocol in which a client can be told to resume.
@@ -33,6 +33,7 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 		AutoSubscribe: jr.GetConnectionSettings() == nil || jr.GetConnectionSettings().GetAutoSubscribe(),
 		Application:   caller.Application,
 		RoomMetadata:  g.GetRoomConfiguration().GetMetadata(),
+		TokenFrom:     caller.validFrom,
 	}
 	for k, v := range g.Attributes {
 		join.Attributes[k] = v
@@ -47,7 +48,7 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 		join.Offer = &room.Offer{ID: o.GetId(), SDP: o.GetSdp()}
 	}
 	for _, a := range jr.GetAddTrackRequests() {
-		if t, ok := trackFrom(a); ok && len(join.Tracks) < maxTracksNamed {
+		if t, ok := trackFrom(a); ok && len(join.Tracks) < wire.MaxTracksNamed {
 			t.ID = drtc.TrackID(newID(drtc.TrackPrefix))
 			join.Tracks = append(join.Tracks, room.AddTrack{Track: t})
 		}
@@ -55,25 +56,16 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 	return join
 }
 
+// permissionFrom reads what a token permits. Naming sources allows them.
 func permissionFrom(caller Caller) room.Permission {
-	v := caller.grants.Video
-	p := room.Permission{
-		Subscribe: v.GetCanSubscribe(), Publish: v.GetCanPublish(), PublishData: v.GetCanPublishData(),
-		UpdateMetadata: v.GetCanUpdateOwnMetadata(), SubscribeMetrics: v.GetCanSubscribeMetrics(),
-		Hidden: v.Hidden, Recorder: v.Recorder, Agent: v.Agent,
-	}
-	for _, s := range v.GetCanPublishSources() {
-		p.Sources = append(p.Sources, room.Source(s)) //nolint:gosec // 0 to 4
-	}
-	if len(p.Sources) > 0 {
-		p.Publish = true // naming sources allows them
-	}
+	p := wire.PermissionFrom(caller.grants.Video.ToPermission())
+	p.Publish = p.Publish || len(p.Sources) > 0
 	return p
 }
 
 func clientFrom(caller Caller, info *livekit.ClientInfo) room.Client {
 	c := room.Client{
-		Kind: int32(caller.grants.GetParticipantKind()), Protocol: info.GetClientProtocol(),
+		Kind: int32(caller.grants.GetParticipantKind()), Protocol: info.GetClientProtocol(), Version: info.GetProtocol(),
 		StreamPerTrack: strings.EqualFold(info.GetBrowser(), "firefox"),
 		Resumes:        info.GetProtocol() >= resumesFrom,
 	}
@@ -114,9 +106,9 @@ func commandsFrom(p drtc.ParticipantID, m *livekit.SignalRequest, newTrack func(
 	case *livekit.SignalRequest_Mute:
 		return one(room.Mute{Participant: p, Track: drtc.TrackID(v.Mute.GetSid()), Muted: v.Mute.GetMuted()})
 	case *livekit.SignalRequest_Subscription:
-		return one(room.Subscribe{Participant: p, Tracks: tracksOf(v.Subscription), On: v.Subscription.GetSubscribe()})
+		return one(room.Subscribe{Participant: p, Tracks: wire.TracksOf(v.Subscription), On: v.Subscription.GetSubscribe()})
 	case *livekit.SignalRequest_TrackSetting:
-		return one(room.SetTrack{Participant: p, Tracks: trackIDs(v.TrackSetting.GetTrackSids()), Settings: settingsFrom(v.TrackSetting)})
+		return one(room.SetTrack{Participant: p, Tracks: wire.TrackIDs(v.TrackSetting.GetTrackSids()), Settings: settingsFrom(v.TrackSetting)})
 	case *livekit.SignalRequest_Leave:
 		return one(room.Leave{Participant: p})
 	case *livekit.SignalRequest_SubscriptionPermission:
@@ -211,7 +203,7 @@ func mimeOf(codec string) string {
 	if codec == "" {
 		return ""
 	}
-	for _, c := range codecs() {
+	for _, c := range wire.Codecs() {
 		if name, video := strings.CutPrefix(c.GetMime(), "video/"); video && name != "rtx" && strings.EqualFold(name, strings.TrimPrefix(strings.ToLower(codec), "video/")) {
 			return c.GetMime()
 		}
@@ -267,7 +259,7 @@ func setPermission(p drtc.ParticipantID, s *livekit.SubscriptionPermission) room
 		}
 		c.Grants = append(c.Grants, room.Grant{
 			Participant: drtc.ParticipantID(t.GetParticipantSid()), Identity: drtc.Identity(t.GetParticipantIdentity()),
-			All: t.GetAllTracks(), Tracks: trackIDs(t.GetTrackSids()),
+			All: t.GetAllTracks(), Tracks: wire.TrackIDs(t.GetTrackSids()),
 		})
 	}
 	return c
@@ -287,27 +279,11 @@ func syncState(p drtc.ParticipantID, s *livekit.SyncState) []room.Command {
 	if len(state.Channels) > 0 {
 		commands = append(commands, state)
 	}
-	if sub := s.GetSubscription(); sub != nil && len(tracksOf(sub)) > 0 {
-		commands = append(commands, room.Subscribe{Participant: p, Tracks: tracksOf(sub), On: sub.GetSubscribe()})
+	if sub := s.GetSubscription(); sub != nil && len(wire.TracksOf(sub)) > 0 {
+		commands = append(commands, room.Subscribe{Participant: p, Tracks: wire.TracksOf(sub), On: sub.GetSubscribe()})
 	}
 	if off := s.GetTrackSidsDisabled(); len(off) > 0 {
-		commands = append(commands, room.SetTrack{Participant: p, Tracks: trackIDs(off), Settings: room.Settings{Disabled: true}})
+		commands = append(commands, room.SetTrack{Participant: p, Tracks: wire.TrackIDs(off), Settings: room.Settings{Disabled: true}})
 	}
 	return commands
-}
-
-func tracksOf(u *livekit.UpdateSubscription) []drtc.TrackID {
-	ids := trackIDs(u.GetTrackSids())
-	for _, p := range u.GetParticipantTracks() {
-		ids = append(ids, trackIDs(p.GetTrackSids())...)
-	}
-	return ids[:min(len(ids), maxTracksNamed)]
-}
-
-func trackIDs(sids []string) []drtc.TrackID {
-	var ids []drtc.TrackID
-	for _, s := range sids[:min(len(sids), maxTracksNamed)] {
-		ids = append(ids, drtc.TrackID(s))
-	}
-	return ids
 }

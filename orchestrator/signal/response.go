@@ -9,6 +9,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/wire"
 )
 
 // What clients are told about keeping the connection alive, in seconds.
@@ -28,7 +29,7 @@ func (c *client) responseTo(m room.Message) *livekit.SignalResponse {
 			ServerInfo: c.serverInfo(v.Node), LastMessageSeq: v.LastSequence,
 		}}}
 	case room.RefreshToken:
-		token, err := c.caller.refresh(v.Name, v.Metadata, v.Attributes)
+		token, err := c.caller.refresh(c.caller.Room, v.Name, v.Metadata, v.Attributes, v.Permission)
 		if err != nil {
 			c.server.config.Log.Warn("token was not refreshed", slog.Any("error", err))
 			return nil
@@ -49,7 +50,7 @@ func (c *client) responseTo(m room.Message) *livekit.SignalResponse {
 	if r := trackResponse(m); r != nil {
 		return r
 	}
-	return roomResponse(m)
+	return c.roomResponse(m)
 }
 
 // trackResponse turns messages about single tracks.
@@ -57,7 +58,7 @@ func trackResponse(m room.Message) *livekit.SignalResponse {
 	switch v := m.(type) {
 	case room.TrackPublished:
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_TrackPublished{TrackPublished: &livekit.TrackPublishedResponse{
-			Cid: v.CID, Track: trackTo(v.Track),
+			Cid: v.CID, Track: wire.Track(v.Track),
 		}}}
 	case room.TrackUnpublished:
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_TrackUnpublished{TrackUnpublished: &livekit.TrackUnpublishedResponse{
@@ -83,17 +84,21 @@ func trackResponse(m room.Message) *livekit.SignalResponse {
 		}}
 	case room.Qualities:
 		return qualities(v)
+	case room.Muted:
+		return &livekit.SignalResponse{Message: &livekit.SignalResponse_Mute{Mute: &livekit.MuteTrackRequest{
+			Sid: string(v.Track), Muted: v.Muted,
+		}}}
 	}
 	return nil
 }
 
 // roomResponse turns messages about the room and its people.
-func roomResponse(m room.Message) *livekit.SignalResponse {
+func (c *client) roomResponse(m room.Message) *livekit.SignalResponse {
 	switch v := m.(type) {
 	case room.Update:
 		u := &livekit.ParticipantUpdate{}
 		for _, p := range v.Participants {
-			u.Participants = append(u.Participants, participantTo(p))
+			u.Participants = append(u.Participants, wire.Participant(p))
 		}
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: u}}
 	case room.Speakers:
@@ -111,12 +116,14 @@ func roomResponse(m room.Message) *livekit.SignalResponse {
 		}
 		return &livekit.SignalResponse{Message: &livekit.SignalResponse_ConnectionQuality{ConnectionQuality: u}}
 	case room.RoomChanged:
-		return &livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: roomTo(v.Room)}}}
+		return &livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: wire.Room(v.Room)}}}
+	case room.Moved:
+		return c.moved(v)
 	case room.RequestDone:
 		r := failed(v.Request, livekit.RequestResponse_Reason(v.Failure), v.Text, nil)
 		if a, ok := v.Of.(room.AddTrack); ok {
 			r.GetRequestResponse().Request = &livekit.RequestResponse_AddTrack{AddTrack: &livekit.AddTrackRequest{
-				Cid: a.Track.CID, Name: a.Track.Name, Source: livekit.TrackSource(a.Track.Source), Type: typeTo(a.Track.Kind),
+				Cid: a.Track.CID, Name: a.Track.Name, Source: livekit.TrackSource(a.Track.Source), Type: wire.TrackType(a.Track.Kind),
 			}}
 		}
 		return r
@@ -124,16 +131,28 @@ func roomResponse(m room.Message) *livekit.SignalResponse {
 	return nil
 }
 
+// moved hands over a token for the other room. Who is there comes with the join.
+func (c *client) moved(v room.Moved) *livekit.SignalResponse {
+	token, err := c.caller.refresh(v.Room.Name, v.Self.Name, v.Self.Metadata, v.Self.Attributes, v.Self.Permission)
+	if err != nil {
+		c.server.config.Log.Warn("token for another room was not signed", slog.Any("error", err))
+		return nil
+	}
+	return &livekit.SignalResponse{Message: &livekit.SignalResponse_RoomMoved{RoomMoved: &livekit.RoomMovedResponse{
+		Room: wire.Room(v.Room), Token: token, Participant: wire.Participant(v.Self),
+	}}}
+}
+
 func (c *client) joinResponse(w room.Welcome) *livekit.JoinResponse {
 	j := &livekit.JoinResponse{
-		Room: roomTo(w.Room), Participant: participantTo(w.Self),
+		Room: wire.Room(w.Room), Participant: wire.Participant(w.Self),
 		ServerVersion: c.server.config.Version, ServerRegion: c.server.config.Region,
 		ServerInfo:   c.serverInfo(w.Node),
 		PingInterval: pingInterval, PingTimeout: pingTimeout,
-		EnabledPublishCodecs: codecs(), FastPublish: w.Self.Permission.Publish,
+		EnabledPublishCodecs: wire.Codecs(), FastPublish: w.Self.Permission.Publish,
 	}
 	for _, p := range w.Others {
-		j.OtherParticipants = append(j.OtherParticipants, participantTo(p))
+		j.OtherParticipants = append(j.OtherParticipants, wire.Participant(p))
 	}
 	return j
 }
@@ -142,15 +161,6 @@ func (c *client) serverInfo(node drtc.NodeID) *livekit.ServerInfo {
 	return &livekit.ServerInfo{
 		Version: c.server.config.Version, Protocol: Protocol, Region: c.server.config.Region, NodeId: node.String(),
 	}
-}
-
-// codecs are those that nodes forward.
-func codecs() []*livekit.Codec {
-	var all []*livekit.Codec
-	for _, mime := range []string{"audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1", "video/rtx"} {
-		all = append(all, &livekit.Codec{Mime: mime})
-	}
-	return all
 }
 
 // trickle repeats one of the node's candidates. The last one carries the mark
@@ -188,77 +198,6 @@ func subscriptionError(reason string) livekit.SubscriptionError {
 		return livekit.SubscriptionError_SE_TRACK_NOTFOUND
 	}
 	return livekit.SubscriptionError_SE_UNKNOWN
-}
-
-func roomTo(i room.Info) *livekit.Room {
-	return &livekit.Room{
-		Sid: string(i.ID), Name: i.Name, Metadata: i.Metadata,
-		CreationTime: i.Created.Unix(), CreationTimeMs: i.Created.UnixMilli(),
-		NumParticipants: i.Participants, NumPublishers: i.Publishers, EnabledCodecs: codecs(),
-	}
-}
-
-func participantTo(p room.Participant) *livekit.ParticipantInfo {
-	info := &livekit.ParticipantInfo{
-		Sid: string(p.ID), Identity: string(p.Identity), State: livekit.ParticipantInfo_State(p.State),
-		Name: p.Name, Metadata: p.Metadata, Attributes: p.Attributes, Version: p.Version,
-		JoinedAt: p.JoinedAt.Unix(), JoinedAtMs: p.JoinedAt.UnixMilli(), IsPublisher: p.Publishing,
-		Permission: permissionTo(p.Permission), Kind: livekit.ParticipantInfo_Kind(p.Client.Kind),
-		ClientProtocol: p.Client.Protocol, DisconnectReason: livekit.DisconnectReason(p.Reason),
-	}
-	for _, d := range p.Client.KindDetails {
-		info.KindDetails = append(info.KindDetails, livekit.ParticipantInfo_KindDetail(d))
-	}
-	for _, k := range p.Client.Capabilities {
-		info.Capabilities = append(info.Capabilities, livekit.ClientInfo_Capability(k))
-	}
-	for _, t := range p.Tracks {
-		info.Tracks = append(info.Tracks, trackTo(t))
-	}
-	return info
-}
-
-func permissionTo(p room.Permission) *livekit.ParticipantPermission {
-	out := &livekit.ParticipantPermission{
-		CanSubscribe: p.Subscribe, CanPublish: p.Publish, CanPublishData: p.PublishData,
-		Hidden: p.Hidden, CanUpdateMetadata: p.UpdateMetadata, CanSubscribeMetrics: p.SubscribeMetrics,
-		Recorder: p.Recorder, Agent: p.Agent, //nolint:staticcheck // older clients
-	}
-	for _, s := range p.Sources {
-		out.CanPublishSources = append(out.CanPublishSources, livekit.TrackSource(s))
-	}
-	return out
-}
-
-func trackTo(t room.Track) *livekit.TrackInfo {
-	info := &livekit.TrackInfo{
-		Sid: string(t.ID), Type: typeTo(t.Kind), Source: livekit.TrackSource(t.Source), Name: t.Name,
-		Muted: t.Muted, Width: t.Width, Height: t.Height, Stream: t.Stream, MimeType: t.MIME, Mid: t.MID,
-		Encryption: livekit.Encryption_Type(t.Encryption), DisableRed: t.DisableRED,
-		BackupCodecPolicy: livekit.BackupCodecPolicy(t.BackupCodecPolicy),
-		Simulcast:         len(t.Layers) > 1, DisableDtx: t.DisableDTX, Stereo: t.Stereo, //nolint:staticcheck // older clients
-		Version: &livekit.TimedVersion{Ticks: int32(t.Version)},
-	}
-	codec := &livekit.SimulcastCodecInfo{MimeType: t.MIME, Mid: t.MID, Cid: t.CID, VideoLayerMode: livekit.VideoLayer_Mode(t.LayerMode)}
-	for _, l := range t.Layers {
-		codec.Layers = append(codec.Layers, &livekit.VideoLayer{
-			Quality: livekit.VideoQuality(l.Quality), Width: l.Width, Height: l.Height, Bitrate: l.Bitrate,
-			SpatialLayer: l.Spatial, Rid: l.RID, Ssrc: l.SSRC, RepairSsrc: l.Repair,
-		})
-	}
-	info.Layers = codec.GetLayers() //nolint:staticcheck // older clients
-	info.Codecs = []*livekit.SimulcastCodecInfo{codec}
-	for _, f := range t.AudioFeatures {
-		info.AudioFeatures = append(info.AudioFeatures, livekit.AudioTrackFeature(f))
-	}
-	return info
-}
-
-func typeTo(k room.Kind) livekit.TrackType {
-	if k == room.Video {
-		return livekit.TrackType_VIDEO
-	}
-	return livekit.TrackType_AUDIO
 }
 
 func midsTo(m map[string]drtc.TrackID) map[string]string {

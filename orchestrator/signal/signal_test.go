@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -430,12 +431,15 @@ func TestServer_cutsOffClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-func TestServer_refreshedTokensCarryTheSameGrants(t *testing.T) {
+func TestServer_refreshedTokensCarryWhatTheParticipantMayDo(t *testing.T) {
 	h := newHall()
 	_, at := serve(t, h, nil)
 	go func() {
 		out := <-h.entered
-		out.Send(room.RefreshToken{Name: "New", Metadata: "m", Attributes: map[string]string{"a": "b"}})
+		out.Send(room.RefreshToken{
+			Name: "New", Metadata: "m", Attributes: map[string]string{"a": "b"},
+			Permission: room.Permission{Subscribe: true, Publish: true, Sources: []room.Source{room.Camera}},
+		})
 	}()
 	ws, _, err := websocket.Dial(context.Background(), at, nil) //nolint:bodyclose // upgraded
 	if err != nil {
@@ -458,7 +462,8 @@ func TestServer_refreshedTokensCarryTheSameGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Identity != "ann" || g.Name != "New" || g.Metadata != "m" || g.Attributes["a"] != "b" || g.Video.Room != "r" || !g.Video.RoomJoin {
+	if g.Identity != "ann" || g.Name != "New" || g.Metadata != "m" || g.Attributes["a"] != "b" || g.Video.Room != "r" || !g.Video.RoomJoin ||
+		!g.Video.GetCanSubscribe() || g.Video.GetCanPublishData() || !slices.Equal(g.Video.CanPublishSources, []string{"camera"}) {
 		t.Errorf("refreshed token says %+v %+v", g, g.Video)
 	}
 	if life := claims.ExpiresAt.Sub(claims.NotBefore.Time); life != refreshedLife {
@@ -487,5 +492,77 @@ func TestServer_pingsQuietClients(t *testing.T) {
 	}()
 	for range 3 {
 		<-pings
+	}
+}
+
+// What a server does to a participant reaches its client in the protocol's words.
+func TestServer_tellsWhatServersOrdered(t *testing.T) {
+	h := newHall()
+	_, at := serve(t, h, nil)
+	go func() {
+		out := <-h.entered
+		out.Send(room.Muted{Track: "TR_1", Muted: true})
+		out.Send(room.Moved{
+			Room: room.Info{ID: "RM_2", Name: "s"},
+			Self: room.Participant{ID: "PA_1", Identity: "ann", Metadata: "m", Permission: room.Permission{Subscribe: true}},
+		})
+		out.Send(room.Goodbye{Reason: room.Migration, Action: room.Reconnect})
+	}()
+	ws, _, err := websocket.Dial(context.Background(), at, nil) //nolint:bodyclose // upgraded
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow() //nolint:errcheck // the test is over
+	next := func() *livekit.SignalResponse {
+		_, frame, err := ws.Read(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &livekit.SignalResponse{}
+		if err := proto.Unmarshal(frame, m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if m := next().GetMute(); m.GetSid() != "TR_1" || !m.GetMuted() {
+		t.Errorf("got %v, want that TR_1 is muted", m)
+	}
+	moved := next().GetRoomMoved()
+	if moved.GetRoom().GetName() != "s" || moved.GetParticipant().GetIdentity() != "ann" {
+		t.Errorf("got %v, want that ann is in s", moved)
+	}
+	v, err := auth.ParseAPIToken(moved.GetToken())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, g, err := v.Verify(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Identity != "ann" || g.Metadata != "m" || g.Video.Room != "s" || !g.Video.RoomJoin || g.Video.GetCanPublish() || !g.Video.GetCanSubscribe() {
+		t.Errorf("the token for the other room says %+v %+v", g, g.Video)
+	}
+	if l := next().GetLeave(); l.GetAction() != livekit.LeaveRequest_RECONNECT {
+		t.Errorf("got %v, want to join anew", l)
+	}
+}
+
+func TestReadToken_tellsFromWhenItCounts(t *testing.T) {
+	text, err := auth.NewAccessToken("k", secret).SetVideoGrant(&auth.VideoGrant{RoomList: true}).SetValidFor(time.Hour).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+text)
+	before := time.Now()
+	c, err := ReadToken(r, map[string]Key{"k": {Secret: secret, Application: "app"}}, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Application != "app" || !c.Grants.Video.RoomList || c.Grants.Video.RoomJoin || before.Sub(c.ValidFrom).Abs() > time.Minute {
+		t.Errorf("got %+v", c)
+	}
+	if j := joinFrom(Caller{grants: c.Grants, validFrom: c.ValidFrom}, nil); !j.TokenFrom.Equal(c.ValidFrom) {
+		t.Errorf("the Join says %v, want %v", j.TokenFrom, c.ValidFrom)
 	}
 }

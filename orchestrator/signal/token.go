@@ -17,6 +17,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/wire"
 )
 
 // Key is one API key. Its secret signs the tokens of one application's clients.
@@ -72,7 +73,8 @@ var ErrGrant = errors.New("signal: unknown grant")
 // Token signs a token with an API key's secret, valid for ttl (at least a
 // second) from now. A grant's name with ! in front denies it; source:camera,
 // source:microphone, source:screen_share and source:screen_share_audio limit
-// what may be published.
+// what may be published; destination:ROOM names the room to which participants
+// may be moved.
 func Token(apiKey, secret string, g Grants, ttl time.Duration) (string, error) {
 	switch {
 	case apiKey == "":
@@ -94,6 +96,10 @@ func Token(apiKey, secret string, g Grants, ttl time.Duration) (string, error) {
 				return "", fmt.Errorf("%w %q: want source:camera, source:microphone, source:screen_share or source:screen_share_audio", ErrGrant, name)
 			}
 			video.CanPublishSources = append(video.CanPublishSources, source)
+			continue
+		}
+		if other, ok := strings.CutPrefix(name, "destination:"); ok {
+			video.DestinationRoom = other
 			continue
 		}
 		bare, denied := strings.CutPrefix(name, "!")
@@ -123,6 +129,7 @@ type Caller struct {
 	Application string
 	Identity    string
 	Room        string
+	validFrom   time.Time
 	grants      *auth.ClaimGrants
 	secret      string
 }
@@ -149,36 +156,69 @@ func (c Caller) Join() room.Join {
 	return j
 }
 
-// Authenticate reads the token of a request and says who sent it. The error
-// holds a status for Refuse.
-func (s *Server) Authenticate(r *http.Request) (Caller, error) {
+// Claims is what a token says, whoever its holder is: a participant, or a server
+// of an application.
+type Claims struct {
+	APIKey      string
+	Application string // whose rooms the token opens
+	// ValidFrom is when the token begins to count; zero when it does not say.
+	ValidFrom time.Time
+	Grants    *auth.ClaimGrants
+	secret    string
+}
+
+// ReadToken verifies the token of a request, which stands in access_token or in
+// the header Authorization after Bearer. The error holds a status for Refuse.
+func ReadToken(r *http.Request, keys map[string]Key, now time.Time) (Claims, error) {
 	raw := r.URL.Query().Get("access_token")
 	if h := r.Header.Get("Authorization"); h != "" {
 		bearer, ok := strings.CutPrefix(h, "Bearer ")
 		if !ok {
-			return Caller{}, refuse(http.StatusUnauthorized, "the Authorization header must be: Bearer and the token")
+			return Claims{}, refuse(http.StatusUnauthorized, "the Authorization header must be: Bearer and the token")
 		}
 		raw = bearer
 	}
 	if raw == "" {
-		return Caller{}, refuse(http.StatusUnauthorized, "no access token: pass access_token or an Authorization header")
+		return Claims{}, refuse(http.StatusUnauthorized, "no access token: pass access_token or an Authorization header")
 	}
 	unverified, err := auth.ParseAPIToken(raw)
 	if err != nil {
-		return Caller{}, refuse(http.StatusUnauthorized, "the access token is malformed")
+		return Claims{}, refuse(http.StatusUnauthorized, "the access token is malformed")
 	}
-	key, known := s.config.Keys[unverified.APIKey()]
+	key, known := keys[unverified.APIKey()]
 	secret := key.Secret
 	if !known {
 		secret = "no such key" // as much work as with one
 	}
-	_, grants, err := unverified.Verify(secret)
+	registered, grants, err := unverified.Verify(secret)
 	switch {
 	case !known:
-		return Caller{}, refuse(http.StatusUnauthorized, "the access token was made with an API key that this Orchestrator does not know")
+		return Claims{}, refuse(http.StatusUnauthorized, "the access token was made with an API key that this Orchestrator does not know")
 	case err != nil:
-		return Caller{}, refuse(http.StatusUnauthorized, "%s", tokenFault(raw, secret, s.config.Now()))
-	case grants.Video == nil || !grants.Video.RoomJoin:
+		return Claims{}, refuse(http.StatusUnauthorized, "%s", tokenFault(raw, secret, now))
+	}
+	c := Claims{
+		APIKey: unverified.APIKey(), Application: cmp.Or(key.Application, unverified.APIKey()), Grants: grants, secret: secret,
+	}
+	if grants.Video == nil {
+		grants.Video = &auth.VideoGrant{}
+	}
+	if registered.NotBefore != nil {
+		c.ValidFrom = registered.NotBefore.Time
+	}
+	return c, nil
+}
+
+// Authenticate reads the token of a request and says who sent it. The error
+// holds a status for Refuse.
+func (s *Server) Authenticate(r *http.Request) (Caller, error) {
+	claims, err := ReadToken(r, s.config.Keys, s.config.Now())
+	if err != nil {
+		return Caller{}, err
+	}
+	grants := claims.Grants
+	switch {
+	case !grants.Video.RoomJoin:
 		return Caller{}, refuse(http.StatusUnauthorized, "the access token does not grant roomJoin")
 	case grants.Identity == "":
 		return Caller{}, refuse(http.StatusBadRequest, "the access token has no identity (claim sub)")
@@ -193,8 +233,8 @@ func (s *Server) Authenticate(r *http.Request) (Caller, error) {
 		return Caller{}, refuse(http.StatusForbidden, "the access token is for another room")
 	}
 	return Caller{
-		APIKey: unverified.APIKey(), Application: cmp.Or(key.Application, unverified.APIKey()),
-		Identity: grants.Identity, Room: grants.Video.Room, grants: grants, secret: secret,
+		APIKey: claims.APIKey, Application: claims.Application, Identity: grants.Identity, Room: grants.Video.Room,
+		validFrom: claims.ValidFrom, grants: grants, secret: claims.secret,
 	}, nil
 }
 
@@ -232,9 +272,14 @@ func tokenFault(raw, secret string, now time.Time) string {
 	return "the access token is not valid"
 }
 
-// refresh signs a token with the caller's grants for its next connection.
-func (c Caller) refresh(name, metadata string, attributes map[string]string) (string, error) {
+// refresh signs a token for the caller's next connection, to a room that may be
+// another one, with what its participant may do by now.
+func (c Caller) refresh(roomName, name, metadata string, attributes map[string]string, p room.Permission) (string, error) {
 	g := c.grants.Clone()
+	g.Video.Room = roomName
+	sessions := g.Video.CanManageAgentSession // which is none of ours
+	g.Video.UpdateFromPermission(wire.Permission(p))
+	g.Video.CanManageAgentSession = sessions
 	t := auth.NewAccessToken(c.APIKey, c.secret).SetIdentity(c.Identity).SetName(name).SetMetadata(metadata).
 		SetAttributes(attributes).SetVideoGrant(g.Video).SetKind(g.GetParticipantKind()).
 		SetKindDetail(g.GetKindDetails()...).SetRoomConfig(g.GetRoomConfiguration()).SetValidFor(refreshedLife)

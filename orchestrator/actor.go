@@ -46,7 +46,8 @@ type letter struct {
 	conn    room.Conn
 	outlet  signal.Outlet
 	ask     func(*actor)
-	taken   chan struct{} // closed when it has been handled; may be nil
+	do      func(time.Time, *room.Room) []room.Effect // looks at the room and gives it orders
+	taken   chan struct{}                             // closed when it has been handled; may be nil
 }
 
 func newActor(o *Orchestrator, name signal.RoomName, r *room.Room, revision uint64) *actor {
@@ -111,6 +112,9 @@ func (a *actor) open(l letter) []room.Effect {
 		l.ask(a)
 		return nil
 	}
+	if l.do != nil {
+		return l.do(a.o.now(), a.room)
+	}
 	if l.outlet != nil {
 		a.outlets[l.conn] = l.outlet
 	}
@@ -142,6 +146,8 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 			a.toNode(e)
 		case room.NeedPlan:
 			effects = append(effects, a.plan()...)
+		case room.Notify:
+			a.o.webhooks.Notify(a.name.Application, e.Event)
 		case room.Ended:
 			if a.o.forget(a) {
 				a.o.routes.end(a)

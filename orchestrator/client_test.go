@@ -201,6 +201,16 @@ func (n *network) dial(token string, jr *livekit.JoinRequest) (*websocket.Conn, 
 	return ws, resp, err
 }
 
+// restored counts the sessions that nodes took up from others.
+func (n *network) restored() (sum int) {
+	for _, node := range n.nodes {
+		node.mu.Lock()
+		sum += node.restores
+		node.mu.Unlock()
+	}
+	return sum
+}
+
 func (n *network) newPerson(name, room string, grants ...string) *person {
 	return &person{t: n.t, n: n, name: name, token: token(n.t, name, room, grants...), lines: defaultLines()}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/plan"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
+	"github.com/drtc-network/drtc/orchestrator/webhook"
 	"github.com/drtc-network/drtc/orchestrator/whip"
 )
 
@@ -74,6 +75,10 @@ type Config struct {
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"`
 	// TestDrills obeys clients that ask to simulate failures.
 	TestDrills bool `toml:"test_drills"`
+	// RemoteUnmute lets applications' servers unmute participants.
+	RemoteUnmute bool `toml:"remote_unmute"`
+	// Webhooks are told what happens in rooms.
+	Webhooks []webhook.Hook `toml:"webhooks"`
 }
 
 // Key is one API key.

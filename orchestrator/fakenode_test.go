@@ -38,6 +38,7 @@ type fakeNode struct {
 
 	mu               sync.Mutex
 	sessions         map[string]*fakeSession
+	restores         int // offers that took up a session of another node
 	calls            []string
 	refuse           string // CreateSession fails with this
 	full             string // and the heartbeat says so beforehand
@@ -244,6 +245,9 @@ func (n *fakeNode) Offer(_ context.Context, r *connect.Request[medianodev1.Offer
 	}
 	if strings.HasPrefix(r.Msg.Sdp, "bad") {
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("malformed SDP"))
+	}
+	if r.Msg.Restore != nil {
+		n.restores++
 	}
 	answer := &medianodev1.OfferResponse{MidToTrack: s.placed, Restarted: !s.offered}
 	first := !s.offered

@@ -16,6 +16,7 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	o.signal.Register(mux)
 	o.whip.Register(mux)
+	o.api.Register(mux)
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base32"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,10 @@ import (
 	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
+	"github.com/drtc-network/drtc/orchestrator/webhook"
 	"github.com/drtc-network/drtc/orchestrator/whip"
 )
 
@@ -48,6 +51,8 @@ type Orchestrator struct {
 	pool      *nodes.Pool
 	signal    *signal.Server
 	whip      *whip.Server
+	api       *roomservice.Server
+	webhooks  *webhook.Sender
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -120,6 +125,14 @@ func (o *Orchestrator) assemble(p Parts) error {
 	o.whip, err = whip.New(whip.Config{
 		Gate: o.signal, Rooms: o, Log: o.log, ICEServers: c.ICEServers, MaxSessions: c.MaxSockets, Report: o.meter.whip,
 	})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	o.webhooks, err = webhook.New(webhook.Config{Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
@@ -204,6 +217,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	loops.Go(func() { o.keepNodes(ctx) })
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	connections.Go(func() { _ = o.whip.Run(ctx) })
+	loops.Go(func() { _ = o.webhooks.Run(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))
@@ -269,6 +283,49 @@ func (o *Orchestrator) Post(ctx context.Context, name signal.RoomName, c room.Co
 	return nil
 }
 
+// Do implements roomservice.Rooms.
+func (o *Orchestrator) Do(ctx context.Context, name signal.RoomName, create bool, do func(time.Time, *room.Room) []room.Effect) error {
+	for {
+		o.mu.Lock()
+		a := o.actors[name]
+		o.mu.Unlock()
+		if a == nil {
+			if !create {
+				return roomservice.ErrNoRoom
+			}
+			var err error
+			if a, err = o.actor(name); err != nil {
+				return err
+			}
+		}
+		if err := a.deliver(ctx, letter{do: do}); !errors.Is(err, errEnded) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// List implements roomservice.Rooms.
+func (o *Orchestrator) List(ctx context.Context, application string, _ []string) ([]room.Info, error) {
+	entries, err := o.store.List(ctx, "rooms.")
+	if err != nil {
+		return nil, err
+	}
+	var all []room.Info
+	for _, e := range entries {
+		var saved record
+		if err := json.Unmarshal(e.Value, &saved); err != nil || saved.Application != application {
+			continue
+		}
+		if info, err := room.ReadInfo(o.config.room(), saved.Room); err == nil {
+			all = append(all, info)
+		}
+	}
+	return all, nil
+}
+
 // actor returns the actor of a room, a new one if there is none.
 func (o *Orchestrator) actor(name signal.RoomName) (*actor, error) {
 	o.mu.Lock()
@@ -279,7 +336,9 @@ func (o *Orchestrator) actor(name signal.RoomName) (*actor, error) {
 	if a := o.actors[name]; a != nil {
 		return a, nil
 	}
-	r := room.New(o.config.room(), drtc.RoomID(newRoomID()), name.Name, o.now())
+	rooms := o.config.room()
+	rooms.Notify = o.webhooks.Wants(name.Application)
+	r := room.New(rooms, drtc.RoomID(newRoomID()), name.Name, o.now())
 	return o.start(newActor(o, name, r, 0)), nil
 }
 

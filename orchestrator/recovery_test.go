@@ -95,7 +95,7 @@ func TestResume_refusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestResume_refusedWhenTheNodeHasForgotten(t *testing.T) {
+func TestResume_goesOnInANewSessionWhenTheNodeHasForgotten(t *testing.T) {
 	n := newNetwork(t, 1, nil)
 	ann, _ := n.join("ann", "r")
 	ann.expect("answer")
@@ -104,8 +104,10 @@ func TestResume_refusedWhenTheNodeHasForgotten(t *testing.T) {
 	clear(n.nodes[0].sessions)
 	n.nodes[0].mu.Unlock()
 	ann.resume()
-	if got := ann.expect("leave").GetLeave().GetAction(); got != livekit.LeaveRequest_RECONNECT {
-		t.Errorf("action is %v, want RECONNECT", got)
+	ann.expect("reconnect")
+	ann.negotiate()
+	if got := n.nodes[0].sessionCount(); got != 1 {
+		t.Errorf("the node has %d sessions, want a new one of ann's", got)
 	}
 }
 
@@ -265,30 +267,29 @@ func testNodeLoss(t *testing.T, lose func(*fakeNode), within time.Duration) {
 	began := time.Now()
 	lose(lost)
 	for _, p := range []*person{ann, bob} {
-		if got := p.expect("leave").GetLeave(); got.GetAction() != livekit.LeaveRequest_RECONNECT {
-			t.Errorf("%s is told %v, want RECONNECT", p.name, got)
+		if got := p.expect("leave").GetLeave(); got.GetAction() != livekit.LeaveRequest_RESUME {
+			t.Errorf("%s is told %v, want RESUME", p.name, got)
 		}
 		p.expectClosed(websocket.StatusNormalClosure)
 		for _, m := range p.seen {
 			if u := m.GetUpdate(); u != nil && slices.ContainsFunc(u.GetParticipants(), func(i *livekit.ParticipantInfo) bool {
 				return i.GetState() == livekit.ParticipantInfo_DISCONNECTED
 			}) {
-				t.Errorf("%s saw somebody leave before it was told to reconnect", p.name)
+				t.Errorf("%s saw somebody leave", p.name)
 			}
 		}
 	}
 	if took := time.Since(began); took > within {
 		t.Errorf("everybody was told after %v, want within %v", took, within)
 	}
-	_, join = n.join("ann", "r")
-	if nodeOf(join) == lost {
-		t.Error("ann came back on the dead node")
+	for _, p := range []*person{ann, bob} { // with the sessions that they have
+		p.resume()
+		p.expect("reconnect")
+		p.negotiate()
 	}
-	bob, join = n.join("bob", "r")
-	if len(join.GetOtherParticipants()) != 1 {
-		t.Errorf("bob sees %v after the loss, want ann", join.GetOtherParticipants())
+	if got := n.restored(); got != 2 {
+		t.Errorf("%d sessions were taken up on another node, want ann's and bob's", got)
 	}
-	bob.expect("answer")
 	other.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: &livekit.SessionDescription{Sdp: other.sdp(), Id: 2}}})
 	other.expectThat("answer", func(m *livekit.SignalResponse) bool { return m.GetAnswer().GetId() == 2 })
 }
@@ -316,8 +317,8 @@ func TestNode_closesSessionsThatItKeptForNobody(t *testing.T) {
 	eventually(t, "the leftover session is closed", func() bool { return n.nodes[0].sessionCount() == 1 })
 	ann.negotiate()
 	n.nodes[0].send(resync())
-	if got := ann.expect("leave").GetLeave().GetAction(); got != livekit.LeaveRequest_RECONNECT {
-		t.Errorf("a session that the node lost: action %v, want RECONNECT", got)
+	if got := ann.expect("leave").GetLeave().GetAction(); got != livekit.LeaveRequest_RESUME {
+		t.Errorf("a session that the node lost: action %v, want RESUME", got)
 	}
 }
 

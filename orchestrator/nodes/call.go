@@ -89,6 +89,21 @@ func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (
 			Session: session, Tracks: texts(c.Tracks), Settings: settings(&c.Settings),
 		}))
 		return nil, err
+	case room.ChangePermission:
+		_, err := l.client.UpdateSession(ctx, connect.NewRequest(&medianodev1.UpdateSessionRequest{
+			Session: session, Permissions: permissions(c.Permission),
+		}))
+		return nil, err
+	case room.UnpublishTrack:
+		_, err := l.client.Unpublish(ctx, connect.NewRequest(&medianodev1.UnpublishRequest{Session: session, Track: string(c.Track)}))
+		return nil, err
+	case room.SendPacket:
+		request := &medianodev1.SendDataRequest{Room: string(c.Room), Reliable: c.Reliable, Packet: c.Packet}
+		for _, to := range c.Sessions {
+			request.Sessions = append(request.Sessions, string(to))
+		}
+		_, err := l.client.SendData(ctx, connect.NewRequest(request))
+		return nil, err
 	case room.MuteTrack:
 		_, err := l.client.MuteTrack(ctx, connect.NewRequest(&medianodev1.MuteTrackRequest{Session: session, Track: string(c.Track), Muted: c.Muted}))
 		return nil, err
@@ -100,13 +115,14 @@ func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (
 	_, err := l.client.CreateSession(ctx, connect.NewRequest(&medianodev1.CreateSessionRequest{
 		Session: string(s), Mode: medianodev1.Mode_MODE_SINGLE, Room: string(c.Room),
 		Participant: string(c.Participant), Identity: string(c.Identity), Application: c.Application,
-		Unreported: c.Unreported,
-		Permissions: &medianodev1.Permissions{
-			Publish: c.Permission.Publish, Subscribe: c.Permission.Subscribe,
-			PublishData: c.Permission.PublishData, Hidden: c.Permission.Hidden,
-		},
+		Unreported:  c.Unreported,
+		Permissions: permissions(c.Permission),
 	}))
 	return room.SessionOpened{Node: l.target.ID, Session: s}, err
+}
+
+func permissions(p room.Permission) *medianodev1.Permissions {
+	return &medianodev1.Permissions{Publish: p.Publish, Subscribe: p.Subscribe, PublishData: p.PublishData, Hidden: p.Hidden}
 }
 
 func (l *link) offer(ctx context.Context, s drtc.SessionID, c room.SendOffer) (room.Command, error) {

@@ -99,7 +99,7 @@ type state struct {
 	Members     []*member     `json:"members,omitempty"`
 	Plan        plan.Plan     `json:"plan"`
 	Cascade     cascade.State `json:"cascade"`
-	Tracks      []carried     `json:"tracks,omitempty"`
+	Nodes       []savedNode   `json:"nodes,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -275,6 +275,9 @@ func (r *Room) NextTimeout() time.Time {
 	for _, old := range r.retired {
 		sooner(old.until)
 	}
+	for _, n := range r.nodes {
+		sooner(n.claimAt)
+	}
 	return next
 }
 
@@ -314,6 +317,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		r.needPlan()
 	}
 	r.retire()
+	for _, id := range r.nodeIDs(func(n *node) bool { return due(n.claimAt) }) {
+		r.claim(id)
+	}
 	r.cascade.HandleTimeout(now)
 	if due(r.rivalAt) {
 		r.refocus()

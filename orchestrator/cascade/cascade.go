@@ -161,6 +161,7 @@ func (c *Cascade) RoutesSet(now time.Time, node drtc.NodeID, err string) {
 // Lost says that a node is dead to us, or may be. Its links are over.
 func (c *Cascade) Lost(now time.Time, node drtc.NodeID) {
 	c.lost[node] = true
+	c.orders = slices.DeleteFunc(c.orders, func(o Order) bool { return o.Node == node })
 	for _, a := range slices.Clone(c.all()) {
 		if a.end(node) != nil {
 			c.fail(now, a)
@@ -292,7 +293,7 @@ func (c *Cascade) Nodes() []drtc.NodeID {
 	for node := range c.routers {
 		all[node] = true
 	}
-	for node := range c.ghosts {
+	for node := range c.lost {
 		all[node] = true
 	}
 	return slices.SortedFunc(maps.Keys(all), compareNodes)

@@ -1,6 +1,7 @@
 package cascade
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -17,6 +18,13 @@ type State struct {
 	Serial uint64       `json:"serial"`
 	Links  []SavedLink  `json:"links,omitempty"`
 	Routes []SavedRoute `json:"routes,omitempty"`
+	Lost   []SavedLost  `json:"lost,omitempty"`
+}
+
+// SavedLost is a lost node and what is to be closed there when it is back.
+type SavedLost struct {
+	Node  drtc.NodeID `json:"node"`
+	Links []LinkID    `json:"links,omitempty"`
 }
 
 // SavedLink is one attempt.
@@ -44,6 +52,9 @@ func (c *Cascade) State() State {
 			s.Routes = append(s.Routes, SavedRoute{Node: node, Route: Route{Origin: origin, Link: link}})
 		}
 	}
+	for _, node := range slices.SortedFunc(maps.Keys(c.lost), compareNodes) {
+		s.Lost = append(s.Lost, SavedLost{Node: node, Links: slices.Clone(c.ghosts[node])})
+	}
 	slices.SortFunc(s.Routes, func(a, b SavedRoute) int {
 		if n := compareNodes(a.Node, b.Node); n != 0 {
 			return n
@@ -59,6 +70,10 @@ func (c *Cascade) State() State {
 func Restore(name string, s State, now time.Time) *Cascade {
 	c := New(name)
 	c.serial = s.Serial + serialGap
+	for _, l := range s.Lost {
+		c.lost[l.Node] = true
+		c.ghosts[l.Node] = slices.Clone(l.Links)
+	}
 	for _, l := range s.Links {
 		a := &attempt{id: l.ID, pair: plan.Link{A: l.A, B: l.B}, phase: open, since: now}
 		if !l.Open || c.attempts[a.pair] != nil {

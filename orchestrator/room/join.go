@@ -198,9 +198,7 @@ func (r *Room) remove(m *member, reason Reason) {
 	delete(r.speakers, m.ID)
 	r.unfocus(m.ID)
 	for _, v := range r.state.Members {
-		for _, t := range m.Tracks {
-			delete(v.Subscriptions, t.ID)
-		}
+		r.forgo(v, m, m.Tracks...)
 		v.Grants = slices.DeleteFunc(v.Grants, func(g Grant) bool { return g.Participant == m.ID })
 	}
 	if len(m.Tracks) > 0 {

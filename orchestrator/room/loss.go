@@ -36,7 +36,7 @@ type retired struct {
 // client can't go on elsewhere are told to join anew.
 func (r *Room) nodeLost(c NodeLost) {
 	n := r.node(c.Node)
-	n.lost, n.draining, n.unheard = true, false, false
+	n.lost, n.draining, n.unheard, n.claimAt = true, false, false, time.Time{}
 	clear(n.tracks)
 	r.cascade.Lost(r.now, c.Node)
 	for _, old := range r.retired {

@@ -49,6 +49,7 @@ type member struct {
 	phase    phase
 	conn     Conn          // 0 while the connection is lost
 	resuming Conn          // asked to resume, the node's word is awaited
+	doubtful bool          // restored: what its node was told last may not have come there
 	exclude  []drtc.NodeID // nodes that did not take it
 	move     *move         // while it is on its way to another node
 	next     *next         // session that is prepared for such a way

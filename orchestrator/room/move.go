@@ -176,7 +176,7 @@ func (r *Room) close(at drtc.NodeID, session drtc.SessionID) {
 // moveOpened goes on when the new node has made the session, or not.
 func (r *Room) moveOpened(m *member, c SessionOpened) {
 	if c.Err != "" {
-		r.elsewhere(m)
+		r.elsewhere(m, true)
 		return
 	}
 	m.move.opened = true
@@ -201,11 +201,13 @@ func (r *Room) moveOn(m *member) {
 	}
 }
 
-// elsewhere tries another node for one who moves. An offer that the client
-// waits for goes there.
-func (r *Room) elsewhere(m *member) {
+// elsewhere tries another session for one who moves, on another node if so. An
+// offer that the client waits for goes there.
+func (r *Room) elsewhere(m *member, exclude bool) {
 	r.close(m.Node, m.Session)
-	m.exclude = append(m.exclude, m.Node)
+	if exclude {
+		m.exclude = append(m.exclude, m.Node)
+	}
 	if m.move.attempts >= maxAttempts {
 		r.dismiss(m, Migration, Reconnect)
 		return
@@ -228,7 +230,7 @@ func (r *Room) moveLost(m *member) {
 		m.move.began, m.move.attempts = before.began, max(m.move.attempts, before.attempts)
 		return
 	}
-	r.elsewhere(m)
+	r.elsewhere(m, true)
 }
 
 // welcomeBack lets in one who resumes while it moves: there is no session to ask
@@ -310,16 +312,25 @@ func sortedMIDs(mids map[string]drtc.TrackID) []string {
 	return all
 }
 
-// restored goes on when the new node has answered: what the client had is told
-// to it again as soon as it has the tracks.
+// restored goes on when the new node has answered. What it has promised is
+// subscribed at once, though the tracks may not be there yet: else the next
+// negotiation would end the promise.
 func (r *Room) restored(m *member) {
 	if m.move == nil || m.move.answered {
 		return
 	}
 	m.move.answered = true
-	for _, s := range m.Subscriptions {
-		s.On, s.lapsed = s.promised, s.promised
+	var start []Subscription
+	for id, s := range sortedSubscriptions(m) {
+		publisher, t := r.track(id)
+		if s.On = s.promised; s.On {
+			s.lapsed = !r.has(m, publisher, t)
+			start = append(start, Subscription{Track: id, Stream: streamFor(m, publisher, t), Settings: s.Settings})
+		}
 		s.held, s.promised = false, false
+	}
+	if len(start) > 0 {
+		r.toNode(m, SubscribeTracks{Subscriptions: start})
 	}
 }
 

@@ -78,11 +78,13 @@ func (r *Room) offered(m *member, c Offered) {
 			r.announceMuted(m, c.Published)
 			r.arrived(m)
 		}
-	case c.Err != "" && m.move != nil && !m.move.answered && (c.Invalid || n.retried || n.next != nil):
+	case c.Err != "" && m.move != nil && !m.move.answered:
+		// A session is restored once: with a second offer the node would give up
+		// what it has promised, if only the answer was lost.
 		if n.next == nil {
 			n.next = &sent
 		}
-		r.elsewhere(m)
+		r.elsewhere(m, c.Invalid)
 		return
 	case c.Invalid:
 		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err, Unusable: c.Unusable})

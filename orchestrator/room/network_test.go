@@ -129,6 +129,9 @@ func (n *network) perform(effects []Effect) {
 			plan = true
 		case ToClient:
 			n.note("%s <- %s", n.conns[e.Conn].name, message(e.Message))
+			if g, ok := e.Message.(Goodbye); ok && g.Action == Reconnect {
+				n.conns[e.Conn].dismissed++
+			}
 			n.toClient(e.Conn, func(c *fakeClient) { c.hear(e.Conn, e.Message) })
 		case CloseClient:
 			n.note("%s closed", n.conns[e.Conn].name)
@@ -177,7 +180,7 @@ func (n *network) toNode(e ToNode) {
 			return
 		}
 		if node.down || node.frozen {
-			if node.frozen && n.odd(2) {
+			if node.frozen && (ends || closes || n.odd(2)) {
 				node.late = append(node.late, e)
 			}
 			if result := unanswered(e); result != nil {
@@ -340,7 +343,8 @@ type fakeSession struct {
 	tracks    map[drtc.TrackID]bool // published and live
 	mids      map[string]drtc.TrackID
 	subs      map[drtc.TrackID]bool
-	waiting   []drtc.TrackID // subscribed, without a section
+	kept      map[drtc.TrackID]bool // of another node, or promised to one who came from there
+	waiting   []drtc.TrackID        // subscribed, without a section
 }
 
 func newFakeNode(n *network, id drtc.NodeID) *fakeNode {
@@ -353,6 +357,7 @@ func newFakeNode(n *network, id drtc.NodeID) *fakeNode {
 // emit reports an event, in order.
 func (f *fakeNode) emit(c Command) {
 	life := f.life
+	f.n.note("node %d says %T%+v", f.id[0], c, c)
 	f.events = later(f.n.now.Add(f.n.delay()), f.events)
 	f.n.at(f.events, func() {
 		if now := f.n.nodes[f.id]; now.life == life && !now.down && now.lostAt.IsZero() {
@@ -372,15 +377,13 @@ func (f *fakeNode) carryOut(e ToNode) Command {
 			f.opened++
 			f.sessions[e.Session] = &fakeSession{
 				client: f.n.byParticipant(c.Participant), tracks: map[drtc.TrackID]bool{},
-				mids: map[string]drtc.TrackID{}, subs: map[drtc.TrackID]bool{},
+				mids: map[string]drtc.TrackID{}, subs: map[drtc.TrackID]bool{}, kept: map[drtc.TrackID]bool{},
 			}
 		}
 		return SessionOpened{Node: f.id, Session: e.Session}
 	case CloseSession:
 		if s != nil {
-			f.ended++
-			delete(f.sessions, e.Session)
-			f.n.settleTracks()
+			f.end(e.Session)
 		}
 		return nil
 	case InspectSession:
@@ -430,6 +433,9 @@ func (f *fakeNode) media(s *fakeSession, e ToNode) Command {
 				continue
 			}
 			s.subs[sub.Track] = true
+			if _, remote := f.tracks[sub.Track]; remote {
+				s.kept[sub.Track] = true
+			}
 			if !slices.Contains(slices.Collect(maps.Values(s.mids)), sub.Track) && !slices.Contains(s.waiting, sub.Track) {
 				s.waiting = append(s.waiting, sub.Track)
 			}
@@ -439,6 +445,7 @@ func (f *fakeNode) media(s *fakeSession, e ToNode) Command {
 	case UnsubscribeTracks:
 		for _, id := range c.Tracks {
 			delete(s.subs, id)
+			delete(s.kept, id)
 			maps.DeleteFunc(s.mids, func(_ string, t drtc.TrackID) bool { return t == id })
 			s.waiting = slices.DeleteFunc(s.waiting, func(t drtc.TrackID) bool { return t == id })
 		}
@@ -467,9 +474,11 @@ func (f *fakeNode) offer(s *fakeSession, session drtc.SessionID, c SendOffer) Co
 		s.client.checkRestore(c.Restore)
 		if c.Restore != nil {
 			for _, t := range c.Restore.Tracks {
-				s.mids[t.MID] = t.Track
+				s.mids[t.MID], s.kept[t.Track] = t.Track, true
 			}
 		}
+	} else { // what was promised and nobody has subscribed to is over
+		maps.DeleteFunc(s.mids, func(_ string, t drtc.TrackID) bool { return !s.subs[t] })
 	}
 	for _, id := range s.waiting {
 		for mid := 10; ; mid++ {
@@ -489,7 +498,24 @@ func (f *fakeNode) offer(s *fakeSession, session drtc.SessionID, c SendOffer) Co
 	return r
 }
 
-// connected is called when the client's transport is up on this node.
+// end ends a session, and what others here have of its tracks.
+func (f *fakeNode) end(id drtc.SessionID) {
+	s := f.sessions[id]
+	f.ended++
+	delete(f.sessions, id)
+	for track := range s.tracks {
+		for _, v := range f.sessions {
+			if v.subs[track] {
+				delete(v.subs, track)
+				delete(v.kept, track)
+				maps.DeleteFunc(v.mids, func(_ string, t drtc.TrackID) bool { return t == track })
+			}
+		}
+	}
+	f.n.settleTracks()
+}
+
+// connectClient is called when the client's transport is up on this node.
 func (f *fakeNode) connectClient(session drtc.SessionID) {
 	s := f.sessions[session]
 	if s == nil || f.down || f.frozen {

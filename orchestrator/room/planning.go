@@ -28,7 +28,8 @@ type node struct {
 	// tracks of other nodes' clients that are there, with their origins.
 	tracks map[drtc.TrackID]drtc.NodeID
 	// ghosts are sessions that it may still have when it is back.
-	ghosts []drtc.SessionID
+	ghosts  []drtc.SessionID
+	claimAt time.Time // when it is asked again what it has
 }
 
 // maxGhosts bounds the ghosts of one node.

@@ -134,7 +134,7 @@ func (r *Room) trackEnded(m *member, c TrackEnded) {
 	r.notifyUnpublished(m, t)
 	m.Tracks = slices.DeleteFunc(m.Tracks, func(o *publication) bool { return o == t })
 	for _, v := range r.state.Members {
-		delete(v.Subscriptions, t.ID)
+		r.forgo(v, m, t)
 	}
 	r.castAll()
 	r.changed = true

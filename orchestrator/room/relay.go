@@ -171,13 +171,18 @@ func (r *Room) has(v, publisher *member, t *publication) bool {
 
 // claim asks a node what it has of the room.
 func (r *Room) claim(at drtc.NodeID) {
+	r.node(at).claimAt = time.Time{}
 	r.cascade.Claiming(at)
 	r.out = append(r.out, ToNode{Node: at, Session: r.lane(), Command: ClaimRoom{Room: r.state.ID}})
 }
 
 // claimed takes what a node has of the room. Sessions are told by NodeSynced.
 func (r *Room) claimed(c Claimed) {
-	if c.Err != "" || r.lost(c.Node) {
+	if r.lost(c.Node) {
+		return
+	}
+	if c.Err != "" {
+		r.node(c.Node).claimAt = r.now.Add(retryDelay)
 		return
 	}
 	r.cascade.Claimed(r.now, c.Node, c.Links)

@@ -101,8 +101,8 @@ type state struct {
 	Members     []*member     `json:"members,omitempty"`
 	Plan        plan.Plan     `json:"plan"`
 	Cascade     cascade.State `json:"cascade"`
-	Tracks      []carried     `json:"tracks,omitempty"`
 	Terms       terms         `json:"terms,omitzero"`
+	Nodes       []savedNode   `json:"nodes,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -280,6 +280,9 @@ func (r *Room) NextTimeout() time.Time {
 	for _, old := range r.retired {
 		sooner(old.until)
 	}
+	for _, n := range r.nodes {
+		sooner(n.claimAt)
+	}
 	return next
 }
 
@@ -319,6 +322,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		r.needPlan()
 	}
 	r.retire()
+	for _, id := range r.nodeIDs(func(n *node) bool { return due(n.claimAt) }) {
+		r.claim(id)
+	}
 	r.cascade.HandleTimeout(now)
 	if due(r.rivalAt) {
 		r.refocus()

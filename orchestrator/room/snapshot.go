@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -30,13 +29,9 @@ func (r *Room) Snapshot() ([]byte, error) {
 		}
 	}
 	saved.Cascade = r.cascade.State()
-	for _, id := range r.nodeIDs(func(n *node) bool { return len(n.tracks) > 0 }) {
-		c := carried{Node: id}
-		for _, track := range slices.Sorted(maps.Keys(r.nodes[id].tracks)) {
-			c.Tracks = append(c.Tracks, track)
-			c.Origins = append(c.Origins, r.nodes[id].tracks[track])
-		}
-		saved.Tracks = append(saved.Tracks, c)
+	for _, id := range r.nodeIDs(func(n *node) bool { return n.lost || len(n.tracks) > 0 }) {
+		n := r.nodes[id]
+		saved.Nodes = append(saved.Nodes, savedNode{ID: id, Lost: n.lost, Ghosts: n.ghosts, Tracks: n.tracks})
 	}
 	b, err := json.Marshal(saved)
 	if err != nil {
@@ -63,6 +58,10 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 	}
 	for _, m := range r.state.Members {
 		m.phase = present
+		m.doubtful = true
+		for _, s := range m.Subscriptions {
+			s.lapsed = s.On
+		}
 		m.Moves += versionGap
 		m.Version += versionGap
 		m.graceUntil = now.Add(config.Grace)
@@ -78,13 +77,13 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 // restoreNodes takes links, routes and the tracks on nodes for what they were.
 // What the nodes say when they are heard of corrects it.
 func (r *Room) restoreNodes() {
-	for _, c := range r.state.Tracks {
-		for i, id := range c.Tracks[:min(len(c.Tracks), len(c.Origins))] {
-			r.node(c.Node).tracks[id] = c.Origins[i]
-		}
+	for _, saved := range r.state.Nodes {
+		n := r.node(saved.ID)
+		n.lost, n.ghosts = saved.Lost, saved.Ghosts
+		maps.Copy(n.tracks, saved.Tracks)
 	}
 	r.cascade = cascade.Restore(string(r.state.ID), r.state.Cascade, r.now)
-	r.state.Tracks, r.state.Cascade = nil, cascade.State{}
+	r.state.Nodes, r.state.Cascade = nil, cascade.State{}
 	for _, m := range r.state.Members {
 		if m.Moving { // its session may or may not exist
 			m.move = &move{from: m.Node, began: r.now}
@@ -100,17 +99,20 @@ func (r *Room) restoreNodes() {
 			}
 		}
 	}
+	r.weave()
 	for _, id := range r.Nodes() {
-		r.node(id).unheard = true
+		n := r.node(id)
+		n.unheard = !n.lost
 	}
-	if len(r.nodes) > 0 {
+	if len(r.nodeIDs(func(n *node) bool { return n.unheard })) > 0 {
 		r.knownAt = r.now.Add(knownWithin)
 	}
 }
 
-// carried is what a node has of other nodes' clients.
-type carried struct {
-	Node    drtc.NodeID    `json:"node"`
-	Tracks  []drtc.TrackID `json:"tracks"`
-	Origins []drtc.NodeID  `json:"origins"`
+// savedNode is what is saved of a node.
+type savedNode struct {
+	ID     drtc.NodeID                  `json:"id"`
+	Lost   bool                         `json:"lost,omitempty"`
+	Ghosts []drtc.SessionID             `json:"ghosts,omitempty"`
+	Tracks map[drtc.TrackID]drtc.NodeID `json:"tracks,omitempty"`
 }

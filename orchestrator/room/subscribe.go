@@ -120,7 +120,7 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 			r.tellPermission(v, publisher, t)
 			entitled := r.entitled(v, publisher, t, s)
 			switch {
-			case entitled && (!s.On || s.lapsed) && r.has(v, publisher, t) && !v.calm():
+			case entitled && (!s.On || s.lapsed) && (r.has(v, publisher, t) || s.On && v.doubtful) && !v.calm():
 				s.On, s.lapsed = true, false
 				start = append(start, Subscription{Track: t.ID, Stream: streamFor(v, publisher, t), Settings: s.Settings})
 			case !entitled && s.On:
@@ -129,6 +129,7 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 			}
 		}
 	}
+	v.doubtful = v.doubtful && len(only) > 0
 	if len(stop) > 0 {
 		r.changed = true
 		r.toNode(v, UnsubscribeTracks{Tracks: stop})
@@ -146,6 +147,23 @@ func (r *Room) entitled(v, publisher *member, t *publication, s *subscription) b
 		wanted = *s.Wish
 	}
 	return wanted && s.Told > 0 && !s.refused && publisher.allows(v, t) && v.Permission.Subscribe && !publisher.Permission.Hidden
+}
+
+// forgo ends what v has of tracks of a publisher that are gone for good. A node
+// ends the subscriptions to its own clients' tracks by itself; those of others,
+// and those that it has promised to one who moved there, might come for all that
+// it knows.
+func (r *Room) forgo(v, publisher *member, tracks ...*publication) {
+	var stop []drtc.TrackID
+	for _, t := range tracks {
+		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || v.Node != publisher.Node || v.Moves > 0) {
+			stop = append(stop, t.ID)
+		}
+		delete(v.Subscriptions, t.ID)
+	}
+	if len(stop) > 0 && v != publisher {
+		r.toNode(v, UnsubscribeTracks{Tracks: stop})
+	}
 }
 
 // tellPermission tells v whether it may see t when that is news.

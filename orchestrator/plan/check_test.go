@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -48,6 +49,12 @@ func problems(in plan.Input, p plan.Plan) (found []string) {
 			wrong("%s is placed: %v, refused: %v", m.ID, placed, err)
 		} else if refused && !isNoNode(err) {
 			wrong("%s is refused with %v", m.ID, err)
+		} else if refused {
+			var refusal *allocate.Refusal
+			if !errors.As(err, &refusal) || len(refusal.Rejected) != len(in.Nodes.Nodes) ||
+				slices.ContainsFunc(refusal.Rejected, func(r allocate.Rejection) bool { return r.Cause == "" || r.Detail == "" }) {
+				wrong("%s is refused, and not of every node it is said why: %v", m.ID, err)
+			}
 		}
 		if !placed {
 			continue

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -78,7 +79,7 @@ func (p *planner) excess(home int, here []int) int {
 	c, fill := p.field.Candidate(home), p.in.Policy.Fill
 	count := 0
 	if c.LoadFraction > p.hard() {
-		count = int(float64(len(here)) * (c.LoadFraction - fill) / c.LoadFraction)
+		count = int(math.Ceil(float64(len(here)) * (c.LoadFraction - fill) / c.LoadFraction))
 	}
 	if over := c.LoadMbps - c.CapacityMbps*fill; c.CapacityMbps > 0 && c.LoadMbps > c.CapacityMbps*p.hard() {
 		for n, i := range here {

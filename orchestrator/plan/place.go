@@ -76,19 +76,23 @@ func (f *filler) fill(limit float64) {
 		return // what is left has nowhere to go
 	}
 	for {
+		for _, g := range f.groups {
+			f.again(g)
+		}
 		n := f.mostWanted()
 		if n == none {
 			return
 		}
 		f.open(n)
-		// Nodes may be full now: who has lost its best looks again. It may be
-		// that a node of the room serves it about as well as what is left.
-		for _, g := range f.groups {
-			if g.left > 0 && g.best != none && f.room(g.best, g.needMbps, g.audioOnly, f.hard()) == 0 {
-				f.look(g)
-				f.join(g)
-			}
-		}
+	}
+}
+
+// again looks once more for a group whose best node is full by now: a node of
+// the room may serve it about as well as what is left.
+func (f *filler) again(g *group) {
+	for g.left > 0 && g.best != none && f.room(g.best, g.needMbps, g.audioOnly, f.hard()) == 0 {
+		f.look(g)
+		f.join(g)
 	}
 }
 
@@ -257,16 +261,18 @@ func (f *filler) spread(g *group) {
 }
 
 // emptiest is the node of the room with the fewest members of those that a
-// group accepts.
+// group accepts, and of several the best.
 func (f *filler) emptiest(g *group) int {
-	best := none
+	best, bestScore := none, 0.0
 	for _, c := range g.accept {
 		i := int(c)
 		if f.nodes[i].members == 0 || f.room(i, g.needMbps, g.audioOnly, f.limit) == 0 {
 			continue
 		}
-		if best == none || f.nodes[i].members < f.nodes[best].members {
-			best = i
+		score := f.field.Score(i, g.spot.km(&f.nodes[i].spot))
+		if best == none || cmp.Or(cmp.Compare(f.nodes[i].members, f.nodes[best].members),
+			f.field.Compare(i, score, best, bestScore)) < 0 {
+			best, bestScore = i, score
 		}
 	}
 	return best

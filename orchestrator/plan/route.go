@@ -8,12 +8,13 @@ import (
 	"github.com/drtc-network/drtc"
 )
 
-// keepFactor is what a hop that a stream takes already costs, as a part: another
-// way must be shorter by a quarter before the stream changes over.
+// keepFactor is how much shorter another way must be, as a part, before a stream
+// leaves one that was measured.
 const keepFactor = 0.75
 
-// routes gives every node the way to every origin. They are shortest paths from
-// the origin, so each origin's form a tree.
+// routes gives every node the way to every origin. Each origin's form a tree: a
+// stream keeps the way that it has, and what has none takes the shortest from
+// there.
 func (g *graph) routes() []Route {
 	var current map[[2]drtc.NodeID]drtc.NodeID // origin and node to via
 	links := 0
@@ -46,36 +47,85 @@ func (g *graph) routes() []Route {
 	return routes
 }
 
-// paths finds for each vertex the neighbour through which the shortest path from
-// the origin comes, none for the origin.
+// paths finds for each vertex the neighbour through which the origin's streams
+// come, none for the origin.
 func (g *graph) paths(origin int, current map[[2]drtc.NodeID]drtc.NodeID) []int {
-	via := make([]int, len(g.vertices))
-	cost := make([]float64, len(g.vertices))
-	for v := range via {
-		via[v], cost[v] = none, math.Inf(1)
+	ways := g.newWays(origin)
+	if current != nil {
+		g.keepWays(ways, current)
 	}
-	cost[origin] = 0
-	queue := &frontier{{vertex: origin}}
+	ways.extend(g)
+	return ways.via
+}
+
+// ways is a tree of ways from an origin.
+type ways struct {
+	origin int
+	via    []int     // none where there is no way yet, and for the origin
+	cost   []float64 // infinite where there is no way yet
+	kept   []bool    // no shorter one is looked for
+}
+
+func (g *graph) newWays(origin int) *ways {
+	w := &ways{origin: origin, via: make([]int, len(g.vertices)), cost: make([]float64, len(g.vertices)), kept: make([]bool, len(g.vertices))}
+	for v := range w.via {
+		w.via[v], w.cost[v] = none, math.Inf(1)
+	}
+	w.cost[origin], w.kept[origin] = 0, true
+	return w
+}
+
+// keepWays takes over the ways of the current plan that are still there, but
+// those past a direct link, and those that measurements say are a detour.
+func (g *graph) keepWays(w *ways, current map[[2]drtc.NodeID]drtc.NodeID) {
+	var shortest []float64
+	if len(g.measured) > 0 {
+		best := g.newWays(w.origin)
+		best.extend(g)
+		shortest = best.cost
+	}
+	measured := make([]bool, len(g.vertices)) // is a link on the way
+	for queue := []int{w.origin}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		for _, v := range g.peers[at] {
+			if w.kept[v] || current[[2]drtc.NodeID{g.id(w.origin), g.id(v)}] != g.id(at) {
+				continue
+			}
+			if at != w.origin && g.linked(w.origin, v) {
+				continue
+			}
+			cost := w.cost[at] + g.ms(at, v)
+			_, known := g.measured[pairOf(g.vertices[at].node, g.vertices[v].node)]
+			if measured[v] = measured[at] || known; measured[v] && cost*keepFactor > shortest[v] {
+				continue
+			}
+			w.via[v], w.cost[v], w.kept[v] = at, cost, true
+			queue = append(queue, v)
+		}
+	}
+}
+
+// extend finds the shortest ways for what has none.
+func (w *ways) extend(g *graph) {
+	queue := &frontier{}
+	for v, cost := range w.cost {
+		if w.kept[v] {
+			*queue = append(*queue, reached{v, cost})
+		}
+	}
+	heap.Init(queue)
 	for queue.Len() > 0 {
 		next := heap.Pop(queue).(reached)
-		if next.cost > cost[next.vertex] {
+		if next.cost > w.cost[next.vertex] {
 			continue
 		}
 		for _, peer := range g.peers[next.vertex] {
-			ms := 1.0
-			if current != nil {
-				ms = g.ms(next.vertex, peer)
-				if current[[2]drtc.NodeID{g.id(origin), g.id(peer)}] == g.id(next.vertex) {
-					ms *= keepFactor
-				}
-			}
-			if d := next.cost + ms; d < cost[peer] {
-				via[peer], cost[peer] = next.vertex, d
+			if d := next.cost + g.ms(next.vertex, peer); !w.kept[peer] && d < w.cost[peer] {
+				w.via[peer], w.cost[peer] = next.vertex, d
 				heap.Push(queue, reached{peer, d})
 			}
 		}
 	}
-	return via
 }
 
 type reached struct {

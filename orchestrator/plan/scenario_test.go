@@ -30,7 +30,8 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 //	change      changes fields of members
 //	lose, drain says so of nodes
 //	cost        says what was measured between two nodes
-//	plan        plans, prints the plan, and lets everybody arrive (unless pending)
+//	plan        plans, prints the plan, and lets everybody arrive (unless pending):
+//	            the nodes count them
 //	latencies   prints the time from each member to each other, against one node (all-on) for all
 func TestMake_scenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -110,9 +111,7 @@ func (s *scenario) plan(t *testing.T, pending bool) string {
 	check(t, s.Input, p)
 	s.Current = p
 	if !pending {
-		for i := range s.Members {
-			s.Members[i].Home = p.Homes[s.Members[i].ID]
-		}
+		s.Input = settled(s.Input, p)
 	}
 	return text(p)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode"
+	"github.com/drtc-network/drtc/medianode/control"
 )
 
 func newNode() *cobra.Command {
@@ -77,7 +78,7 @@ it back too.`,
 
 // drain asks the node once, or each second until it has no session, and shows
 // what has changed.
-func drain(ctx context.Context, o *medianode.Operator, on, wait bool, timeout time.Duration, show func(drainState) error) error {
+func drain(ctx context.Context, o *control.Operator, on, wait bool, timeout time.Duration, show func(drainState) error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for last := -1; ; {

@@ -141,6 +141,9 @@ func (s *Service) forsake(e *session, placed map[string]drtc.TrackID) error {
 func (s *Service) drop(e *session, w *want) error {
 	delete(e.wanted, w.id)
 	e.subscriber.describe.Unbind(w.id)
+	s.mu.Lock()
+	s.disregard(e, w.id)
+	s.mu.Unlock()
 	return s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, w.id) })
 }
 

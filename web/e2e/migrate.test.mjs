@@ -1,5 +1,5 @@
-// A Media Node is killed and its clients go on at another: the same PeerConnections, sections, tracks and data channels,
-// for which the second node is told what the first one knew. The test is the Orchestrator; the pages are plain WebRTC.
+// A Media Node is killed, another one drained, and their clients go on elsewhere: the same PeerConnections, sections, tracks
+// and data channels, for which each node is told what the one before knew. The test is the Orchestrator; the pages are plain WebRTC.
 
 import { DataPacket, UserPacket } from '@livekit/protocol';
 import assert from 'node:assert/strict';
@@ -35,7 +35,7 @@ before(async () => {
   child.stdout.setEncoding('utf8');
   [signer] = await once(child.stdout, 'data');
   signer = signer.trim();
-  nodes = { first: await startNode('first'), second: await startNode('second') };
+  nodes = Object.fromEntries(await Promise.all(['first', 'second', 'third'].map(async (name) => [name, await startNode(name)])));
   server = http.createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>moves</title>'));
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   browser = await openBrowser();
@@ -70,7 +70,7 @@ async function startNode(name) {
   writeFileSync(config, lines.join('\n'));
   const child = start(process.env.DRTC_BIN, ['medianode', '--config', config, '--ready-file', ready]);
   await until(() => existsSync(ready) && readFileSync(ready, 'utf8').endsWith('}\n'), 10_000, `${name} node is ready`);
-  const node = { name, child, ...JSON.parse(readFileSync(ready, 'utf8')) };
+  const node = { name, child, config, ...JSON.parse(readFileSync(ready, 'utf8')) };
   live[name] = {};
   void follow(node).catch(() => {}); // it ends with the node
   return node;
@@ -115,7 +115,6 @@ async function participant(label) {
     label,
     run: (method, ...args) => page.evaluate(([name, parameters]) => globalThis.moves[name](...parameters), [method, args]),
     session: `SE_${label}`,
-    channels: [],
     placed: {},
   };
 }
@@ -172,6 +171,10 @@ function inPage() {
     received: () => received,
     now: () => performance.now(),
     firstFrameAfter: (at) => frames.find((frame) => frame > at),
+    gap(since) {
+      const times = frames.slice(Math.max(0, frames.findLastIndex((frame) => frame <= since)));
+      return Math.max(...times.slice(1).map((time, index) => time - times[index]));
+    },
     transceivers: () => pc.getTransceivers().map((one) => [one.mid, one.currentDirection, one.receiver.track.id, one.receiver.track.readyState].join(' ')),
     async inbound() {
       const found = { audio: 0, video: 0, frames: 0, energy: 0 };
@@ -194,7 +197,7 @@ async function negotiate(node, who, more = {}, iceRestart = false) {
   return { offer: sdp, answer };
 }
 
-function open(node, who) {
+function createSession(node, who) {
   return call(node, 'CreateSession', {
     session: who.session, mode: 'MODE_SINGLE', room: 'RM_moves', participant: `PA_${who.label}`, identity: who.label,
     permissions: { publish: true, subscribe: true, publishData: true },
@@ -239,7 +242,7 @@ async function dataFlows(words) {
 }
 
 test('simulcast, audio and data between two clients of one node', async () => {
-  for (const who of [ada, ben]) await open(nodes.first, who);
+  for (const who of [ada, ben]) await createSession(nodes.first, who);
   for (const [index, one] of (await ada.run('publish')).entries()) tracks.push({ ...one, track: `TR_${index}_${one.kind}` });
   await ben.run('receive');
   await negotiate(nodes.first, ada, { publications: publications() });
@@ -255,52 +258,55 @@ test('simulcast, audio and data between two clients of one node', async () => {
   await sleep(2000); // so long, Chromium labels its packets no more
 });
 
-test('the node is killed: both go on at another one', async () => {
+/** Moves both to another node, the viewer first: what it watches is not there yet. Resolves to the milliseconds without a picture. */
+async function move(from, to, label, leave) {
   const before = await Promise.all([ada, ben].map((who) => who.run('transceivers')));
   const events = await Promise.all([ada, ben].map(async (who) => [...(await who.run('events'))]));
-  const restored = {
-    sources: Object.values(live.first).flatMap(({ mid, layers }) => layers.map(({ rid, ssrc, repairSsrc }) => ({ mid, rid, ssrc, repairSsrc }))),
-  };
-  const kinds = new Map(tracks.map(({ track, kind }) => [track, kind]));
+  const sources = Object.values(live[from.name]).flatMap(({ mid, layers }) => layers.map(({ rid, ssrc, repairSsrc }) => ({ mid, rid, ssrc, repairSsrc })));
+  const kinds = new Map(tracks.map(({ track, kind }) => [track, kind === 'video' ? 'KIND_VIDEO' : 'KIND_AUDIO']));
   const promised = Object.entries(ben.placed).map(([mid, track]) => ({
-    mid, track, stream: 'PA_ada|camera', kind: kinds.get(track) === 'video' ? 'KIND_VIDEO' : 'KIND_AUDIO', mime: live.first[track].mime,
+    mid, track, stream: 'PA_ada|camera', kind: kinds.get(track), mime: live[from.name][track].mime,
   }));
-  const channels = async (who) => (await who.run('channels')).map(({ label, id }) => ({ label, id }));
-  for (const who of [ada, ben]) who.channels = await channels(who);
+  const channels = () => Promise.all([ada, ben].map((who) => who.run('channels')));
+  const open = await channels();
+  const named = open.map((list) => list.map(({ label, id }) => ({ label, id })));
 
-  nodes.first.child.kill('SIGKILL');
-  await once(nodes.first.child, 'exit');
+  await leave?.();
   const at = await ben.run('now');
   const start = Date.now();
-  // The viewer is first: what it watches is not there yet.
-  await open(nodes.second, ben);
-  const moved = await negotiate(nodes.second, ben, { restore: { tracks: promised, channels: ben.channels } }, true);
+  await createSession(to, ben);
+  const moved = await negotiate(to, ben, { restore: { tracks: promised, channels: named[1] } }, true);
   assert.deepEqual(ben.placed, Object.fromEntries(promised.map(({ mid, track }) => [mid, track])), 'what ben was sent is on the same sections');
   assert.match(moved.offer, /a=setup:actpass/);
-  const subscribed = await call(nodes.second, 'Subscribe', { session: ben.session, subscriptions: subscriptions() });
+  const subscribed = await call(to, 'Subscribe', { session: ben.session, subscriptions: subscriptions() });
   assert.deepEqual(subscribed, {}, 'no section is missing, nothing is refused, nothing is to be negotiated');
-  await open(nodes.second, ada);
-  const published = await negotiate(nodes.second, ada, { publications: publications(), restore: { ...restored, channels: ada.channels } }, true);
+  await createSession(to, ada);
+  const published = await negotiate(to, ada, { publications: publications(), restore: { sources, channels: named[0] } }, true);
   assert.deepEqual(published.answer.published.map((one) => one.track).sort(), tracks.map(({ track }) => track).sort());
 
   for (const who of [ada, ben]) await until(async () => (await who.run('state')) === 'connected', 5000, `${who.label} is connected again`);
-  record('migrate: both connected to the second node after', `${Date.now() - start} ms`);
-  let frame;
-  await until(async () => (frame = await ben.run('firstFrameAfter', at + 100)) !== undefined, 5000, 'ben sees ada again');
-  record('migrate: first picture from the second node after', `${Math.round(frame - at)} ms`, '<= 1000');
+  record(`${label}: both connected to the other node after`, `${Date.now() - start} ms`);
+  await until(async () => (await ben.run('firstFrameAfter', at + 100)) !== undefined, 5000, 'ben sees ada again');
   await flows();
-  await until(() => live.second['TR_1_video']?.layers?.length === 3, 10_000, 'all three layers arrive at the second node');
-  assert.deepEqual(
-    live.second['TR_1_video'].layers.map(({ rid, ssrc }) => [rid, ssrc]), live.first['TR_1_video'].layers.map(({ rid, ssrc }) => [rid, ssrc]),
-    'the layers have the streams that they had',
-  );
-  await dataFlows('after');
+  await until(() => live[to.name]['TR_1_video']?.layers?.length === 3, 10_000, 'all three layers arrive at the other node');
+  const layers = (node) => live[node.name]['TR_1_video'].layers.map(({ rid, ssrc }) => [rid, ssrc]);
+  assert.deepEqual(layers(to), layers(from), 'the layers have the streams that they had');
+  await dataFlows(label);
 
   assert.deepEqual(await Promise.all([ada, ben].map((who) => who.run('transceivers'))), before, 'the same transceivers and tracks');
   assert.deepEqual(await Promise.all([ada, ben].map((who) => who.run('events'))), events, 'no track came, ended or changed, no channel closed');
-  assert.deepEqual(await Promise.all([ada, ben].map(channels)), [ada.channels, ben.channels]);
-  assert.deepEqual(needed, [], 'the second node needs no negotiation');
-  assert.ok(frame - at <= 1000, `the picture is back after ${Math.round(frame - at)} ms`);
+  assert.deepEqual(await channels(), open, 'the channels are as they were');
+  assert.deepEqual(needed, [], 'the other node needs no negotiation');
+  return ben.run('gap', at);
+}
+
+test('the node is killed: both go on at another one', async () => {
+  const gap = await move(nodes.first, nodes.second, 'node killed', async () => {
+    nodes.first.child.kill('SIGKILL');
+    await once(nodes.first.child, 'exit');
+  });
+  record('node killed: largest gap between shown frames', `${Math.round(gap)} ms`, '<= 1000');
+  assert.ok(gap <= 1000, `the picture stops for ${Math.round(gap)} ms`);
 });
 
 test('later negotiations go on from there', async () => {
@@ -315,4 +321,25 @@ test('later negotiations go on from there', async () => {
   assert.equal(again.negotiationNeeded, true);
   await negotiate(nodes.second, ben);
   await flows();
+});
+
+test('the node is drained: both move before it is stopped', async () => {
+  const drain = (...flags) => start(process.env.DRTC_BIN, ['node', 'drain', '--config', nodes.second.config, '--url', nodes.second.control, '--json', ...flags]);
+  const waiting = drain('--wait');
+  const gone = once(waiting, 'exit');
+  const [first] = await once(waiting.stdout.setEncoding('utf8'), 'data');
+  assert.deepEqual(JSON.parse(first), { node: nodes.second.id, draining: true, sessions: 2 });
+  const refusal = await ask(nodes.second, 'CreateSession', JSON.stringify({ session: 'SE_late', mode: 'MODE_SINGLE', room: 'RM', participant: 'PA', identity: 'late' }));
+  assert.match((await refusal.json()).message, /draining/);
+
+  const gap = await move(nodes.second, nodes.third, 'node drained');
+  record('node drained: largest gap between shown frames', `${Math.round(gap)} ms`, '<= 1000');
+  assert.ok(gap <= 1000, `the picture stops for ${Math.round(gap)} ms`);
+  for (const who of [ada, ben]) await call(nodes.second, 'CloseSession', { session: who.session });
+  assert.deepEqual(await gone, [0, null], 'the node says that it may be stopped');
+  nodes.second.child.kill('SIGTERM');
+  await once(nodes.second.child, 'exit');
+  await flows();
+  await dataFlows('at the third node');
+  assert.equal(await ben.run('state'), 'connected');
 });

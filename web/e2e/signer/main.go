@@ -41,7 +41,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s\n", l.Addr())
+	fmt.Fprintf(os.Stdout, "http://%s\n", l.Addr())
 	return http.Serve(l, forward(key))
 }
 

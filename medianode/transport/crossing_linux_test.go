@@ -274,12 +274,14 @@ func TestCrossing_stateSurvivesAFullLane(t *testing.T) {
 func TestCrossing_offersAreLimited(t *testing.T) {
 	ws, registry := workersOf(t, &script{}, &script{})
 	from := netip.MustParseAddrPort("192.0.2.1:5000")
+	began := time.Now()
 	for range 1000 {
 		ws[0].handle(one(from, []byte{0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}))
 		ws[1].turn(time.Now())
 	}
-	if got := gathered(t, registry, "handoff_datagrams_total"); got < 2*offerRate || got > 10*offerRate {
-		t.Errorf("%v datagrams were shown to the other worker, want about %d", got, 2*offerRate)
+	most := 2*offerRate + offerRate*time.Since(began).Seconds() + 1
+	if got := gathered(t, registry, "handoff_datagrams_total"); got < 2*offerRate || got > most {
+		t.Errorf("%v datagrams were shown to the other worker, want %d to %.1f", got, 2*offerRate, most)
 	}
 	before := gathered(t, registry, "handoff_datagrams_total")
 	ws[0].handle(one(netip.MustParseAddrPort("192.0.2.2:5000"), []byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0})) // DTLS

@@ -168,11 +168,13 @@ func testOpen_refuses(t *testing.T, on setup) {
 func TestConsent_lossClosesThePeer(t *testing.T) { overSetups(t, testConsent_lossClosesThePeer) }
 
 func testConsent_lossClosesThePeer(t *testing.T, on setup) {
-	n := startNode(t, on, func(cfg *Config) { cfg.Engine.ConsentTimeout = time.Second })
-	client := n.join(t, 1, clientConfig{prepare: dataOnly(t), settings: func(s *webrtc.SettingEngine) {
-		s.SetICETimeouts(time.Minute, time.Minute, time.Hour) // checks stop once connected
-	}})
+	n := startNode(t, on, nil)
+	client := n.join(t, 1, clientConfig{prepare: dataOnly(t)})
 	client.awaitState(t, webrtc.PeerConnectionStateConnected)
+	n.awaitConnected(t, 1)
+	n.do(t, 1, func(now time.Time, c *engine.Core, batch *engine.Batch) {
+		c.HandleTimeout(now.Add(time.Minute), batch) // in which no check has come
+	})
 	n.awaitClosed(t, 1, ErrConsent)
 	client.awaitState(t, webrtc.PeerConnectionStateClosed)
 }

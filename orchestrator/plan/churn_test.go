@@ -17,7 +17,6 @@ type change struct {
 	moved        []drtc.ParticipantID // of the members of both
 	added, ended []plan.Link
 	rerouted     []plan.Route // of origins and nodes of both
-	routesInBoth int
 }
 
 func between(a, b plan.Plan) (c change) {

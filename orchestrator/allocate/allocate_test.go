@@ -48,7 +48,10 @@ func drawCandidate(t *rapid.T) allocate.Candidate {
 		Reachable:    rapid.IntRange(0, 5).Draw(t, "reachable") > 0,
 		Refuses:      rapid.SampledFrom([]string{"", "", "", "node is full"}).Draw(t, "refuses"),
 		Owner:        rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "owner"),
-		PriceWeight:  rapid.SampledFrom([]float64{0, 0.5, 3}).Draw(t, "price"),
+
+		AudioCapacity: rapid.SampledFrom([]int{0, 0, 11}).Draw(t, "audio capacity"),
+
+		PriceWeight: rapid.SampledFrom([]float64{0, 0.5, 3}).Draw(t, "price"),
 	}
 	if rapid.Bool().Draw(t, "measured") {
 		v := rapid.SampledFrom([]float64{0, 0.5, 1, math.NaN()}).Draw(t, "score")
@@ -90,6 +93,14 @@ func draw(t *rapid.T) asked {
 	q.request.RegionOnly = q.request.Region != "" && rapid.IntRange(0, 5).Draw(t, "region only") == 0
 	q.request.RoomNodes = rapid.SliceOfN(rapid.Custom(drawID), 0, 2).Draw(t, "room nodes")
 	q.request.Exclude = rapid.SliceOfN(rapid.Custom(drawID), 0, 3).Draw(t, "exclude")
+	q.request.AudioOnly = rapid.IntRange(0, 3).Draw(t, "audio only") == 0
+	q.request.Terms = allocate.Terms{
+		Regions:        rapid.SampledFrom([][]drtc.Region{nil, nil, nil, {drtc.NorthAmerica}}).Draw(t, "regions"),
+		Owners:         rapid.SampledFrom([][]string{nil, nil, nil, {"x", "z"}}).Draw(t, "owners"),
+		ExcludeOwners:  rapid.SampledFrom([][]string{nil, nil, nil, {"y"}}).Draw(t, "excluded owners"),
+		Own:            rapid.SampledFrom([]string{"", "", "y"}).Draw(t, "own"),
+		MaxPriceWeight: rapid.SampledFrom([]float64{0, 0, 0.9, 1}).Draw(t, "price cap"),
+	}
 	q.request.AvoidOwners = rapid.SampledFrom([][]string{nil, nil, {"x"}}).Draw(t, "avoid")
 	return q
 }
@@ -135,8 +146,12 @@ func TestDecide_neverChoosesWhatARuleForbids(t *testing.T) {
 			case slices.Contains(r.AvoidOwners, c.Owner):
 			case q.policy.MinVersion != "" && c.Version == "bad", q.policy.MinVersion == "0.1.5" && c.Version == "0.1.0":
 			case r.RegionOnly && c.Region != r.Region:
+			case r.Regions != nil && c.Region != drtc.NorthAmerica:
+			case r.Owners != nil && c.Owner != "x", r.ExcludeOwners != nil && c.Owner == "y":
+			case r.MaxPriceWeight == 0.9 && c.PriceWeight != 0.5, r.MaxPriceWeight == 1 && c.PriceWeight == 3:
 			case len(r.Features) > len(c.Features):
-			case c.MaxSessions == 10 && c.Sessions >= 10:
+			case r.AudioOnly && c.AudioCapacity == 11 && c.Sessions >= 11:
+			case !(r.AudioOnly && c.AudioCapacity == 11) && c.MaxSessions == 10 && c.Sessions >= 10:
 			case c.CapacityMbps > 0 && c.LoadMbps+r.NeedMbps > 0.9*c.CapacityMbps:
 			case c.LoadFraction == 1, c.Refuses != "":
 			case c.Score != nil && math.IsNaN(*c.Score):
@@ -237,6 +252,25 @@ func TestDecide_scoreIsTheSumOfItsReasons(t *testing.T) {
 		}
 		if math.Abs(sum-d.Score) > 1e-9 || math.Abs(weights-1) > 1e-9 || d.Score < 0 || d.Score > 1+1e-9 {
 			t.Errorf("score %v, reasons %v", d.Score, d.Reasons)
+		}
+	})
+}
+
+func TestDecide_ownNodesGoFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := draw(t)
+		d, refusal := q.decide(t)
+		if refusal != nil || q.request.Own == "" {
+			return
+		}
+		owner := map[drtc.NodeID]string{}
+		for _, c := range q.snapshot.Nodes {
+			owner[c.ID] = c.Owner
+		}
+		for _, r := range d.Rejected {
+			if r.Cause == allocate.Outscored && owner[r.Node] == q.request.Own && owner[d.Node] != q.request.Own {
+				t.Errorf("%v of %q was chosen before %v of %q", d.Node, owner[d.Node], r.Node, q.request.Own)
+			}
 		}
 	})
 }

@@ -102,6 +102,8 @@ func setCandidate(t *testing.T, c *allocate.Candidate, name, value string) {
 	case "sessions":
 		used, total := of()
 		c.Sessions, c.MaxSessions = int(used), int(total)
+	case "audio":
+		c.AudioCapacity = int(number(t, value))
 	case "refuses":
 		c.Refuses = strings.ReplaceAll(value, "_", " ")
 	case "load":
@@ -182,6 +184,20 @@ func (s *scenario) decide(t *testing.T, d *datadriven.TestData) string {
 			}
 		case "avoid-owners":
 			r.AvoidOwners = arg.Vals
+		case "audio":
+			r.AudioOnly = true
+		case "regions":
+			for _, v := range arg.Vals {
+				r.Regions = append(r.Regions, drtc.Region(v))
+			}
+		case "owners":
+			r.Owners = arg.Vals
+		case "exclude-owners":
+			r.ExcludeOwners = arg.Vals
+		case "own":
+			r.Own = value
+		case "max-price":
+			r.MaxPriceWeight = number(t, value)
 		case "after":
 			now = start.Add(duration(t, value))
 		default:

@@ -120,6 +120,15 @@ func BenchmarkMake_10000Clients1000Nodes(b *testing.B) {
 	}
 }
 
+// Small nodes: almost all of them are needed.
+func BenchmarkMake_10000Clients1000SmallNodes(b *testing.B) {
+	in := world(1000, 10_000, 100)
+	for i := range in.Nodes.Nodes {
+		in.Nodes.Nodes[i].MaxSessions = 15
+	}
+	benchmark(b, in)
+}
+
 // Everybody publishes: each node is the origin of a tree.
 func BenchmarkMake_10000Publishers1000Nodes(b *testing.B) { benchmark(b, world(1000, 10_000, 10_000)) }
 

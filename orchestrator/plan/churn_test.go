@@ -17,7 +17,6 @@ type change struct {
 	moved        []drtc.ParticipantID // of the members of both
 	added, ended []plan.Link
 	rerouted     []plan.Route // of origins and nodes of both
-	routesInBoth int
 }
 
 func between(a, b plan.Plan) (c change) {
@@ -171,4 +170,39 @@ func guardsFor(p plan.Plan, l plan.Link, dead drtc.NodeID) bool {
 		}
 	}
 	return false
+}
+
+// An audience that comes little by little: leaves are added, and nothing else
+// changes. The tree stays flat.
+func TestMake_anAudienceGrowsWithoutChurn(t *testing.T) {
+	all := world(300, 6000, 1)
+	in := all
+	in.Policy.Strategy = plan.FanOut
+	in.Members = all.Members[:1]
+	in = settled(in, made(t, in))
+	for len(in.Members) < len(all.Members) {
+		have := len(in.Members)
+		in.Members = append(slices.Clone(in.Members), all.Members[have:min(have+200, len(all.Members))]...)
+		p := made(t, in)
+		check(t, in, p)
+		if c := between(in.Current, p); len(c.moved) > 0 || len(c.ended) > 0 || len(c.rerouted) > 0 {
+			t.Errorf("at %d members: moved %v, ended %v, rerouted %v", have, c.moved, c.ended, c.rerouted)
+		}
+		in = settled(in, p)
+	}
+	via, deepest := map[drtc.NodeID]drtc.NodeID{}, 0
+	for _, r := range in.Current.Routes {
+		via[r.Node] = r.Via
+	}
+	for node := range via {
+		hops := 0
+		for at := node; !at.IsZero(); at = via[at] {
+			hops++
+		}
+		deepest = max(deepest, hops-1)
+	}
+	t.Logf("%d nodes, %d links, at most %d hops", len(via)+1, len(in.Current.Links), deepest)
+	if deepest > 4 {
+		t.Errorf("a viewer is %d hops away", deepest)
+	}
 }

@@ -209,7 +209,7 @@ func TestMake_orderDoesNotMatter(t *testing.T) {
 		in.Costs = rapid.Permutation(in.Costs).Draw(t, "costs permuted")
 		in.Lost = rapid.Permutation(in.Lost).Draw(t, "lost permuted")
 		in.Draining = rapid.Permutation(in.Draining).Draw(t, "draining permuted")
-		if again := made(t, in); !reflect.DeepEqual(p, again) {
+		if again := made(t, in); !reflect.DeepEqual(plain(p), plain(again)) {
 			t.Errorf("got\n%s\nand in another order\n%s", text(p), text(again))
 		}
 	})
@@ -230,8 +230,17 @@ func TestMake_aPlanStands(t *testing.T) {
 		in.Current = p
 		again := made(t, in)
 		p.Reasons, again.Reasons, p.Refused, again.Refused = nil, nil, nil, nil
-		if !reflect.DeepEqual(p, again) {
+		if !reflect.DeepEqual(plain(p), plain(again)) {
 			t.Errorf("got\n%s\nand then\n%s", text(p), text(again))
 		}
 	})
+}
+
+// plain is a plan with the texts of its refusals in place of the errors.
+func plain(p plan.Plan) any {
+	refused := map[drtc.ParticipantID]string{}
+	for m, err := range p.Refused {
+		refused[m] = err.Error()
+	}
+	return []any{p.Strategy, p.Homes, p.Links, p.Routes, p.Standby, p.AudioLimit, refused, p.Reasons}
 }

@@ -20,7 +20,7 @@ func (p *planner) guard() {
 		if p.nodes[home].state > closed {
 			continue // it is left already
 		}
-		best := none
+		var best int
 		if s := p.numberOf(p.in.Current.Standby[p.nodes[home].id]); s != none && p.mayGuard(s, home) &&
 			(p.nodes[s].members > 0 && p.nodes[s].state <= closed || p.room(s, 0, false, p.hard()) > 0) {
 			best = s

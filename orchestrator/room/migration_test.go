@@ -181,7 +181,7 @@ func TestRoom_outlivesItsNodes(t *testing.T) {
 					who.leave()
 				}
 			case "deaf":
-				who.deaf = rapid.IntRange(0, 3).Draw(t, "really") == 0
+				who.deaf = rapid.IntRange(0, 3).Draw(t, "really") == 0 || who.deaf
 			case "close":
 				n.closeSession(who)
 			case "restore":

@@ -197,6 +197,8 @@ type (
 		Found        bool
 		LastSequence uint32
 		Figures      Figures
+		// Err says that the node did not answer; the session may well be there.
+		Err string
 	}
 )
 

@@ -180,7 +180,7 @@ func (n *network) toNode(e ToNode) {
 			return
 		}
 		if node.down || node.frozen {
-			if node.frozen && (ends || closes || n.odd(2)) {
+			if node.frozen && (unanswered(e) == nil || n.odd(2)) { // those without a result are repeated
 				node.late = append(node.late, e)
 			}
 			if result := unanswered(e); result != nil {
@@ -214,7 +214,7 @@ func unanswered(e ToNode) Command {
 	case OpenSession:
 		return SessionOpened{Node: e.Node, Session: e.Session, Err: err}
 	case InspectSession:
-		return Inspected{Session: e.Session}
+		return Inspected{Session: e.Session, Err: err}
 	case SendOffer:
 		return Offered{Session: e.Session, ID: c.ID, Err: err}
 	case SubscribeTracks:
@@ -295,6 +295,7 @@ func (n *network) thaw(id drtc.NodeID) {
 	}
 	node.late = nil
 	if node.lostAt.IsZero() {
+		n.settleTracks()
 		return
 	}
 	n.sync(id)

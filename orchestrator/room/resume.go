@@ -40,6 +40,9 @@ func (r *Room) inspected(m *member, c Inspected) {
 	if m.resuming == 0 {
 		return
 	}
+	if c.Err != "" { // the node is not lost, so its session goes on
+		c.Found, c.Figures = true, m.figures
+	}
 	if !c.Found && m.resumable() {
 		r.startMove(m, false)
 		return

@@ -129,7 +129,14 @@ func (r *Room) reconcile(v *member, only ...drtc.TrackID) {
 			}
 		}
 	}
-	v.doubtful = v.doubtful && len(only) > 0
+	if v.doubtful && len(only) == 0 {
+		v.doubtful = false
+		for _, mid := range sortedMIDs(v.MIDs) {
+			if _, t := r.track(v.MIDs[mid]); t == nil {
+				stop = append(stop, v.MIDs[mid])
+			}
+		}
+	}
 	if len(stop) > 0 {
 		r.changed = true
 		r.toNode(v, UnsubscribeTracks{Tracks: stop})
@@ -156,7 +163,7 @@ func (r *Room) entitled(v, publisher *member, t *publication, s *subscription) b
 func (r *Room) forgo(v, publisher *member, tracks ...*publication) {
 	var stop []drtc.TrackID
 	for _, t := range tracks {
-		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || v.Node != publisher.Node || v.Moves > 0) {
+		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || t.away || v.Node != publisher.Node || v.Moves > 0) {
 			stop = append(stop, t.ID)
 		}
 		delete(v.Subscriptions, t.ID)

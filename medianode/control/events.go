@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -245,10 +246,15 @@ func (s *Service) sessionOf(peer engine.PeerID) *session {
 // onPeerReport notes a session's figures under s.mu, so that none are noted of a
 // session that has ended.
 func (s *Service) onPeerReport(v engine.PeerReport) {
+	e := s.sessionOf(v.Peer)
+	if e == nil || e.unreported {
+		return
+	}
+	f := figures(e.whole(v))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.byPeer[v.Peer]; e != nil && !e.unreported {
-		s.feedOf(e.owner).note(e.id, figures(e.whole(v)))
+	if s.byPeer[v.Peer] == e {
+		s.feedOf(e.owner).note(e.id, f)
 	}
 }
 
@@ -290,17 +296,25 @@ func (s *Service) onPeerState(v engine.PeerState) {
 func (s *Service) onTrackLive(v engine.TrackLive) {
 	s.mu.Lock()
 	t := s.tracks[v.Track]
+	var viewers []*session
 	if t != nil {
+		before := t.codec.Mime
 		for _, c := range t.codecs {
 			if strings.EqualFold(c.Mime, v.Mime) {
 				t.codec = c
 				break
 			}
 		}
+		if !strings.EqualFold(before, t.codec.Mime) {
+			viewers = slices.Collect(maps.Keys(s.rooms[t.session.room]))
+		}
 	}
 	s.mu.Unlock()
 	if t == nil {
 		return
+	}
+	for _, e := range viewers { // whose sections were kept for another codec
+		s.appear(e, v.Track)
 	}
 	m := &medianodev1.TrackLive{Session: string(t.session.id), Track: string(v.Track), Mid: v.Mid, Mime: v.Mime}
 	for _, l := range v.Layers {

@@ -34,6 +34,9 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 		return nil, err
 	}
 	resp, over, err := s.offer(e, m, announced)
+	for _, p := range resp.GetPublished() {
+		s.arrived(drtc.TrackID(p.Track))
+	}
 	for _, id := range over {
 		s.trackEnded(e, id, "the client stopped publishing it")
 	}
@@ -56,16 +59,26 @@ func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*pu
 	if err := e.furnish(m.Seats); err != nil {
 		return nil, nil, err
 	}
+	undo, err := e.restore(m.Restore)
+	if err != nil {
+		return nil, nil, err
+	}
 	l := e.publisher
 	for _, p := range announced {
 		l.describe.Prefer(p.cid, p.mime)
 	}
 	a, err := l.describe.Answer(m.Sdp)
+	if err != nil {
+		undo()
+	}
 	if errors.Is(err, negotiate.ErrNoCodec) {
 		return nil, nil, connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("sdp: %w", err))
 	}
 	if err != nil {
 		return nil, nil, invalid("sdp: %w", err)
+	}
+	if err := s.forsake(e, a.Placed); err != nil {
+		return nil, nil, err
 	}
 	over := e.ended(a.Receive, announced)
 	if e.perms.publish {
@@ -108,14 +121,15 @@ func (s *Service) trackEnded(e *session, id drtc.TrackID, reason string) {
 }
 
 // claim enters the session's tracks into the node's index; the caller holds
-// e.mu. A track id that another session holds is not published.
+// e.mu. A track id that another session holds is not published. Nobody finds them
+// before arrived.
 func (s *Service) claim(e *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, p := range e.published {
 		switch t := s.tracks[id]; {
 		case t == nil:
-			s.tracks[id] = &track{session: e, kind: p.kind, codec: p.codec, codecs: p.codecs}
+			s.tracks[id] = &track{session: e, kind: p.kind, codec: p.codec, codecs: p.codecs, pending: true}
 		case t.session != e:
 			delete(e.published, id)
 		}
@@ -252,21 +266,26 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 	case len(e.wanted) >= maxSubscriptions && e.wanted[id] == nil:
 		return fmt.Sprintf("a session subscribes to at most %d tracks", maxSubscriptions)
 	}
+	if w := e.wanted[id]; w != nil && w.kept {
+		return s.redeem(e, w, settingsOf(m.Settings))
+	}
+	return s.subscribeAnew(e, id, m.Stream, settingsOf(m.Settings))
+}
+
+// subscribeAnew binds a track to a section of its own, or says why not; the
+// caller holds e.mu.
+func (s *Service) subscribeAnew(e *session, id drtc.TrackID, stream string, settings engine.Settings) string {
 	kind, codec, publisher, ok := s.lookup(e, id)
 	if !ok {
 		return "no such track in this room on this node"
 	}
-	w := &want{id: id, publisher: publisher, stream: m.Stream, settings: settingsOf(m.Settings)}
+	w := &want{id: id, publisher: publisher, kind: kind, stream: stream, settings: settings}
 	if old := e.wanted[id]; old != nil {
 		w.ssrc, w.rtx = old.ssrc, old.rtx
 	} else {
 		w.ssrc, w.rtx = e.freshSSRC(), e.freshSSRC()
 	}
-	t := negotiate.Track{ID: id, Stream: w.stream, Kind: kind, Codec: codec, SSRC: w.ssrc}
-	if kind == negotiate.Video {
-		t.RTXSSRC = w.rtx
-	}
-	b, err := e.subscriber.describe.Bind(t)
+	b, err := e.subscriber.describe.Bind(w.described(codec))
 	if err != nil {
 		return err.Error()
 	}
@@ -299,11 +318,21 @@ func (s *Service) forward(subscriber engine.PeerID, w *want) error {
 func (s *Service) lookup(e *session, id drtc.TrackID) (negotiate.Kind, negotiate.Codec, engine.PeerID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.tracks[id]
-	if t == nil || t.session.room != e.room || t.session == e {
+	t := s.visible(e, id)
+	if t == nil {
 		return "", negotiate.Codec{}, 0, false
 	}
 	return t.kind, t.codec, t.session.publisher.peer, true
+}
+
+// visible returns a track that a session may have, nil if it is not here; the
+// caller holds s.mu.
+func (s *Service) visible(e *session, id drtc.TrackID) *track {
+	t := s.tracks[id]
+	if t == nil || t.pending || t.session.room != e.room || t.session == e {
+		return nil
+	}
+	return t
 }
 
 func settingsOf(m *medianodev1.TrackSettings) engine.Settings {
@@ -323,13 +352,11 @@ func (s *Service) Unsubscribe(ctx context.Context, req *connect.Request[medianod
 	}
 	e.mu.Lock()
 	for _, id := range req.Msg.Tracks {
-		id := drtc.TrackID(id)
-		if e.wanted[id] == nil {
+		w := e.wanted[drtc.TrackID(id)]
+		if w == nil {
 			continue
 		}
-		delete(e.wanted, id)
-		e.subscriber.describe.Unbind(id)
-		if err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return c.Unsubscribe(now, e.subscriber.peer, id) }); err != nil {
+		if err := s.drop(e, w); err != nil {
 			e.mu.Unlock()
 			return nil, err
 		}

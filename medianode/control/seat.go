@@ -112,12 +112,15 @@ func (s *Service) setSource(e *session, id, source drtc.TrackID) (refused string
 }
 
 // sendSections lists the sections of an agreement for the engine. A seat goes
-// on in the format of its source.
+// on in the format of its source, and so does a section from another node.
 func (e *session) sendSections(in []negotiate.Send) []engine.SendSection {
 	var out []engine.SendSection
 	for _, s := range in {
 		if st := e.seats[s.TrackID]; st != nil && st.source != "" {
 			s.Codec = st.format
+		}
+		if w := e.wanted[s.TrackID]; w != nil && w.shown {
+			s.Codec = w.format
 		}
 		out = append(out, engine.SendSection{
 			Track: s.TrackID, Mid: s.Mid, Codec: payloadType(s.Codec), Extensions: extensions(s.Extensions), Active: s.Active,

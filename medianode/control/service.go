@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +69,7 @@ type Service struct {
 	rooms    map[drtc.RoomID]map[*session]struct{}
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
+	awaited  map[drtc.TrackID]map[*session]struct{}
 	feeds    map[drtc.NodeID]*feed
 	speaking speaking
 }
@@ -76,7 +79,7 @@ func New(cfg Config, media Media) *Service {
 	return &Service{
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
-		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, feeds: map[drtc.NodeID]*feed{},
+		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{}, feeds: map[drtc.NodeID]*feed{},
 		speaking: speaking{},
 	}
 }
@@ -262,16 +265,19 @@ func (s *Service) end(e *session, reason string) {
 
 	e.mu.Lock()
 	e.closed = true
-	tracks := make([]drtc.TrackID, 0, len(e.published))
-	for id := range e.published {
-		tracks = append(tracks, id)
-	}
+	tracks := slices.Collect(maps.Keys(e.published))
+	wanted := slices.Collect(maps.Keys(e.wanted))
 	opened := []*leg{e.publisher}
 	if e.dual {
 		opened = append(opened, e.subscriber)
 	}
 	e.mu.Unlock()
 
+	s.mu.Lock()
+	for _, id := range wanted {
+		s.disregard(e, id)
+	}
+	s.mu.Unlock()
 	s.forget(tracks...)
 	for _, l := range opened {
 		if l.open {
@@ -299,7 +305,9 @@ func (s *Service) forget(tracks ...drtc.TrackID) {
 	for _, e := range viewers {
 		e.mu.Lock()
 		for _, id := range tracks {
-			if e.wanted[id] != nil {
+			if w := e.wanted[id]; w != nil && w.kept {
+				_ = s.drop(e, w) // the transport may have ended
+			} else if w != nil {
 				delete(e.wanted, id)
 				e.subscriber.describe.Unbind(id)
 			}

@@ -41,6 +41,7 @@ type session struct {
 	wanted       map[drtc.TrackID]*want
 	seats        map[drtc.TrackID]*seat
 	lastReliable uint32
+	channels     []transport.ChannelConfig // that the client has from another node
 	closed       bool
 	up, down     engine.Figures // of a dual session's transports, as last reported
 }
@@ -72,16 +73,24 @@ type track struct {
 	kind    negotiate.Kind
 	codec   negotiate.Codec // most likely; the real one from the first packet on
 	codecs  []negotiate.Codec
+	pending bool // claimed, and not in the engine yet
 }
 
 // want is a subscription of the session.
 type want struct {
 	id        drtc.TrackID
+	kind      negotiate.Kind
 	publisher engine.PeerID // who sends the track
 	stream    string
 	settings  engine.Settings
 	ssrc      uint32
 	rtx       uint32
+	// kept: the client has the section from another node, and the engine a seat
+	// under the track's id (see restore.go).
+	kept     bool
+	promised bool            // nobody has subscribed to it yet
+	shown    bool            // the track is here
+	format   negotiate.Codec // in which it is sent, while shown
 }
 
 func (w *want) config(home engine.CoreID) engine.SubscribeConfig {
@@ -153,6 +162,9 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 	var subscribes []engine.SubscribeConfig
 	if l == s.subscriber && opened {
 		for _, w := range s.wanted {
+			if w.kept {
+				continue
+			}
 			if home, err := media.Home(w.publisher); err == nil { // else it has ended
 				subscribes = append(subscribes, w.config(home))
 			}
@@ -179,6 +191,11 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 		if l == s.subscriber {
 			for _, st := range s.seats {
 				note(c.OpenSeat(now, l.peer, st.config()))
+			}
+			for _, w := range s.wanted {
+				if w.kept {
+					note(c.OpenSeat(now, l.peer, w.seat()))
+				}
 			}
 			note(c.SetSend(now, l.peer, s.sendSections(a.Send)))
 		}
@@ -219,10 +236,11 @@ func (s *session) secure(media Media, l *leg, a negotiate.Agreement) error {
 		return fmt.Errorf("control: open transport: %w", err)
 	}
 	l.open = true
-	if !s.dual || l != s.subscriber {
-		return nil
+	channels := s.channels
+	if s.dual && l == s.subscriber {
+		channels = []transport.ChannelConfig{reliableChannel(), lossyChannel()}
 	}
-	for _, ch := range []transport.ChannelConfig{reliableChannel(), lossyChannel()} {
+	for _, ch := range channels {
 		if err := media.OpenChannel(l.peer, ch); err != nil {
 			return fmt.Errorf("control: open data channel: %w", err)
 		}

@@ -79,7 +79,7 @@ type Receive struct {
 	Codecs     []Codec       // what the peer may send, most wanted first
 	Extensions Extensions    // ids on packets of this section
 	RIDs       []string      // simulcast layers in the peer's order, at most MaxRIDs; nil without simulcast
-	SSRCs      []SourceGroup // as far as the peer told; browsers tell none for simulcast
+	SSRCs      []SourceGroup // as far as the peer told or Restore did, in the order of RIDs; browsers tell none for simulcast
 	Active     bool          // false: the peer stopped publishing here
 }
 

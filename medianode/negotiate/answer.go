@@ -54,7 +54,9 @@ func (t *Transport) answer(d *description) error {
 		}
 	}
 	t.remote = tag.ice
+	t.forsake(t.negotiated)
 	t.displace()
+	t.forsake(false)
 	t.place()
 	taken := make(map[uint8]string)
 	for i := range t.lines {
@@ -269,7 +271,7 @@ func (t *Transport) agreement(d *description) Agreement {
 		case l.kind == application:
 			a.Application = &SCTP{Mid: l.mid, Port: l.peer.sctpPort, MaxMessageSize: l.peer.maxMessage}
 		case l.publishing || l.published:
-			a.Receive = append(a.Receive, l.receive())
+			a.Receive = append(a.Receive, t.receive(l))
 		}
 		if e := t.on(l.mid); e != nil && e.ID == l.shown { // else unbound since the offer
 			a.Send = append(a.Send, l.send(&e.Track))
@@ -284,11 +286,12 @@ func (t *Transport) agreement(d *description) Agreement {
 	return a
 }
 
-func (l *line) receive() Receive {
+func (s *state) receive(l *line) Receive {
 	r := Receive{Mid: l.mid, Kind: l.kind, CID: l.peer.cid, StreamID: l.peer.streamID,
 		Codecs: l.preferred(), Extensions: l.ids, Active: l.publishing}
 	if l.publishing {
-		r.RIDs, r.SSRCs = l.rids(), l.peer.sources()
+		r.RIDs = l.rids()
+		r.SSRCs = s.streams(l, r.RIDs)
 	}
 	return r
 }

@@ -15,11 +15,15 @@ const maxTracks = 512
 // negotiation. An answering transport takes a section on which the client
 // offered to receive, or keeps the track waiting; an offering one opens a
 // section where none is free. Bind of a track that is bound already reports
-// where it is. Errors wrap ErrTrack.
+// where it is, and takes up the promise of one that was placed. Errors wrap
+// ErrTrack.
 func (t *Transport) Bind(track Track) (Binding, error) {
 	if e := t.track(track.ID); e != nil {
 		if e.Kind != track.Kind || e.SSRC != track.SSRC || e.RTXSSRC != track.RTXSSRC {
 			return Binding{}, fmt.Errorf("negotiate: bind %s: %w: bound with other streams, unbind it first", track.ID, ErrTrack)
+		}
+		if e.promised {
+			t.redeem(e, track)
 		}
 		return e.binding(), nil
 	}
@@ -34,24 +38,6 @@ func (t *Transport) Bind(track Track) (Binding, error) {
 		t.assign(e)
 	}
 	return e.binding(), nil
-}
-
-// Place puts a track on a mid before the first answer: when a session moves
-// here from another node, the client's sections keep their tracks. A track
-// that cannot go there, by the client's offer, is treated as bound without a
-// place. Errors wrap ErrPlace or ErrTrack.
-func (t *Transport) Place(mid string, track Track) error {
-	switch {
-	case t.cfg.Role != Answerer || t.negotiated:
-		return fmt.Errorf("negotiate: place %.64q: %w: only before the first answer", track.ID, ErrPlace)
-	case !isToken(mid, 32) || t.on(mid) != nil:
-		return fmt.Errorf("negotiate: place %.64q: %w: mid %.32q is malformed or taken", track.ID, ErrPlace, mid)
-	}
-	if err := t.checkTrack(track); err != nil {
-		return fmt.Errorf("negotiate: place %.64q: %w", track.ID, err)
-	}
-	t.tracks = append(t.tracks, entry{Track: track, mid: mid})
-	return nil
 }
 
 // Format finds the format in which media of a codec goes out on the section of

@@ -129,25 +129,6 @@ func TestAnswer_sendrecvWithoutASource(t *testing.T) {
 	has(t, answer(t, tr, offer).SDP, "a=sendonly")
 }
 
-func TestPlace_putsTracksBackOnTheirMids(t *testing.T) {
-	tr := newTransport(t, config(negotiate.Answerer))
-	for mid, track := range map[string]negotiate.Track{"5": vp8("TR_v", 10), "2": opus("TR_a", 20), "99": vp8("TR_w", 30)} {
-		if err := tr.Place(mid, track); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tr.Place("5", vp8("TR_x", 40)); !errors.Is(err, negotiate.ErrPlace) {
-		t.Errorf("second track on mid 5: got %v, want ErrPlace", err)
-	}
-	a := answer(t, tr, read(t, "chromium_join_offer.sdp"))
-	if a.Placed["5"] != "TR_v" || a.Placed["2"] != "TR_a" || a.Placed["3"] != "TR_w" || a.Restarted {
-		t.Errorf("got placed %v, restarted %v", a.Placed, a.Restarted)
-	}
-	if err := tr.Place("4", vp8("TR_x", 40)); !errors.Is(err, negotiate.ErrPlace) {
-		t.Errorf("after the first answer: got %v, want ErrPlace", err)
-	}
-}
-
 func TestAnswer_refusesWhatTheClientCannotDecode(t *testing.T) {
 	tr := newTransport(t, config(negotiate.Answerer))
 	answer(t, tr, small("video recvonly"))

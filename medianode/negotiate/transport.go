@@ -97,6 +97,7 @@ type state struct {
 	lines      []line
 	tracks     []entry // in the order in which they came
 	wishes     []wish  // in the order in which they came
+	restored   []Source
 
 	pending bool // an offer waits for its answer
 	offered []drtc.TrackID
@@ -124,6 +125,8 @@ type entry struct {
 	Track
 	mid     string
 	refused string
+	// promised: the section is kept for it, until the second negotiation.
+	promised bool
 }
 
 // New makes a transport. The error wraps ErrConfig.

@@ -31,6 +31,8 @@ var (
 	ErrSSRC         = errors.New("engine: SSRC is zero or in use on the transport")
 	ErrCore         = errors.New("engine: no such core")
 	ErrOtherRoom    = errors.New("engine: track and subscriber are in different rooms")
+	ErrRelay        = errors.New("engine: the peer is not a relay peer")
+	ErrLayer        = errors.New("engine: the track has no such layer")
 )
 
 // Config of a Core. A zero field means its default.
@@ -120,7 +122,8 @@ type Core struct {
 
 	mirrors  mirrors
 	links    links
-	outbound [MaxCores]*Parcel // what collects for the other cores
+	checks   map[[12]byte]*peer // whose connectivity checks are not answered
+	outbound [MaxCores]*Parcel  // what collects for the other cores
 	backlogs backlogs
 	// deadlines say when to look at a peer: consent, reports, feedback.
 	deadlines deadline.Queue[*peer]
@@ -159,6 +162,7 @@ type Counters struct {
 	STUNRequests, STUNRefused, STUNLimited uint64
 	Unknown, Malformed, Unprotected        uint64
 	OpenFailures, SealFailures             uint64
+	ChecksSent, ChecksAnswered             uint64
 	// Media packets taken, forwarded for the first time, sent again.
 	Received, Forwarded, Retransmitted uint64
 	// Media packets handed over to other cores, one by one, and taken from them.
@@ -185,6 +189,7 @@ func New(cfg Config) *Core {
 		tracks:   map[drtc.TrackID]*track{},
 		rooms:    map[drtc.RoomID]*room{},
 		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
+		checks:   map[[12]byte]*peer{},
 		links:    links{byName: map[linkName]*link{}, waiting: map[drtc.TrackID][]*link{}},
 		backlogs: backlogs{replay: !cfg.NoReplay},
 		ended:    map[string]meter.Counters{},
@@ -207,13 +212,20 @@ func (c *Core) AddPeer(now time.Time, cfg PeerConfig) error {
 	if c.peers[cfg.ID] != nil || c.byUfrag[cfg.Local.Ufrag] != nil {
 		return fmt.Errorf("%w: %d, %q", ErrPeerExists, cfg.ID, cfg.Local.Ufrag)
 	}
+	if cfg.Relay {
+		cfg.Receiver = meter.Relay
+	}
 	p := newPeer(now, cfg, c.cfg, &c.backlogs)
 	c.peers[cfg.ID] = p
 	c.byUfrag[cfg.Local.Ufrag] = p
 	c.order = append(c.order, p)
 	c.wake(p, c.nextDue(now, p))
 	c.room(cfg.Room).peers++
-	if c.nextTick.IsZero() {
+	switch {
+	case p.checker != nil: // the first checks leave at once
+		c.wake(p, now)
+		c.nextTick = now
+	case c.nextTick.IsZero():
 		c.nextTick = now.Add(tick)
 	}
 	return nil
@@ -275,13 +287,16 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	if p == nil {
 		return
 	}
-	for _, s := range append([]*subscription(nil), p.subscriptions...) {
+	subscriptions, tracks := p.subscriptions, p.tracks
+	p.subscriptions, p.tracks = nil, nil // nobody needs to find them in long lists
+	for _, s := range subscriptions {
 		c.removeSubscription(now, s)
 	}
-	for _, t := range append([]*track(nil), p.tracks...) {
+	for _, t := range tracks {
 		c.removeTrack(now, t)
 	}
 	c.settle(p)
+	c.forgetChecks(p)
 	delete(c.peers, id)
 	c.deadlines.Stop(&p.timer)
 	c.republished = true
@@ -313,9 +328,10 @@ func (c *Core) Address(id PeerID) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// CountData adds the user bytes of a data channel message to a peer's meter.
+// CountData adds the user bytes of a data channel message to a client's meter.
+// Of those of a relay peer CountRelayData tells who pays.
 func (c *Core) CountData(id PeerID, bytes int) {
-	if p := c.peers[id]; p != nil {
+	if p := c.peers[id]; p != nil && !p.cfg.Relay {
 		p.meter.Data(bytes)
 	}
 }
@@ -326,7 +342,7 @@ func (c *Core) Usage(id PeerID) (meter.Counters, bool) {
 	if p == nil {
 		return meter.Counters{}, false
 	}
-	return p.meter.Snapshot(), true
+	return p.usage(), true
 }
 
 // Figures returns the present figures of a peer.
@@ -385,6 +401,8 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		for _, t := range p.tracks {
 			if t.cfg.Video {
 				c.watchLayers(now, t)
+			}
+			if t.cfg.Video || p.cfg.Relay {
 				c.updateDemand(now, t)
 			}
 		}

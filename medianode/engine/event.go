@@ -90,8 +90,10 @@ type LayerSource struct {
 }
 
 // LayerDemand is the set of layers of a track that its subscribers want, low
-// to high; empty when nobody wants any.
+// to high; empty when nobody wants any. It is told of video, and of all that a
+// relay peer publishes.
 type LayerDemand struct {
+	Peer   PeerID // that publishes the track
 	Track  drtc.TrackID
 	Layers []int
 }

@@ -12,6 +12,10 @@ import (
 // sections 2.5 and 7.3). Whoever does not know the password gets at most a
 // rate-limited error and changes nothing.
 func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *Batch) {
+	if _, is := AnswerTo(b); is && len(c.checks) > 0 {
+		c.handleAnswer(now, from, b, batch)
+		return
+	}
 	c.counters.STUNRequests++
 	known := c.byAddr[from] != nil
 	if !known && !c.stun.Allow(now, from.Addr()) {
@@ -40,7 +44,9 @@ func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *B
 		batch.add(from, answer, 0)
 		return
 	}
-	if m.Controlled { // RFC 8445 section 7.3.1.1: a lite agent is never controlling
+	// RFC 8445 section 7.3.1.1: a lite agent is never controlling, and who sends
+	// checks to one always is.
+	if conflict := m.Controlled && p.checker == nil || m.Controlling && p.checker != nil; conflict {
 		answer := stun.AppendBindingError(batch.slot(), m.TransactionID, stun.CodeRoleConflict, "Role Conflict", cred.local.Pwd)
 		batch.add(from, answer, 0)
 		return
@@ -60,13 +66,18 @@ func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *B
 		p.confirmBy = time.Time{}
 	}
 	if restarted {
-		delete(c.byUfrag, p.ice.local.Ufrag)
-		p.ice, p.next = *p.next, nil
-		if p.state == StateFailed && p.keys != nil { // consent is given anew
-			c.setState(p, StateDisconnected, "ICE restarted")
-		}
+		c.restarted(p)
 	}
 	c.heard(now, p)
+}
+
+// restarted ends an ICE restart: the new credentials have shown themselves.
+func (c *Core) restarted(p *peer) {
+	delete(c.byUfrag, p.ice.local.Ufrag)
+	p.ice, p.next = *p.next, nil
+	if p.state == StateFailed && p.keys != nil { // consent is given anew
+		c.setState(p, StateDisconnected, "ICE restarted")
+	}
 }
 
 // validate remembers an address from which the peer sent something authentic.
@@ -122,16 +133,33 @@ func (c *Core) moveByMedia(now time.Time, p *peer, from netip.AddrPort) {
 func (c *Core) watchConsent(now time.Time, p *peer) {
 	if p.state == StateNew || p.state == StateFailed {
 		if p.state == StateNew && now.Sub(p.lastCheck) > c.cfg.ConsentTimeout {
-			c.setState(p, StateFailed, "no connectivity check arrived")
+			c.setState(p, StateFailed, p.unreached())
 		}
 		return
 	}
 	switch {
 	case now.Sub(p.lastCheck) > c.cfg.ConsentTimeout:
 		c.setState(p, StateFailed, "no connectivity check for too long")
-	case now.Sub(p.lastHeard) > c.cfg.DisconnectAfter:
+	case now.Sub(p.lastHeard) > c.disconnectAfter(p):
 		c.setState(p, StateDisconnected, "nothing heard")
 	case !p.confirmBy.IsZero() && now.After(p.confirmBy):
 		c.setState(p, StateDisconnected, "new address not confirmed by a connectivity check")
 	}
+}
+
+// unreached says why a peer was never connected.
+func (p *peer) unreached() string {
+	if p.checker != nil {
+		return "no connectivity check was answered"
+	}
+	return "no connectivity check arrived"
+}
+
+// disconnectAfter is the silence after which media to a peer is held back. A
+// relay peer checks, or is checked, all the time.
+func (c *Core) disconnectAfter(p *peer) time.Duration {
+	if p.cfg.Relay {
+		return min(relayDisconnectAfter, c.cfg.DisconnectAfter)
+	}
+	return c.cfg.DisconnectAfter
 }

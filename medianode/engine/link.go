@@ -62,7 +62,7 @@ func (c *Core) adopt(t *track) {
 // join tells a mirror all that it must know of a track, if it is for a room
 // that may see it.
 func (c *Core) join(k *link, t *track) {
-	if t.peer.cfg.Room != k.room {
+	if t.room() != k.room {
 		c.endLink(k)
 		return
 	}
@@ -117,7 +117,7 @@ func (c *Core) linkInterest(now time.Time, from CoreID, m interestMessage) {
 		return
 	}
 	k.media, k.demand, k.known = m.media, m.demand, m.known
-	if k.track != nil && k.track.cfg.Video {
+	if k.track != nil && (k.track.cfg.Video || k.track.peer.cfg.Relay) {
 		c.updateDemand(now, k.track)
 	}
 }

@@ -59,20 +59,20 @@ type mirrors struct {
 	last     uint32 // handle
 }
 
-// findTrack returns what a peer subscribes to: a track of this core, or the
-// mirror of one that another publishes.
-func (c *Core) findTrack(p *peer, id drtc.TrackID, home CoreID) (*track, error) {
+// findTrack returns what a peer subscribes to in a room: a track of this core, or
+// the mirror of one that another publishes.
+func (c *Core) findTrack(room drtc.RoomID, id drtc.TrackID, home CoreID) (*track, error) {
 	if home >= MaxCores {
 		return nil, fmt.Errorf("%w: %d", ErrCore, home)
 	}
 	if home != c.cfg.Self {
-		return c.mirrorOf(mirrorName{id, home, p.cfg.Room}), nil
+		return c.mirrorOf(mirrorName{id, home, room}), nil
 	}
 	t := c.tracks[id]
 	switch {
 	case t == nil:
 		return nil, fmt.Errorf("%w: %s", ErrTrack, id)
-	case t.peer.cfg.Room != p.cfg.Room:
+	case t.room() != room:
 		return nil, ErrOtherRoom
 	}
 	return t, nil
@@ -363,6 +363,9 @@ func (t *track) interest() interestMessage {
 		}
 		if !m.known || !t.cfg.Video {
 			m.media |= allLayers
+			if m.known {
+				m.demand |= t.demanded(s)
+			}
 			continue
 		}
 		if l := s.wanted(); l != nil {
@@ -377,6 +380,9 @@ func (t *track) interest() interestMessage {
 // wanted, the one that it sees, and the one to which it switches. As long as
 // none of them comes it is all: the first key frame decides.
 func (s *subscription) receives(wanted *layer) uint8 {
+	if s.relay != nil {
+		return 1 << wanted.index
+	}
 	if s.target == nil || !s.target.live {
 		return allLayers
 	}

@@ -153,7 +153,7 @@ func (c *Core) plan(now time.Time) {
 	c.backlogs.overloaded = excess > 0
 	for rest := o.viewers; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && rest[n].settings.Priority == rest[0].settings.Priority {
+		for n < len(rest) && rest[n].settings.Priority == rest[0].settings.Priority && (rest[n].relay == nil) == (rest[0].relay == nil) {
 			n++
 		}
 		excess = lower(rest[:n], excess)
@@ -198,9 +198,28 @@ func (c *Core) rank(now time.Time) (total float64) {
 		}
 	}
 	slices.SortFunc(o.viewers, func(a, b *subscription) int {
+		if r := byRelay(a, b); r != 0 || a.relay != nil {
+			return r
+		}
 		return cmp.Or(cmp.Compare(a.settings.Priority, b.settings.Priority), cmp.Compare(b.shedding.joined, a.shedding.joined))
 	})
 	return total
+}
+
+// byRelay puts relay layers last, the highest of them first. Others see all that
+// a relay layer carries: to pause one saves what one viewer costs, and takes the
+// picture from everybody on the other node. It has no lower layer to go to either:
+// what is below is a relay layer of its own.
+func byRelay(a, b *subscription) int {
+	switch {
+	case a.relay == nil && b.relay == nil:
+		return 0
+	case a.relay == nil:
+		return -1
+	case b.relay == nil:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(b.relay.name.layer, a.relay.name.layer), cmp.Compare(b.shedding.joined, a.shedding.joined))
 }
 
 // lower plans lower layers until that saves enough, and returns what is left to
@@ -208,7 +227,7 @@ func (c *Core) rank(now time.Time) (total float64) {
 func lower(viewers []*subscription, excess float64) float64 {
 	for _, s := range viewers {
 		d := &s.shedding
-		if excess <= 0 {
+		if excess <= 0 || s.relay != nil {
 			break
 		}
 		for i := d.natural.index - 1; i >= 0; i-- {

@@ -33,17 +33,32 @@ type PeerConfig struct {
 	Remote   ICE
 	// Hidden peers are never speakers.
 	Hidden bool
+	// Check makes this side the controlling agent (RFC 8445): it sends checks to
+	// these addresses, at most 8, until one answers, and then to that one. The
+	// other side is ICE-lite. Empty: this side is.
+	Check []netip.AddrPort
+	// Relay says that the peer is another Media Node: tracks and layers of several
+	// rooms, larger bounds, usage by application and room. Receiver is then
+	// meter.Relay, and the peer is disconnected after 1.5 s of silence: its checks
+	// or their answers come every 500 ms.
+	Relay bool
 }
 
 // Bounds per peer; a peer that wants more is not served more.
 const (
 	maxAddresses = 8
 	maxSources   = 64
+	// maxRelaySources is how many streams a relay peer may send, and how many SSRCs
+	// may be used to it as long as it is there.
+	maxRelaySources = 1 << 14
 )
+
+// relayDisconnectAfter is the silence after which a relay peer is disconnected.
+const relayDisconnectAfter = 1500 * time.Millisecond
 
 type credentials struct{ local, remote ICE }
 
-// peer is one transport: an ICE-lite agent, the keys, what it publishes and
+// peer is one transport: an ICE agent, the keys, what it publishes and
 // what it is subscribed to.
 type peer struct {
 	// What forwarding a packet needs lies together: in a large room it comes
@@ -57,8 +72,10 @@ type peer struct {
 
 	cfg PeerConfig
 
-	ice  credentials
-	next *credentials // after a restart, until the first check with them
+	ice     credentials
+	next    *credentials // after a restart, until the first check with them
+	checker *checker     // nil of an ICE-lite agent
+	trunk   *trunk       // nil of a client
 
 	addresses []netip.AddrPort // every authenticated one, the newest last
 	// Zero once a connectivity check has confirmed addr, else the time at
@@ -139,6 +156,12 @@ func newPeer(now time.Time, cfg PeerConfig, core Config, b *backlogs) *peer {
 		nextReport: now.Add(reportInterval),
 	}
 	p.timer.Owner = p
+	if len(cfg.Check) > 0 {
+		p.checker = newChecker(now, cfg.Check, core.Random)
+	}
+	if cfg.Relay {
+		p.trunk = newTrunk()
+	}
 	return p
 }
 
@@ -168,7 +191,7 @@ func (c *Core) heard(now time.Time, p *peer) {
 }
 
 func (c *Core) figures(p *peer) Figures {
-	usage := p.meter.Snapshot()
+	usage := p.usage()
 	return Figures{
 		RoundTrip:      p.roundTrip,
 		UplinkLoss:     p.uplinkLoss,

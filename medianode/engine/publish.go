@@ -52,7 +52,16 @@ type ReceiveSection struct {
 
 type section struct {
 	ReceiveSection
-	track *track
+	track   *track
+	sources []uint32 // SSRCs that are known
+}
+
+// rids are those of its layers, low to high.
+func (s *section) rids() []string {
+	if len(s.RIDs) == 0 {
+		return []string{""}
+	}
+	return s.RIDs[:min(len(s.RIDs), maxLayers)]
 }
 
 // source is one SSRC that a peer sends with.
@@ -72,6 +81,9 @@ func (c *Core) SetReceive(now time.Time, id PeerID, sections []ReceiveSection) e
 	if p == nil {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
 	}
+	if p.trunk != nil {
+		return c.setSections(now, p, sections)
+	}
 	var merged ExtensionIDs
 	next := make([]*section, 0, len(sections))
 	for _, rs := range sections {
@@ -89,12 +101,18 @@ func (c *Core) SetReceive(now time.Time, id PeerID, sections []ReceiveSection) e
 			next = append(next, old)
 		}
 	}
-	p.sections, p.extensions = next, merged
-	if merged.TransportCC != 0 && p.feedback == nil {
+	p.sections, p.extensions = next, ExtensionIDs{}
+	p.extend(now, merged)
+	return nil
+}
+
+// extend adds header extensions to those that the peer sends.
+func (p *peer) extend(now time.Time, ids ExtensionIDs) {
+	p.extensions.merge(ids)
+	if p.extensions.TransportCC != 0 && p.feedback == nil {
 		p.feedback = twcc.New()
 		p.nextFeedback = now.Add(feedbackInterval)
 	}
-	return nil
 }
 
 // merge takes the ids of one section into those of the transport: in a BUNDLE
@@ -115,6 +133,9 @@ func (e *ExtensionIDs) merge(o ExtensionIDs) {
 }
 
 func (p *peer) section(mid string) *section {
+	if p.trunk != nil {
+		return p.trunk.sections[mid]
+	}
 	for _, s := range p.sections {
 		if s.Mid == mid {
 			return s
@@ -138,10 +159,14 @@ type TrackConfig struct {
 	Muted bool
 	// Layers by announced size, low to high; may be empty.
 	Layers []LayerSize
+	// Room of a track that a relay peer publishes; empty for the peer's.
+	Room drtc.RoomID
 }
 
 // Publish gives the media of a section its track id. Publishing the same track
-// on the same section again updates sizes and the mute.
+// on the same section again updates sizes and the mute. A track that a relay peer
+// publishes goes over to another peer that publishes it, with all who watch it,
+// if kind, room and number of layers are the same.
 func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	p := c.peers[id]
 	if p == nil {
@@ -151,10 +176,15 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	if s == nil {
 		return fmt.Errorf("%w: %q", ErrSection, cfg.Mid)
 	}
+	if p.trunk != nil {
+		if _, err := p.described(s); err != nil {
+			return err
+		}
+	}
 	t := c.tracks[cfg.ID]
 	switch {
 	case t != nil && t.peer != p:
-		return fmt.Errorf("%w: %s", ErrTrackExists, cfg.ID)
+		return c.rehome(now, t, p, s, cfg)
 	case t != nil && t.section == s:
 		t.resize(cfg.Layers)
 		c.tellTrack(t)
@@ -170,12 +200,11 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	s.track = t
 	p.tracks, c.republished = append(p.tracks, t), true
 	c.tracks[cfg.ID] = t
-	for ssrc, src := range p.sources { // packets may have come before the name
-		if src.section == s {
-			c.attach(now, t, ssrc, src)
-		}
-	}
+	c.identified(now, t) // packets may have come before the name
 	c.adopt(t)
+	if p.trunk != nil {
+		return c.describe(now, p, s)
+	}
 	return nil
 }
 
@@ -204,11 +233,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	delete(c.tracks, t.cfg.ID)
 	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
 	t.section.track = nil
-	for ssrc, src := range t.peer.sources {
-		if src.section == t.section {
-			c.forgetSource(t.peer, ssrc)
-		}
-	}
+	c.forgetSources(t.peer, t.section)
 	c.silence(t)
 	c.republished = true
 }
@@ -219,20 +244,14 @@ func (c *Core) sourceOf(now time.Time, p *peer, h *rtpheader.Header, plain []byt
 	if s := p.sources[h.SSRC]; s != nil {
 		return s
 	}
-	if len(p.sources) >= maxSources {
+	if p.trunk != nil || len(p.sources) >= maxSources { // a relay peer's are all known
 		return nil
 	}
 	s := p.identify(h, plain)
 	if s == nil {
 		return nil
 	}
-	p.sources[h.SSRC] = s
-	if c.bySSRC[h.SSRC] == nil {
-		c.bySSRC[h.SSRC] = p
-	}
-	if p.mediaSSRC == 0 {
-		p.mediaSSRC = h.SSRC
-	}
+	c.addSource(p, h.SSRC, s)
 	if s.section.track != nil {
 		c.attach(now, s.section.track, h.SSRC, s)
 	}
@@ -240,6 +259,9 @@ func (c *Core) sourceOf(now time.Time, p *peer, h *rtpheader.Header, plain []byt
 }
 
 func (c *Core) forgetSource(p *peer, ssrc uint32) {
+	if s := p.sources[ssrc]; s != nil {
+		s.section.sources = slices.DeleteFunc(s.section.sources, func(o uint32) bool { return o == ssrc })
+	}
 	delete(p.sources, ssrc)
 	if c.bySSRC[ssrc] == p {
 		delete(c.bySSRC, ssrc)
@@ -336,16 +358,22 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 		if l.ssrc != 0 {
 			c.forgetSource(t.peer, l.ssrc)
 		}
-		c.dropFrame(l)
-		l.restart(ssrc, c.cfg)
-		c.tellLayer(l)
-		for _, s := range t.subscriptions {
-			if s.current == l {
-				s.waiting = true
-			}
-		}
-		l.key.Ask(now)
+		c.renewLayer(now, l, ssrc)
 	}
+}
+
+// renewLayer begins a layer anew with another SSRC: what was forwarded of it can't
+// go on without a key frame.
+func (c *Core) renewLayer(now time.Time, l *layer, ssrc uint32) {
+	c.dropFrame(l)
+	l.restart(ssrc, c.cfg)
+	c.tellLayer(l)
+	for _, s := range l.track.subscriptions {
+		if s.current == l {
+			s.waiting = true
+		}
+	}
+	l.key.Ask(now)
 }
 
 // receive takes one authentic media packet of a known source.
@@ -360,6 +388,9 @@ func (c *Core) receive(now time.Time, p *peer, src *source, seq uint64, h *rtphe
 	l := src.layer
 	if l == nil {
 		return
+	}
+	if k := l.track.carried; k != nil {
+		k.received += uint64(len(plain) - h.PaddingSize)
 	}
 	pt, rtx := src.section.payload(h.PayloadType)
 	if pt == nil {

@@ -74,9 +74,9 @@ func (s *subscription) seek(now time.Time, l *layer) {
 
 // again answers a viewer that asks for a key frame. In its first seconds it may
 // have lost what it was sent because it did not know the answer yet: it is sent
-// the same again.
+// the same again. Another node knew what was to come.
 func (s *subscription) again(now time.Time, l *layer) {
-	if s.peer.backlogs.replay && now.Before(s.firstUntil) {
+	if s.relay == nil && s.peer.backlogs.replay && now.Before(s.firstUntil) {
 		replaying := s.backlog.layer == l && s.backlog.class == pacing.Replay
 		if replaying || s.current == l && !s.waiting && now.Sub(s.began) < onItsWay {
 			return

@@ -37,7 +37,7 @@ func (c *Core) leaveRoom(p *peer) {
 
 // observe takes the audio level of one packet (RFC 6464).
 func (c *Core) observe(now time.Time, t *track, v byte) {
-	if t.peer.cfg.Hidden || t.cfg.Video {
+	if t.peer.cfg.Hidden || t.cfg.Video || t.peer.cfg.Relay { // the home of a relayed one says who speaks
 		return
 	}
 	if t.level == nil {

@@ -67,6 +67,9 @@ func (c *Core) receiveReceptions(now time.Time, p *peer, reports compound.Recept
 	for i := range reports.Len() {
 		r := reports.At(i)
 		s := p.bySSRC[r.SSRC]
+		if s == nil && p.trunk != nil { // one that has ended: what arrived of it is paid
+			s = p.trunk.numbers[r.SSRC]
+		}
 		if s == nil || s.sender == nil || r.SSRC != s.ssrc {
 			continue
 		}
@@ -167,13 +170,19 @@ func (c *Core) requestLost(now time.Time, l *layer, batch *Batch) {
 	p := l.track.peer
 	var giveUp bool
 	c.lost, giveUp = l.loss.Due(now, p.roundTrip, c.lost[:0])
-	if l.track.cfg.Video && len(c.lost) > 0 && p.sendable() {
+	if l.repairs() && len(c.lost) > 0 && p.sendable() {
 		c.sendRTCP(p, compound.AppendNACK(c.out[:0], p.reporter, l.ssrc, c.lost), batch)
 	}
 	if giveUp && l.track.cfg.Video && l.track.watched() {
 		l.key.Ask(now)
 		c.requestKeyFrame(now, l, batch)
 	}
+}
+
+// repairs reports whether what is missing of a layer is asked for: all video, and
+// audio from another node, where losses would add up from hop to hop.
+func (l *layer) repairs() bool {
+	return l.track.cfg.Video || l.track.peer.cfg.Relay && l.repairSSRC != 0
 }
 
 // serveReports sends transport feedback, sender and receiver reports, and

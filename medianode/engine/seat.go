@@ -60,7 +60,7 @@ func (c *Core) SetSource(now time.Time, id PeerID, seat, source drtc.TrackID, ho
 		c.vacate(s)
 		return nil
 	}
-	t, err := c.findTrack(p, source, home)
+	t, err := c.findTrack(p.cfg.Room, source, home)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/engine/clock"
 	"github.com/drtc-network/drtc/medianode/engine/codec"
+	"github.com/drtc-network/drtc/medianode/engine/level"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/engine/pacing"
 	"github.com/drtc-network/drtc/medianode/engine/rewrite"
@@ -78,6 +79,10 @@ type subscription struct {
 	// vacant is what a seat shows without a source; nil for other subscriptions.
 	// leaving is the source of a seat until its new one, track, has begun.
 	vacant, leaving *track
+	// relay is what makes it a relay layer, nil for other subscriptions; voice is
+	// its place in an audio group, nil without.
+	relay *relayed
+	voice *level.Voice
 }
 
 // firstPicture is how long a viewer may take to its first picture.
@@ -114,7 +119,7 @@ func (c *Core) Subscribe(now time.Time, id PeerID, cfg SubscribeConfig) error {
 	if s == nil && (!p.unused(cfg.SSRC) || !p.unused(cfg.RTX) || cfg.SSRC == cfg.RTX) {
 		return fmt.Errorf("%w: %d and %d", ErrSSRC, cfg.SSRC, cfg.RTX)
 	}
-	t, err := c.findTrack(p, cfg.Track, cfg.Home)
+	t, err := c.findTrack(p.cfg.Room, cfg.Track, cfg.Home)
 	if err != nil {
 		return err
 	}
@@ -197,7 +202,10 @@ func (s *subscription) carry(c *Core, x SendSection) (anew bool) {
 		}
 		s.sender = sending.New(s.ssrc, x.Codec.ClockRate)
 		s.sent = sequence.NewMap(sentPackets)
-		s.bytes = s.peer.meter.Stream()
+		s.bytes = s.meterOf().Stream()
+	}
+	if s.sent == nil { // a relay layer that has rested
+		s.sent = sequence.NewMap(sentPackets)
 	}
 	s.section, s.ready = x, true
 	return anew
@@ -226,6 +234,9 @@ func (c *Core) removeSubscription(_ time.Time, s *subscription) {
 	}
 	delete(s.peer.bySSRC, s.ssrc)
 	delete(s.peer.bySSRC, s.rtxSSRC)
+	if s.relay != nil {
+		s.peer.trunk.rest(s)
+	}
 }
 
 // SetSettings says what the viewer wants from now on.
@@ -296,6 +307,9 @@ func (s *subscription) wanted() *layer {
 	if s.settings.Disabled || !s.track.cfg.Video {
 		return nil
 	}
+	if s.relay != nil {
+		return s.fixed()
+	}
 	var best *layer
 	for i, l := range s.track.layers {
 		if s.settings.MaxLayer > 0 && i >= s.settings.MaxLayer && best != nil {
@@ -331,6 +345,10 @@ func (s *subscription) choose(now time.Time) {
 	if len(s.track.layers) == 0 { // a mirror of which nothing is known yet
 		return
 	}
+	if s.relay != nil {
+		s.chooseFixed(now)
+		return
+	}
 	if !s.track.cfg.Video {
 		s.target = s.track.layers[0]
 		return
@@ -358,7 +376,7 @@ func (s *subscription) best(want *layer) *layer {
 	}
 	var best *layer
 	for _, l := range s.track.layers {
-		if !l.live || !s.track.allows(l) {
+		if !l.live || !s.track.allows(l) || s.relay != nil && l != want {
 			continue
 		}
 		if best == nil || l.index <= want.index {
@@ -387,6 +405,10 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
 		return
 	}
+	if s.voice != nil && !s.voice.Hears(now, k.level) {
+		s.waiting = true // it goes on with the packet with which it is heard again
+		return
+	}
 	src := k.source()
 	begins := l == s.target && (k.key || !l.codec.Video()) && (s.current != l || s.waiting) && s.unseen(l, k.seq)
 	if begins && s.refused(now, l, k) {
@@ -404,6 +426,9 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 		}
 		s.align()
 		s.selectAnew()
+		if s.relay != nil {
+			c.announceClock(now, s, batch)
+		}
 	}
 	if s.current != l || s.waiting || c.overtaken(now, s, l, k.seq, batch) || !c.selects(now, s, k, &src, batch) {
 		return

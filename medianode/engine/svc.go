@@ -26,6 +26,12 @@ func (t *track) qualities() int {
 // publisher, 0 for none. A seat that leaves the track wants what it gets.
 // Spatial layers build on each other: the highest and those below.
 func (t *track) demanded(s *subscription) uint8 {
+	if !t.cfg.Video {
+		if s.settings.Disabled {
+			return 0
+		}
+		return 1
+	}
 	l := s.wanted()
 	if s.track != t && !s.settings.Disabled {
 		l = s.current

@@ -14,6 +14,7 @@ func (c *Core) wake(p *peer, at time.Time) {
 func (c *Core) servePeers(now time.Time, batch *Batch) {
 	for p, ok := c.deadlines.Pop(now); ok; p, ok = c.deadlines.Pop(now) {
 		c.watchConsent(now, p)
+		c.sendChecks(now, p, batch)
 		if p.keys != nil {
 			c.serveReports(now, p, batch)
 			batch.relieve()
@@ -33,10 +34,13 @@ func (c *Core) nextDue(now time.Time, p *peer) time.Time {
 	}
 	// One nanosecond: they end after, not at these times.
 	sooner(p.lastCheck.Add(c.cfg.ConsentTimeout + 1))
+	if p.checker != nil && p.state != StateFailed {
+		sooner(p.checker.next)
+	}
 	if p.keys == nil {
 		return next
 	}
-	sooner(p.lastHeard.Add(c.cfg.DisconnectAfter + 1))
+	sooner(p.lastHeard.Add(c.disconnectAfter(p) + 1))
 	sooner(p.confirmBy.Add(1))
 	sooner(p.nextReport)
 	sooner(p.nextFigures)

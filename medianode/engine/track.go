@@ -34,7 +34,8 @@ type track struct {
 	subscriptions []*subscription
 	links         []*link // mirrors in other cores
 
-	level *level.Track // nil before the first audio level
+	level   *level.Track // nil before the first audio level
+	carried *carried     // counts what a relay peer sends of it; nil of a client's
 
 	demand      uint8                // bit per layer, as last reported
 	reported    bool                 // LayerDemand was emitted at least once
@@ -72,14 +73,11 @@ type layer struct {
 
 func newTrack(p *peer, s *section, cfg TrackConfig, core Config) *track {
 	t := &track{cfg: cfg, peer: p, section: s, muted: cfg.Muted}
+	t.carried = p.carriedIn(t.room())
 	if len(s.Codecs) > 0 {
 		t.clockRate = s.Codecs[0].ClockRate
 	}
-	rids := s.RIDs
-	if len(rids) == 0 {
-		rids = []string{""}
-	}
-	for i, rid := range rids[:min(len(rids), maxLayers)] {
+	for i, rid := range s.rids() {
 		l := &layer{track: t, index: i, rid: rid}
 		l.restart(0, core)
 		t.layers = append(t.layers, l)
@@ -215,10 +213,15 @@ func (c *Core) watchLayers(now time.Time, t *track) {
 }
 
 // updateDemand reports which layers subscribers want: more at once, less after
-// Config.DemandHold. The lowest layer stays wanted as long as any is: it is
-// cheap, and the first thing that a new viewer can be shown.
+// Config.DemandHold, of which there is a quarter for what another node sends: its
+// publisher holds it again. The lowest layer stays wanted as long as any is: it
+// is cheap, and the first thing that a new viewer can be shown.
 func (c *Core) updateDemand(now time.Time, t *track) {
 	var wanted, demand uint8
+	hold := c.cfg.DemandHold
+	if t.peer.cfg.Relay {
+		hold /= 4
+	}
 	for _, s := range t.subscriptions {
 		wanted |= t.demanded(s)
 	}
@@ -227,7 +230,7 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 	}
 	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
-			t.wantedUntil[i] = now.Add(c.cfg.DemandHold)
+			t.wantedUntil[i] = now.Add(hold)
 		}
 		if t.wantedUntil[i].After(now) {
 			demand |= 1 << i
@@ -237,7 +240,7 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 		return
 	}
 	t.demand, t.reported = demand, true
-	e := LayerDemand{Track: t.cfg.ID}
+	e := LayerDemand{Peer: t.peer.cfg.ID, Track: t.cfg.ID}
 	for i := range t.qualities() {
 		if demand&(1<<i) != 0 {
 			e.Layers = append(e.Layers, i)

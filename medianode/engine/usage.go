@@ -12,12 +12,16 @@ const maxEnded = 1024
 
 // settle keeps what a peer counted that goes away.
 func (c *Core) settle(p *peer) {
-	application := p.cfg.Application
+	p.takeUsage(c.end)
+}
+
+// end keeps what was counted for an application.
+func (c *Core) end(application string, counted meter.Counters) {
 	if _, known := c.ended[application]; !known && len(c.ended) >= maxEnded {
 		application = meter.Other
 	}
 	sum := c.ended[application]
-	sum.Add(p.meter.Take())
+	sum.Add(counted)
 	c.ended[application] = sum
 }
 
@@ -25,9 +29,7 @@ func (c *Core) settle(p *peer) {
 // what is taken is in no later call, and nothing is left out.
 func (c *Core) TakeUsage(add func(application string, counted meter.Counters)) {
 	for _, p := range c.order {
-		if counted := p.meter.Take(); counted != (meter.Counters{}) {
-			add(p.cfg.Application, counted)
-		}
+		p.takeUsage(add)
 	}
 	for application, counted := range maps.All(c.ended) {
 		if counted != (meter.Counters{}) {

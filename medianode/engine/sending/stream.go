@@ -91,6 +91,14 @@ func (s *Stream) SenderReport(now time.Time) (r rtcp.SenderReport, ok bool) {
 	if s.packets == 0 {
 		return rtcp.SenderReport{}, false
 	}
+	return s.report(now), true
+}
+
+// Announce returns the report for now of a stream that is aligned, though nothing
+// was sent yet: the receiver knows the clock from the first packet on.
+func (s *Stream) Announce(now time.Time) rtcp.SenderReport { return s.report(now) }
+
+func (s *Stream) report(now time.Time) rtcp.SenderReport {
 	at := s.source
 	if at.IsZero() {
 		at = clock.Mapping{NTP: clock.NTP(s.lastAt), Timestamp: s.lastStamp, At: s.lastAt}
@@ -101,7 +109,7 @@ func (s *Stream) SenderReport(now time.Time) (r rtcp.SenderReport, ok bool) {
 	return rtcp.SenderReport{
 		SSRC: s.ssrc, NTPTime: at.NTP, RTPTime: at.Timestamp,
 		PacketCount: s.packets, OctetCount: s.octets,
-	}, true
+	}
 }
 
 // HandleReception reads a report about this stream.

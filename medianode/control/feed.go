@@ -21,6 +21,7 @@ type feed struct {
 	idleSince time.Time
 	leaseEnd  time.Time
 	reports   reports
+	relays    relayReports
 }
 
 func newFeed(now time.Time) *feed {

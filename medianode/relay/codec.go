@@ -306,6 +306,33 @@ func (r *reader) check(a *Announcement) {
 	}
 }
 
+// MaxFrame is the longest message of the control channel, bytes: one or more
+// messages, each behind its length.
+const MaxFrame = 64 << 10
+
+// AppendFrame adds a message to a frame; false if it has no room.
+func AppendFrame(frame, message []byte) ([]byte, bool) {
+	if len(frame)+2+len(message) > MaxFrame {
+		return frame, false
+	}
+	return append(binary.BigEndian.AppendUint16(frame, uint16(len(message))), message...), true
+}
+
+// SplitFrame returns the messages of a frame, which refer to b. It fails with
+// ErrProtocol.
+func SplitFrame(b []byte) (out [][]byte, err error) {
+	r := &reader{b: b}
+	for r.err == nil && len(r.b) > 0 {
+		n := int(binary.BigEndian.Uint16(r.take(2)))
+		if n == 0 || n > len(r.b) {
+			r.fail("frame: a message of %d bytes, with %d left", n, len(r.b))
+			break
+		}
+		out = append(out, r.take(n))
+	}
+	return out, r.err
+}
+
 // EncodeData appends a data packet's wrapper and the packet.
 func EncodeData(dst []byte, version uint8, d Data) []byte {
 	w := &writer{dst}

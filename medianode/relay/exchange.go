@@ -71,10 +71,19 @@ func (Stop) output()      {}
 // Config of an Exchange.
 type Config struct {
 	Self drtc.NodeID
-	// Source returns an SSRC that nothing has on the trunk of a link. Required.
-	Source func(Link) uint32
+	// Sources gives streams their SSRCs. Required.
+	Sources Sources
 	// First is the number of the first data packet of this node; any.
 	First uint64
+}
+
+// Sources are the SSRCs with which this end sends on the trunk of a link. Those
+// that were given back may be taken again: the other end expects nothing of them
+// any more when it wants what they are for next.
+type Sources interface {
+	// Take returns two that nothing has, of which the second is 0 for audio.
+	Take(l Link, video bool) (ssrc, rtx uint32)
+	Give(l Link, ssrc, rtx uint32)
 }
 
 // Exchange is one room on one node. Every call may make outputs; take them
@@ -257,6 +266,7 @@ func (e *Exchange) LinkDown(name Link) {
 	e.settleAll(func(t *track) bool {
 		if sent := t.sent[name]; sent != nil {
 			e.halt(t, name, sent)
+			e.give(name, sent)
 			delete(t.sent, name)
 		}
 		e.withdraw(t, l)

@@ -164,8 +164,7 @@ func TestTrunk_dataOfOtherLinksIsDropped(t *testing.T) {
 // room is an Exchange of node 1 with a link to node 2, by which the tracks of
 // node 2 and of node 3 come.
 func room() *relay.Exchange {
-	ssrc := uint32(0)
-	e := relay.New(relay.Config{Self: node(1), Source: func(relay.Link) uint32 { ssrc++; return ssrc }})
+	e := relay.New(relay.Config{Self: node(1), Sources: &sources{taken: map[uint32]bool{}}})
 	e.LinkUp("L", node(2), relay.Version2)
 	e.SetRoutes(map[drtc.NodeID]relay.Link{node(2): "L", node(3): "L"})
 	e.Take()

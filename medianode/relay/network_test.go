@@ -39,7 +39,30 @@ type station struct {
 	viewers   map[drtc.TrackID]uint8
 	forwarded map[relay.Link]map[drtc.TrackID]uint8
 	told      map[drtc.TrackID]uint8
-	ssrc      uint32
+	ssrc      *sources
+}
+
+// sources counts the SSRCs that are in use.
+type sources struct {
+	t     *testing.T
+	last  uint32
+	taken map[uint32]bool
+}
+
+func (s *sources) Take(_ relay.Link, video bool) (ssrc, rtx uint32) {
+	s.last += 2
+	s.taken[s.last] = true
+	if video {
+		rtx = s.last + 1
+	}
+	return s.last, rtx
+}
+
+func (s *sources) Give(_ relay.Link, ssrc, _ uint32) {
+	if !s.taken[ssrc] {
+		s.t.Errorf("SSRC %d is given back and was not taken", ssrc)
+	}
+	delete(s.taken, ssrc)
 }
 
 func (s *station) Start(time.Time)        {}
@@ -225,9 +248,9 @@ func newTown(t *testing.T, seed uint64, nodes int) *town {
 				t: t, net: w, port: p, id: drtc.NodeID{0: byte(i + 1)}, trunks: map[int]*relay.Trunk{}, lives: map[int]int{},
 				names: map[relay.Link]relay.Name{}, ends: map[relay.Link]int{}, local: map[drtc.TrackID]bool{},
 				published: map[drtc.TrackID]relay.Publish{}, viewers: map[drtc.TrackID]uint8{},
-				forwarded: map[relay.Link]map[drtc.TrackID]uint8{}, told: map[drtc.TrackID]uint8{}, ssrc: uint32(i+1) << 24,
+				forwarded: map[relay.Link]map[drtc.TrackID]uint8{}, told: map[drtc.TrackID]uint8{}, ssrc: &sources{t: t, taken: map[uint32]bool{}},
 			}
-			s.ex = relay.New(relay.Config{Self: s.id, Source: func(relay.Link) uint32 { s.ssrc++; return s.ssrc }})
+			s.ex = relay.New(relay.Config{Self: s.id, Sources: s.ssrc})
 			w.stations = append(w.stations, s)
 			return s
 		})
@@ -519,8 +542,8 @@ func (w *town) vanish() {
 		for l := range maps.Clone(s.names) {
 			s.lost(l)
 		}
-		if !s.ex.Empty() || s.ex.Tracks() != 0 {
-			w.t.Errorf("node %d remembers %d tracks", i, s.ex.Tracks())
+		if !s.ex.Empty() || s.ex.Tracks() != 0 || len(s.ssrc.taken) != 0 {
+			w.t.Errorf("node %d remembers %d tracks and %d SSRCs", i, s.ex.Tracks(), len(s.ssrc.taken))
 		}
 	}
 }

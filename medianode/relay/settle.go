@@ -20,7 +20,7 @@ func (e *Exchange) settle(t *track, ended bool) {
 	if source, _ := t.source(); source != t.served { // what was forwarded has ended with the other
 		t.served = source
 		for _, sent := range t.sent {
-			sent.carried, sent.Streams = 0, nil
+			sent.carried = 0
 		}
 	}
 	for _, l := range e.ordered() {
@@ -76,6 +76,7 @@ func (e *Exchange) announce(t *track, l *link, ended bool) {
 		return
 	case !ok:
 		e.halt(t, l.name, sent)
+		e.give(l.name, sent)
 		delete(t.sent, l.name)
 		e.emit(Send{l.name, Gone{Track: t.id, Ended: ended}})
 		return
@@ -83,8 +84,9 @@ func (e *Exchange) announce(t *track, l *link, ended bool) {
 		sent = &outgoing{}
 		t.sent[l.name] = sent
 	}
-	if len(sent.Streams) != len(a.Streams) {
+	if len(sent.Streams) != len(a.Streams) || sent.Video != a.Video {
 		e.halt(t, l.name, sent)
+		e.give(l.name, sent)
 		a.Streams = e.streams(l.name, a)
 	} else {
 		for i := range a.Streams {
@@ -123,17 +125,23 @@ func (e *Exchange) passable(t *track, l *link) (Announcement, bool) {
 	return a, true
 }
 
-// streams gives a track its SSRCs on a link.
+// streams gives a track its SSRCs on a link. It keeps them as long as it has as
+// many streams, wherever those come from.
 func (e *Exchange) streams(l Link, a Announcement) []Stream {
 	out := make([]Stream, 0, len(a.Streams))
 	for _, s := range a.Streams {
-		s.SSRC, s.RTX = e.cfg.Source(l), 0
-		if a.Video {
-			s.RTX = e.cfg.Source(l)
-		}
+		s.SSRC, s.RTX = e.cfg.Sources.Take(l, a.Video)
 		out = append(out, s)
 	}
 	return out
+}
+
+// give is the end of a track's SSRCs.
+func (e *Exchange) give(l Link, sent *outgoing) {
+	for _, s := range sent.Streams {
+		e.cfg.Sources.Give(l, s.SSRC, s.RTX)
+	}
+	sent.Streams = nil
 }
 
 // carry forwards what the other end of a link wants, and nothing else.

@@ -77,11 +77,10 @@ type channel struct {
 }
 
 func newChannels(p *peer) *channels {
-	cfg := p.transport.cfg
 	return &channels{
 		peer:     p,
-		messages: rate.NewLimiter(rate.Limit(cfg.DataMessages), cfg.DataMessages),
-		bytes:    rate.NewLimiter(rate.Limit(cfg.DataRate), cfg.DataRate),
+		messages: rate.NewLimiter(rate.Limit(p.bounds.messages), p.bounds.messages),
+		bytes:    rate.NewLimiter(rate.Limit(p.bounds.rate), p.bounds.rate),
 		enabled:  p.cfg.SCTP,
 	}
 }
@@ -104,7 +103,7 @@ func (c *channels) established(out io.Writer) {
 
 func (c *channels) start() {
 	if c.enabled && c.out != nil && c.conn.Load() == nil && !c.ended {
-		conn := newSCTPConn(c.out, c.arrived)
+		conn := newSCTPConn(c.out, c.peer.bounds.inbound, c.arrived)
 		c.conn.Store(conn)
 		c.peer.spawn(func() { c.run(conn) })
 	}
@@ -124,8 +123,8 @@ func (c *channels) run(conn *sctpConn) {
 	assoc, err := sctp.ClientWithOptions(
 		sctp.WithNetConn(conn),
 		sctp.WithLoggerFactory(quiet()),
-		sctp.WithMaxReceiveBufferSize(receiveBuffer),
-		sctp.WithMaxMessageSize(MaxMessage),
+		sctp.WithMaxReceiveBufferSize(c.peer.bounds.receive),
+		sctp.WithMaxMessageSize(uint32(c.peer.bounds.message)),
 	)
 	if err != nil {
 		c.peer.transport.logger.Debug("sctp association failed",
@@ -280,7 +279,7 @@ func (c *channels) receive(stream *sctp.Stream) {
 
 // ready lets messages through, both ways.
 func (c *channels) ready(ch *channel) {
-	ch.dc.SetBufferedAmountLowThreshold(sctpBuffered / 2)
+	ch.dc.SetBufferedAmountLowThreshold(c.peer.bounds.inFlight / 2)
 	ch.dc.OnBufferedAmountLow(func() { c.peer.spawn(c.drained) }) // SCTP holds its lock
 	// Past its deadline a stream still gives what it has, and then does not
 	// wait: nobody needs to sit in a read.
@@ -352,12 +351,12 @@ func (c *channels) again() (open []*channel) {
 	return open
 }
 
-// takeOne hands on one message of a channel, if there is any. A message above
-// MaxMessage closes the channel. The buffer grows with what the peer sends.
+// takeOne hands on one message of a channel, if there is any. A message that is
+// too large closes the channel. The buffer grows with what the peer sends.
 func (c *channels) takeOne(ch *channel, buf *[]byte) bool {
 	n, _, err := ch.dc.ReadDataChannel(*buf)
-	for errors.Is(err, io.ErrShortBuffer) && len(*buf) < MaxMessage {
-		*buf = make([]byte, 2*len(*buf))
+	for errors.Is(err, io.ErrShortBuffer) && len(*buf) < c.peer.bounds.message {
+		*buf = make([]byte, min(2*len(*buf), c.peer.bounds.message))
 		n, _, err = ch.dc.ReadDataChannel(*buf)
 	}
 	if errors.Is(err, sctp.ErrReadDeadlineExceeded) {
@@ -390,8 +389,8 @@ func (c *channels) forget(ch *channel) {
 
 // send queues a message.
 func (c *channels) send(label string, payload []byte) error {
-	if len(payload) > MaxMessage {
-		return fmt.Errorf("%w: want at most %d bytes, got %d", ErrTooLarge, MaxMessage, len(payload))
+	if most := c.peer.bounds.message; len(payload) > most {
+		return fmt.Errorf("%w: want at most %d bytes, got %d", ErrTooLarge, most, len(payload))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -428,9 +427,9 @@ func (c *channels) send(label string, payload []byte) error {
 // full reports whether n more bytes are too many for the channel. What is lossy
 // must not grow old, so its share is small.
 func (c *channels) full(ch *channel, n int) bool {
-	cfg := c.peer.transport.cfg
-	return c.queued >= cfg.SendQueueMessages || c.size+n > cfg.SendQueueBytes ||
-		ch.lossy && len(ch.queue) > 0 && ch.size+n > lossyBytes
+	b := &c.peer.bounds
+	return c.queued >= b.queueMessages || c.size+n > b.queueBytes ||
+		ch.lossy && len(ch.queue) > 0 && ch.size+n > b.lossy
 }
 
 // pop takes the channel's oldest message.
@@ -463,7 +462,7 @@ func (c *channels) next() (*datachannel.DataChannel, []byte) {
 	defer c.mu.Unlock()
 	for i := range c.list {
 		k := (c.turn + i) % len(c.list)
-		if ch := c.list[k]; ch.dc != nil && len(ch.queue) > 0 && ch.dc.BufferedAmount() < sctpBuffered {
+		if ch := c.list[k]; ch.dc != nil && len(ch.queue) > 0 && ch.dc.BufferedAmount() < c.peer.bounds.inFlight {
 			c.turn = k + 1
 			return ch.dc, c.pop(ch)
 		}

@@ -125,7 +125,7 @@ var (
 	// ErrSlowPeer: a reliable message was not queued since too much waits
 	// already. What follows on that channel would leave a hole.
 	ErrSlowPeer = errors.New("transport: peer reads too slowly")
-	// ErrTooLarge: the message exceeds MaxMessage.
+	// ErrTooLarge: the message exceeds MaxMessage, or MaxRelayMessage.
 	ErrTooLarge = errors.New("transport: message too large")
 )
 
@@ -141,6 +141,10 @@ type PeerConfig struct {
 	Active bool
 	// SCTP starts the association for data channels after the handshake.
 	SCTP bool
+	// SendQueueBytes, SendQueueMessages, DataRate and DataMessages, where given,
+	// take the place of the transport's for this peer: a relay peer carries the
+	// data of many clients.
+	SendQueueBytes, SendQueueMessages, DataRate, DataMessages int
 }
 
 // Update is what a later offer or an answer may change.

@@ -94,6 +94,9 @@ func (w *worker) receive(now time.Time, p *mmsg.Packet) {
 // home finds the core whose peer a datagram is from. One that is not known is
 // this worker's to judge.
 func (w *worker) home(p *mmsg.Packet) (core engine.CoreID, known bool) {
+	if core, is := engine.AnswerTo(p.Payload); is && int(core) < len(w.links) {
+		return core, true
+	}
 	if stun.Is(p.Payload) {
 		// By name first: a client may come from an address of another peer.
 		if m, err := stun.Parse(p.Payload); err == nil {

@@ -32,6 +32,8 @@ type directory struct {
 	addrs map[netip.AddrPort][]engine.CoreID
 	rooms map[drtc.RoomID][]int // peers of each room, by worker
 	load  []int                 // peers, by worker
+	// relays are the peers that are other nodes, by worker.
+	relays []int
 }
 
 func newDirectory(workers, together int) *directory {
@@ -42,14 +44,25 @@ func newDirectory(workers, together int) *directory {
 		addrs:    map[netip.AddrPort][]engine.CoreID{},
 		rooms:    map[drtc.RoomID][]int{},
 		load:     make([]int, workers),
+		relays:   make([]int, workers),
 	}
 }
 
 // place chooses the worker of a new peer: of those that have a few of the
-// room's peers the one with most, else the one with the fewest of all.
-func (d *directory) place(room drtc.RoomID) engine.CoreID {
+// room's peers the one with most, else the one with the fewest of all. A relay
+// peer carries many rooms, so it goes where the fewest of its kind are.
+func (d *directory) place(room drtc.RoomID, relay bool) engine.CoreID {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	if relay {
+		best := 0
+		for i := range d.relays {
+			if d.relays[i] < d.relays[best] || d.relays[i] == d.relays[best] && d.load[i] < d.load[best] {
+				best = i
+			}
+		}
+		return engine.CoreID(best)
+	}
 	best, most := -1, 0
 	for i, count := range d.rooms[room] {
 		if count < d.together && count > most {
@@ -83,6 +96,9 @@ func (d *directory) add(p *peer) error {
 	}
 	d.rooms[p.cfg.Room][p.worker.id]++
 	d.load[p.worker.id]++
+	if p.cfg.Relay {
+		d.relays[p.worker.id]++
+	}
 	return nil
 }
 
@@ -119,6 +135,9 @@ func (d *directory) remove(p *peer) {
 		delete(d.rooms, p.cfg.Room)
 	}
 	d.load[p.worker.id]--
+	if p.cfg.Relay {
+		d.relays[p.worker.id]--
+	}
 }
 
 // close refuses peers from now on and returns those that there are.

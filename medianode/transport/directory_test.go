@@ -27,7 +27,7 @@ func TestDirectory_places(t *testing.T) {
 	join := func(room drtc.RoomID) engine.CoreID {
 		t.Helper()
 		next++
-		core := d.place(room)
+		core := d.place(room, false)
 		if err := d.add(resident(next, core, room)); err != nil {
 			t.Fatal(err)
 		}

@@ -7,4 +7,4 @@ import (
 )
 
 // ProtectionOf is what a peer's core gets after a handshake that gave these keys.
-func ProtectionOf(cfg srtp.Config) (engine.Protection, error) { return protectionFrom(cfg) }
+func ProtectionOf(cfg srtp.Config) (engine.Protection, error) { return protectionFrom(cfg, maxStreams) }

@@ -64,7 +64,11 @@ func FuzzSCTP_chunks(f *testing.F) {
 	f.Add([]byte{192, 0, 0, 8, 0, 0, 0, 9})                                     // FORWARD-TSN
 	f.Add([]byte{1, 0, 0, 20})                                                  // INIT
 	f.Fuzz(func(t *testing.T, chunks []byte) {
-		p := newPeer(n.Transport, n.workers[0], PeerConfig{SCTP: true})
+		limits, err := boundsOf(n.cfg, PeerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer(n.Transport, n.workers[0], PeerConfig{SCTP: true}, limits)
 		w := &wire{in: make(chan []byte, 64), done: make(chan struct{}), deliver: p.channels.deliver}
 		p.channels.established(w)
 		far, err := sctp.ClientWithOptions(sctp.WithNetConn(farWire{wire: w}), sctp.WithLoggerFactory(quiet()))

@@ -21,6 +21,7 @@ type relay struct {
 	mu     sync.Mutex
 	back   *net.UDPConn // towards the node
 	client netip.AddrPort
+	cut    bool // nothing goes through
 }
 
 func newRelay(t *testing.T, node netip.AddrPort) *relay {
@@ -34,8 +35,9 @@ func newRelay(t *testing.T, node netip.AddrPort) *relay {
 				return
 			}
 			r.mu.Lock()
-			r.client = from
-			_, _ = r.back.WriteToUDPAddrPort(buf[:n], r.node)
+			if r.client = from; !r.cut {
+				_, _ = r.back.WriteToUDPAddrPort(buf[:n], r.node)
+			}
 			r.mu.Unlock()
 		}
 	})
@@ -59,6 +61,13 @@ func bind(t *testing.T) *net.UDPConn {
 }
 
 func (r *relay) addr() netip.AddrPort { return r.front.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// interrupt lets nothing through from now on, or everything again.
+func (r *relay) interrupt(cut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut = cut
+}
 
 // nominate sends a check as Chromium repeats it on the pair in use. (pion's own
 // say USE-CANDIDATE only once, and the core follows no other.)
@@ -92,9 +101,11 @@ func (r *relay) rebind() {
 				return
 			}
 			r.mu.Lock()
-			client := r.client
+			client, cut := r.client, r.cut
 			r.mu.Unlock()
-			_, _ = r.front.WriteToUDPAddrPort(buf[:n], client)
+			if !cut {
+				_, _ = r.front.WriteToUDPAddrPort(buf[:n], client)
+			}
 		}
 	})
 }

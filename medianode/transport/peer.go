@@ -27,6 +27,7 @@ const (
 type peer struct {
 	id          engine.PeerID
 	cfg         PeerConfig
+	bounds      bounds
 	transport   *Transport
 	worker      *worker
 	association *association
@@ -46,8 +47,8 @@ type peer struct {
 	wg    sync.WaitGroup // of the peer's goroutines
 }
 
-func newPeer(t *Transport, w *worker, cfg PeerConfig) *peer {
-	p := &peer{id: cfg.ID, cfg: cfg, transport: t, worker: w}
+func newPeer(t *Transport, w *worker, cfg PeerConfig, b bounds) *peer {
+	p := &peer{id: cfg.ID, cfg: cfg, bounds: b, transport: t, worker: w}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	p.association = newAssociation(p)
 	p.channels = newChannels(p)
@@ -157,7 +158,7 @@ func (p *peer) establish(conn *dtls.Conn) error {
 	if !ok {
 		return errors.New("no srtp profile in common")
 	}
-	keys, err := newProtection(profile, &state, p.cfg.Active)
+	keys, err := newProtection(profile, &state, p.cfg.Active, p.bounds.streams)
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,11 @@ const (
 	// maxStreams bounds the SSRCs that a peer may use in one direction: each
 	// has a replay window.
 	maxStreams = 2048
+	// maxRelayStreams is the same for a relay peer. The engine uses no more.
+	maxRelayStreams = 2 << 14
 )
 
-// errStreams is returned for a new SSRC past maxStreams.
+// errStreams is returned for a new SSRC past the most that a peer may use.
 var errStreams = errors.New("transport: too many ssrcs")
 
 // protection is the engine.Protection of a DTLS-SRTP peer (RFC 5764).
@@ -30,6 +32,7 @@ type protection struct {
 	gcm          gcmSealer // seals media where the profile is GCM
 	seal, open   *srtp.Context
 	indexFromEnd int // where the SRTCP index begins
+	streams      int // that it may use in one direction
 	rtpStreams   int
 	rtcpStreams  int
 	header       rtp.Header  // scratch
@@ -37,16 +40,17 @@ type protection struct {
 }
 
 // newProtection derives the keys of a finished handshake.
-func newProtection(profile dtls.SRTPProtectionProfile, exporter srtp.KeyingMaterialExporter, active bool) (*protection, error) {
+func newProtection(profile dtls.SRTPProtectionProfile, exporter srtp.KeyingMaterialExporter, active bool, streams int) (*protection, error) {
 	cfg := srtp.Config{Profile: srtp.ProtectionProfile(profile)}
 	if err := cfg.ExtractSessionKeysFromDTLS(exporter, active); err != nil {
 		return nil, fmt.Errorf("transport: exporting the srtp keys: %w", err)
 	}
-	return protectionFrom(cfg)
+	return protectionFrom(cfg, streams)
 }
 
-func protectionFrom(cfg srtp.Config) (*protection, error) {
-	p := &protection{}
+// protectionFrom makes one that opens so many SSRCs at most.
+func protectionFrom(cfg srtp.Config, streams int) (*protection, error) {
+	p := &protection{streams: streams}
 	switch cfg.Profile {
 	case srtp.ProtectionProfileAeadAes128Gcm:
 		p.indexFromEnd = 4
@@ -77,7 +81,7 @@ func (p *protection) OpenRTP(dst, b []byte) ([]byte, error) {
 		return nil, errShort
 	}
 	_, known := p.open.ROC(binary.BigEndian.Uint32(b[8:]))
-	if !known && p.rtpStreams >= maxStreams {
+	if !known && p.rtpStreams >= p.streams {
 		return nil, errStreams
 	}
 	plain, err := p.open.DecryptRTP(dst, b, &p.header)
@@ -93,7 +97,7 @@ func (p *protection) OpenRTCP(dst, b []byte) ([]byte, uint32, error) {
 		return nil, 0, errShort
 	}
 	_, known := p.open.Index(binary.BigEndian.Uint32(b[4:]))
-	if !known && p.rtcpStreams >= maxStreams {
+	if !known && p.rtcpStreams >= p.streams {
 		return nil, 0, errStreams
 	}
 	plain, err := p.open.DecryptRTCP(dst, b, &p.rtcpHeader)

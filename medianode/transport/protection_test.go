@@ -31,7 +31,7 @@ func pair(t testing.TB, profile srtp.ProtectionProfile) (p *protection, far *srt
 		LocalMasterKey: random(16), LocalMasterSalt: random(saltLen),
 		RemoteMasterKey: random(16), RemoteMasterSalt: random(saltLen),
 	}}
-	if p, err = protectionFrom(cfg); err != nil {
+	if p, err = protectionFrom(cfg, maxStreams); err != nil {
 		t.Fatal(err)
 	}
 	if far, err = srtp.CreateContext(cfg.Keys.RemoteMasterKey, cfg.Keys.RemoteMasterSalt, profile); err != nil {

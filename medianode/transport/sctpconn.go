@@ -23,10 +23,12 @@ type sctpConn struct {
 	ready  sync.Cond  // there is a packet, or none will come
 	queue  [][]byte
 	closed bool
+
+	room int // packets that may wait
 }
 
-func newSCTPConn(out io.Writer, taken func()) *sctpConn {
-	c := &sctpConn{out: out, taken: taken}
+func newSCTPConn(out io.Writer, room int, taken func()) *sctpConn {
+	c := &sctpConn{out: out, room: room, taken: taken}
 	c.ready.L = &c.mu
 	return c
 }
@@ -36,7 +38,7 @@ func newSCTPConn(out io.Writer, taken func()) *sctpConn {
 func (c *sctpConn) push(b []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) >= inboundPackets {
+	if len(c.queue) >= c.room {
 		return false
 	}
 	if !c.closed {

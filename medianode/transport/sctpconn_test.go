@@ -11,7 +11,7 @@ import (
 
 func TestSCTPConn_queueIsBounded(t *testing.T) {
 	taken := 0
-	c := newSCTPConn(io.Discard, func() { taken++ })
+	c := newSCTPConn(io.Discard, inboundPackets, func() { taken++ })
 	for i := range 2 * inboundPackets {
 		if got, want := c.push([]byte{byte(i)}), i < inboundPackets; got != want {
 			t.Fatalf("packet %d: taken %v, want %v", i, got, want)
@@ -35,7 +35,7 @@ func TestSCTPConn_blockedReadEnds(t *testing.T) {
 		"deadline":      func(c *sctpConn) error { return c.SetDeadline(time.Now()) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newSCTPConn(io.Discard, func() {})
+			c := newSCTPConn(io.Discard, inboundPackets, func() {})
 			ended := make(chan error)
 			go func() { _, err := c.Read(make([]byte, 10)); ended <- err }()
 			synctest.Wait()

@@ -176,15 +176,19 @@ func (t *Transport) sum(counter func(engine.Counters) uint64) (sum uint64) {
 }
 
 // Open adds a peer, whose DTLS begins with its first authenticated
-// connectivity check. It fails with ErrPeer if the id is taken or Run is over.
+// connectivity check, or with the first answer to one of ours if it has
+// addresses to check: an active peer then sends its ClientHello. It fails with ErrPeer if the id is taken or Run is over.
 func (t *Transport) Open(cfg PeerConfig) error {
 	if slices.Contains(cfg.RemoteFingerprints, Fingerprint{}) {
 		return errors.New("transport: RemoteFingerprints: want no empty one")
 	}
 	cfg.RemoteFingerprints = slices.Clone(cfg.RemoteFingerprints)
-	w := t.workers[t.directory.place(cfg.Room)]
-	p := newPeer(t, w, cfg)
-	var err error
+	b, err := boundsOf(t.cfg, cfg)
+	if err != nil {
+		return err
+	}
+	w := t.workers[t.directory.place(cfg.Room, cfg.Relay)]
+	p := newPeer(t, w, cfg, b)
 	w.enter(func(now time.Time) {
 		if err = t.directory.add(p); err != nil {
 			return

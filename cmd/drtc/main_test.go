@@ -32,9 +32,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-func readReady(ts *testscript.TestScript, file string) (s devnet.Server) {
+func readReady(ts *testscript.TestScript, file string) devnet.Server {
+	var s struct {
+		devnet.Server
+		Control string // of a Media Node
+	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &s))
-	return s
+	s.URL += s.Control
+	return s.Server
 }
 
 func setURL(ts *testscript.TestScript, _ bool, args []string) {

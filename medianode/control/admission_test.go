@@ -22,7 +22,7 @@ func TestAdmit_namesWhatRefuses(t *testing.T) {
 		prepare func(*Service)
 		says    string
 	}{
-		RefusedDraining: {func(s *Service) { s.Retire() }, "draining"},
+		RefusedDraining: {func(s *Service) { s.draining.Store(true) }, "draining"},
 		RefusedSessions: {func(s *Service) { s.cfg.MaxSessions = 1; s.addSession(t, drtc.NodeID{1}, "SE_0") }, "1 of 1 sessions"},
 		RefusedEgress:   {func(s *Service) { s.cfg.CapacityBps = 10e6; s.ReportEgress(9_600_000) }, "9.6 of 10.0 Mbit/s"},
 		RefusedOverload: {func(s *Service) { s.OnEvent(engine.Overload{Core: 3, Ratio: 0.25, Paused: 2, Lowered: 1}) }, "25 % of its video"},

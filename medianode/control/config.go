@@ -89,6 +89,8 @@ type Config struct {
 	Candidates []netip.AddrPort
 	// Fingerprint of the DTLS certificate.
 	Fingerprint negotiate.Fingerprint
+	// Self is the id of the node's own key, which may call Drain alone.
+	Self drtc.NodeID
 	// Instance tells this run of the node from others.
 	Instance string
 	// Key signs this node's ends of relay links; without one it has none.

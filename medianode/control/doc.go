@@ -17,6 +17,6 @@
 //
 // Everything here is bounded: sessions per node, tracks and subscriptions per
 // session, events kept per owner. The package is safe for concurrent use; the
-// lock order is Service.mu, then session.mu, then feed.mu, and no lock is held
+// lock order is session.mu, then Service.mu, then feed.mu, and no lock is held
 // while a message is sent to a client or an Orchestrator.
 package control

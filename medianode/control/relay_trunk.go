@@ -23,9 +23,10 @@ const (
 
 // Bounds of a trunk's data channels: many clients' data go over it.
 const (
-	trunkDataRate     = 32 << 20 // bytes per second
-	trunkDataMessages = 20_000   // per second
-	trunkQueue        = 8 << 20  // bytes
+	trunkDataRate      = 32 << 20 // bytes per second
+	trunkDataMessages  = 20_000   // per second
+	trunkQueue         = 8 << 20  // bytes
+	trunkQueueMessages = 8192
 )
 
 // end is what this node is towards another: the credentials that it describes
@@ -121,6 +122,7 @@ func (r *relays) openTrunk(k *trunk, other remoteEnd) error {
 			Local: k.end.local, Remote: other.ice,
 		},
 		RemoteFingerprints: []transport.Fingerprint{other.fingerprint}, Active: first, SCTP: true,
+		DataRate: trunkDataRate, DataMessages: trunkDataMessages, SendQueueBytes: trunkQueue, SendQueueMessages: trunkQueueMessages,
 	}
 	if first {
 		cfg.Check = other.addresses

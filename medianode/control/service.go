@@ -103,9 +103,6 @@ func (s *Service) Handler() (path string, h http.Handler) {
 // time: events are short, and many.
 const compressAbove = 4 << 10 // bytes
 
-// Retire stops the admission of new sessions.
-func (s *Service) Retire() { s.draining.Store(true) }
-
 // Sessions is the number of sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
 	s.mu.Lock()
@@ -116,15 +113,15 @@ func (s *Service) Sessions() int {
 // Capacity is how many sessions the node admits.
 func (s *Service) Capacity() int { return s.cfg.MaxSessions }
 
-// Draining reports whether the node takes no new sessions.
-func (s *Service) Draining() bool { return s.draining.Load() }
-
 // caller is the Orchestrator of a call, which package httpauth has
-// authenticated and admitted.
+// authenticated and admitted. The node's own key, admitted for Drain, is none.
 func (s *Service) caller(ctx context.Context) (drtc.NodeID, error) {
 	c, ok := httpauth.Caller(ctx)
-	if !ok {
-		return drtc.NodeID{}, connect.NewError(connect.CodeUnauthenticated, errors.New("call is not authenticated"))
+	switch {
+	case !ok:
+		return drtc.NodeID{}, errUnauthenticated()
+	case c.ID == s.cfg.Self:
+		return drtc.NodeID{}, connect.NewError(connect.CodePermissionDenied, errors.New("the node's own key may drain it, and nothing else"))
 	}
 	return c.ID, nil
 }

@@ -17,6 +17,11 @@
 //	 ▲                                              │ Unbind
 //	 └───────────── Answer/Accept ── draining ◀─────┘
 //
+// A session that comes from another node brings what its client has: Place and
+// Restore, before the first answer, tell of tracks on their sections and of the
+// client's own streams, so that the answer is the one that the other node would
+// have given. A placed track is a promise until Bind takes it up.
+//
 // What it speaks is small on purpose: BUNDLE (RFC 9143) with rtcp-mux only,
 // ICE-lite (RFC 8445) with all candidates in the description, DTLS-SRTP (RFC
 // 8842), Opus, RED, VP8, H.264, VP9 and AV1 with RTX (RFC 4588), simulcast by

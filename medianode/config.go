@@ -12,6 +12,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/medianode/control"
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/relay"
 )
 
 // Config of a Media Node, as its TOML file has it.
@@ -73,6 +74,9 @@ type Config struct {
 	// AllowBareAuth also takes calls signed in the paper's bare form, which
 	// anybody who sees one can replay for two minutes.
 	AllowBareAuth bool `toml:"allow_bare_auth"`
+	// RelayMaxVersion is the highest version of the protocol between nodes that
+	// the node speaks, 1 to 2; it speaks the one before as well.
+	RelayMaxVersion int `toml:"relay_max_version"`
 }
 
 // DefaultConfig is the starting point of a configuration file.
@@ -88,6 +92,7 @@ func DefaultConfig() Config {
 		MetricsListen:   "127.0.0.1:7091",
 		CapacityMbps:    1000,
 		MaxSessions:     500,
+		RelayMaxVersion: relay.Newest,
 		Admission:       control.Admission{Mode: control.AdmitAllowList, Grace: 24 * time.Hour},
 	}
 }
@@ -152,6 +157,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxSessions < 1 || c.MaxSessions > 100_000 {
 		return bad("max_sessions", "want 1 to 100000, got %d", c.MaxSessions)
+	}
+	if c.RelayMaxVersion < relay.Version1 || c.RelayMaxVersion > relay.Newest {
+		return bad("relay_max_version", "want %d to %d, got %d", relay.Version1, relay.Newest, c.RelayMaxVersion)
 	}
 	if err := c.Admission.Validate(); err != nil {
 		return bad("admission", "%v", err)

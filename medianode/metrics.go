@@ -74,3 +74,35 @@ func (n *Node) admissionRefusals() func(reason string) {
 	}
 	return func(reason string) { refusals.WithLabelValues(reason).Inc() }
 }
+
+// registerRelays shows what the node does with other nodes.
+func (n *Node) registerRelays() {
+	type counts = control.RelayCounts
+	value := func(of func(counts) int64) func() float64 {
+		return func() float64 { return float64(of(n.service.RelayCounts())) }
+	}
+	for name, g := range map[string]struct {
+		help string
+		of   func(counts) int64
+	}{
+		"trunks_count": {"Other nodes that this one is connected to.", func(c counts) int64 { return c.Trunks }},
+		"links_count":  {"Relay links.", func(c counts) int64 { return c.Links }},
+		"tracks_count": {"Tracks that come from other nodes.", func(c counts) int64 { return c.Tracks }},
+		"layers_count": {"Layers that are sent to other nodes.", func(c counts) int64 { return c.Layers }},
+	} {
+		n.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "drtc_medianode_relay_" + name, Help: g.help}, value(g.of)))
+	}
+	for name, g := range map[string]struct {
+		help string
+		of   func(counts) int64
+	}{
+		"control_sent_total":     {"Messages of the relay protocol sent.", func(c counts) int64 { return c.ControlSent }},
+		"control_received_total": {"Messages of the relay protocol received.", func(c counts) int64 { return c.ControlReceived }},
+		"packets_sent_total":     {"Data packets of clients sent to other nodes.", func(c counts) int64 { return c.PacketsSent }},
+		"packets_received_total": {"Data packets of clients taken from other nodes.", func(c counts) int64 { return c.PacketsReceived }},
+		"packets_dropped_total":  {"Data packets that came twice or astray, or found no room.", func(c counts) int64 { return c.PacketsDropped }},
+		"violations_total":       {"Connections to other nodes that ended since those broke the protocol.", func(c counts) int64 { return c.Violations }},
+	} {
+		n.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "drtc_medianode_relay_" + name, Help: g.help}, value(g.of)))
+	}
+}

@@ -82,6 +82,7 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 	n.service = control.New(control.Config{
 		MaxSessions: cfg.MaxSessions, CapacityBps: uint64(cfg.CapacityMbps) * 1e6, Candidates: n.candidates,
 		Fingerprint: fingerprint, Self: n.key.ID(), Instance: instance(), Refused: n.admissionRefusals(),
+		Key: n.key, RelayMaxVersion: uint8(cfg.RelayMaxVersion),
 	}, n.transport)
 	handler.to = n.service
 	if err := n.openGate(); err != nil {
@@ -91,6 +92,7 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 		return nil, err
 	}
 	n.registerLoad()
+	n.registerRelays()
 	if len(cfg.Registries) == 0 {
 		return n, nil
 	}

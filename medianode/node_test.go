@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,8 +27,8 @@ import (
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
 )
 
-// startNode runs a node on loopback until the test ends.
-func startNode(t *testing.T, change func(*medianode.Config)) *medianode.Node {
+// openNode makes a node on loopback.
+func openNode(t *testing.T, change func(*medianode.Config)) *medianode.Node {
 	t.Helper()
 	cfg := medianode.DefaultConfig()
 	cfg.KeyFile = filepath.Join(t.TempDir(), "node.key")
@@ -42,10 +43,24 @@ func startNode(t *testing.T, change func(*medianode.Config)) *medianode.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+// startNode runs a node until the test ends.
+func startNode(t *testing.T, change func(*medianode.Config)) *medianode.Node {
+	t.Helper()
+	n, _ := runNode(t, change)
+	return n
+}
+
+// runNode runs a node until the returned function is called or the test ends.
+func runNode(t *testing.T, change func(*medianode.Config)) (n *medianode.Node, stop func()) {
+	t.Helper()
+	n = openNode(t, change)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-done:
@@ -56,7 +71,8 @@ func startNode(t *testing.T, change func(*medianode.Config)) *medianode.Node {
 			t.Error("node did not stop")
 		}
 	})
-	return n
+	t.Cleanup(stop)
+	return n, stop
 }
 
 // orchestrator is a client of the control service with a key of its own.
@@ -71,6 +87,12 @@ func newOrchestrator(t *testing.T, n *medianode.Node) *orchestrator {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return command(t, n, key)
+}
+
+// command makes a client of the control service with a key.
+func command(t *testing.T, n *medianode.Node, key *identity.Key) *orchestrator {
+	t.Helper()
 	pin := n.Pin()
 	base := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, NextProtos: []string{"h2"},

@@ -73,6 +73,7 @@ func Repository() Rules {
 
 			{"medianode/negotiate", Core, "SDP offer and answer as a function"},
 			{"medianode/datapacket", Core, "the sender of a data packet, on the wire"},
+			{"medianode/relay", Core, "what two nodes tell each other of the tracks of a room"},
 			{"medianode/engine/...", Core, "per-peer and per-track state machines, driven by packets and now"},
 			{"medianode/transport/record", Core, "DTLS records, opened and sealed with bytes passed in"},
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},

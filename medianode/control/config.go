@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/medianode/negotiate"
+	"github.com/drtc-network/drtc/medianode/relay"
 )
 
 // Admission says who may command the node (design decision 4).
@@ -91,6 +93,12 @@ type Config struct {
 	Self drtc.NodeID
 	// Instance tells this run of the node from others.
 	Instance string
+	// Key signs this node's ends of relay links; without one it has none.
+	Key *identity.Key
+	// RelayMaxVersion is the highest version of the relay protocol that the node
+	// speaks, 1 to relay.Newest, which is the default; it speaks the one before
+	// as well.
+	RelayMaxVersion uint8
 }
 
 func (c Config) withDefaults() Config {
@@ -102,6 +110,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OrphanAfter == 0 {
 		c.OrphanAfter = 5 * time.Minute
+	}
+	if c.RelayMaxVersion == 0 {
+		c.RelayMaxVersion = relay.Newest
 	}
 	if c.Refused == nil {
 		c.Refused = func(string) {}

@@ -31,7 +31,11 @@ func lossyChannel() transport.ChannelConfig {
 // other participants of the room that it is for, with the true sender in it.
 func (s *Service) OnData(peer engine.PeerID, label string, payload []byte) {
 	e := s.sessionOf(peer)
-	if e == nil || label != reliableLabel && label != lossyLabel {
+	if e == nil {
+		s.relays.onMessage(peer, label, payload)
+		return
+	}
+	if label != reliableLabel && label != lossyLabel {
 		return
 	}
 	p, err := datapacket.Parse(payload)
@@ -51,13 +55,15 @@ func (s *Service) OnData(peer engine.PeerID, label string, payload []byte) {
 		return // the node's own to say
 	}
 	out := datapacket.Rewrite(nil, payload, e.participant, e.identity)
-	for _, to := range s.receivers(e, p) {
+	for _, to := range s.receivers(e.room, e, p) {
 		s.deliver(to, label, out)
 	}
+	s.relays.originate(e.room, label == reliableLabel, out)
 }
 
-// receivers lists the other sessions of the room, all or those addressed.
-func (s *Service) receivers(from *session, p datapacket.Packet) []*session {
+// receivers lists the sessions of the room but the sender's, all or those
+// addressed.
+func (s *Service) receivers(room drtc.RoomID, from *session, p datapacket.Packet) []*session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var named map[drtc.Identity]bool
@@ -72,7 +78,7 @@ func (s *Service) receivers(from *session, p datapacket.Packet) []*session {
 		}
 	}
 	var out []*session
-	for e := range s.rooms[from.room] {
+	for e := range s.rooms[room] {
 		if e != from && (named == nil || named[e.identity] || ids[e.participant]) {
 			out = append(out, e)
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -109,7 +110,7 @@ func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
 			Sessions: uint32(sessions), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.pressure.egressBps(),
 			Draining: s.draining.Load(), LeaseLeftMs: uint32(max(f.leaseLeft(time.Now()).Milliseconds(), 0)),
 			Refuses: refuses, ShedRatio: float32(s.Shedding().Ratio),
-			Reports: f.waiting(),
+			Reports: f.waiting(), Relays: f.waitingRelays(),
 		}},
 	}
 }
@@ -142,8 +143,12 @@ func (s *Service) RenewEvents(ctx context.Context, _ *connect.Request[medianodev
 }
 
 // Run ends the sessions of Orchestrators that stay away and of clients whose
-// consent is long gone, until ctx ends; then it ends every session.
+// consent is long gone, and speaks with other nodes, until ctx ends; then it ends
+// every session and every link.
 func (s *Service) Run(ctx context.Context) error {
+	var relays sync.WaitGroup
+	relays.Go(func() { s.relays.run(ctx) })
+	defer relays.Wait()
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
@@ -166,6 +171,9 @@ func (s *Service) sweep(now time.Time) {
 	s.mu.Unlock()
 	for _, e := range s.all(orphaned) {
 		s.end(e, "its Orchestrator stayed away")
+	}
+	for owner := range orphaned {
+		s.relays.orphaned(owner)
 	}
 }
 
@@ -212,6 +220,12 @@ func (s *Service) OnEvent(event engine.Event) {
 		t := s.tracks[v.Track]
 		s.mu.Unlock()
 		if t == nil {
+			return
+		}
+		if t.session == nil {
+			if v.Peer == t.peer { // else of the way by which it came before
+				s.relays.demand(t.room, v)
+			}
 			return
 		}
 		m := &medianodev1.LayerDemand{Session: string(t.session.id), Track: string(v.Track)}
@@ -274,6 +288,7 @@ func (e *session) whole(v engine.PeerReport) engine.Figures {
 func (s *Service) onPeerState(v engine.PeerState) {
 	e := s.sessionOf(v.Peer)
 	if e == nil {
+		s.relays.onPeerState(v)
 		return
 	}
 	target := medianodev1.Target_TARGET_PUBLISHER
@@ -303,15 +318,23 @@ func (s *Service) onTrackLive(v engine.TrackLive) {
 			}
 		}
 		if !strings.EqualFold(before, t.codec.Mime) {
-			viewers = slices.Collect(maps.Keys(s.rooms[t.session.room]))
+			viewers = slices.Collect(maps.Keys(s.rooms[t.room]))
 		}
+	}
+	var room drtc.RoomID
+	if t != nil {
+		t.mime, room = v.Mime, t.room
 	}
 	s.mu.Unlock()
 	if t == nil {
 		return
 	}
+	s.relays.changed(room, v.Track, false)
 	for _, e := range viewers { // whose sections were kept for another codec
 		s.appear(e, v.Track)
+	}
+	if t.session == nil { // its own node tells its Orchestrator
+		return
 	}
 	m := &medianodev1.TrackLive{Session: string(t.session.id), Track: string(v.Track), Mid: v.Mid, Mime: v.Mime}
 	for _, l := range v.Layers {
@@ -325,5 +348,7 @@ func (s *Service) onTrackLive(v engine.TrackLive) {
 func (s *Service) OnClosed(peer engine.PeerID, reason error) {
 	if e := s.sessionOf(peer); e != nil {
 		s.end(e, reason.Error())
+		return
 	}
+	s.relays.onClosed(peer, reason)
 }

@@ -28,6 +28,7 @@ type feed struct {
 	idleSince time.Time
 	leaseEnd  time.Time
 	reports   reports
+	relays    relayReports
 }
 
 // origin is where and when an event happened.

@@ -88,6 +88,7 @@ func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*pu
 	if err := e.apply(s.media, l, a); err != nil {
 		return nil, over, connect.NewError(connect.CodeInternal, err)
 	}
+	s.showKept(e)
 	resp := &medianodev1.OfferResponse{Sdp: a.SDP, MidToTrack: map[string]string{}, Restarted: a.Restarted, Refused: map[string]string{}}
 	for mid, id := range a.Placed {
 		resp.MidToTrack[mid] = string(id)
@@ -111,7 +112,7 @@ func (s *Service) offer(e *session, m *medianodev1.OfferRequest, announced []*pu
 
 // trackEnded forgets a track that its client no longer publishes and says so.
 func (s *Service) trackEnded(e *session, id drtc.TrackID, reason string) {
-	s.forget(id)
+	s.forget(true, id)
 	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) }); err != nil {
 		reason = err.Error()
 	}
@@ -121,18 +122,32 @@ func (s *Service) trackEnded(e *session, id drtc.TrackID, reason string) {
 }
 
 // claim enters the session's tracks into the node's index; the caller holds
-// e.mu. A track id that another session holds is not published. Nobody finds them
-// before arrived.
+// e.mu. A track id that another session holds is not published, and one that
+// came from another node does not any more. Nobody finds them before arrived.
 func (s *Service) claim(e *session) {
+	displaced := map[drtc.TrackID]engine.PeerID{}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for id, p := range e.published {
-		switch t := s.tracks[id]; {
-		case t == nil:
-			s.tracks[id] = &track{session: e, kind: p.kind, codec: p.codec, codecs: p.codecs, pending: true}
-		case t.session != e:
+		t := s.tracks[id]
+		if t != nil && t.session != e && (t.session != nil || t.room != e.room) {
 			delete(e.published, id)
+			continue
 		}
+		now := &track{session: e, room: e.room, peer: e.publisher.peer, kind: p.kind, codec: p.codec, codecs: p.codecs, pending: true}
+		switch {
+		case t == nil:
+		case t.session == nil:
+			now.displaces = true
+			displaced[id] = t.peer
+		default:
+			now = t
+		}
+		now.rids, now.sizes, now.muted = p.rids, p.sizes, p.muted
+		s.tracks[id] = now
+	}
+	s.mu.Unlock()
+	for id, peer := range displaced { // the engine has one track of an id
+		_ = s.command(peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) }) // or Publish says why not
 	}
 }
 
@@ -186,6 +201,7 @@ func (s *Service) Answer(ctx context.Context, req *connect.Request[medianodev1.A
 	a, err := e.subscriber.describe.Accept(req.Msg.Sdp)
 	if err == nil {
 		err = e.apply(s.media, e.subscriber, a)
+		s.showKept(e)
 	}
 	stale := err == nil && e.subscriber.describe.Stale()
 	e.mu.Unlock()
@@ -279,7 +295,7 @@ func (s *Service) subscribeAnew(e *session, id drtc.TrackID, stream string, sett
 	if !ok {
 		return "no such track in this room on this node"
 	}
-	w := &want{id: id, publisher: publisher, kind: kind, stream: stream, settings: settings}
+	w := &want{id: id, publisher: publisher, kind: kind, stream: stream, settings: settings, kept: s.remote(id)}
 	if old := e.wanted[id]; old != nil {
 		w.ssrc, w.rtx = old.ssrc, old.rtx
 	} else {
@@ -292,6 +308,14 @@ func (s *Service) subscribeAnew(e *session, id drtc.TrackID, stream string, sett
 	if b.Refused != "" {
 		e.subscriber.describe.Unbind(id)
 		return b.Refused
+	}
+	if w.kept {
+		e.wanted[id] = w
+		if err := s.openKept(e, w); err != nil {
+			_ = s.drop(e, w) // its engine has refused it
+			return err.Error()
+		}
+		return ""
 	}
 	if e.subscriber.open { // else the first agreement subscribes
 		err = s.forward(e.subscriber.peer, w)
@@ -322,14 +346,14 @@ func (s *Service) lookup(e *session, id drtc.TrackID) (negotiate.Kind, negotiate
 	if t == nil {
 		return "", negotiate.Codec{}, 0, false
 	}
-	return t.kind, t.codec, t.session.publisher.peer, true
+	return t.kind, t.codec, t.peer, true
 }
 
 // visible returns a track that a session may have, nil if it is not here; the
 // caller holds s.mu.
 func (s *Service) visible(e *session, id drtc.TrackID) *track {
 	t := s.tracks[id]
-	if t == nil || t.pending || t.session.room != e.room || t.session == e {
+	if t == nil || t.pending || t.room != e.room || t.session == e {
 		return nil
 	}
 	return t
@@ -443,6 +467,12 @@ func (s *Service) MuteTrack(ctx context.Context, req *connect.Request[medianodev
 	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	if t := s.tracks[p.id]; t != nil && t.session == e {
+		t.muted = p.muted
+	}
+	s.mu.Unlock()
+	s.relays.changed(e.room, p.id, false)
 	return connect.NewResponse(&medianodev1.MuteTrackResponse{}), nil
 }
 
@@ -466,7 +496,7 @@ func (s *Service) unpublish(e *session, id drtc.TrackID) error {
 	if p == nil {
 		return nil
 	}
-	s.forget(id)
+	s.forget(true, id)
 	return s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
 }
 

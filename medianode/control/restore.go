@@ -224,11 +224,28 @@ func (s *Service) disregard(e *session, id drtc.TrackID) {
 // session may be locked.
 func (s *Service) arrived(tracks ...drtc.TrackID) {
 	waiting := map[drtc.TrackID][]*session{}
+	here := map[drtc.TrackID]drtc.RoomID{}
+	displaced := map[drtc.TrackID]drtc.RoomID{}
 	s.mu.Lock()
 	for _, id := range tracks {
-		if t := s.tracks[id]; t != nil {
-			t.pending = false
+		t := s.tracks[id]
+		if t == nil {
+			continue
 		}
+		if here[id] = t.room; t.displaces {
+			displaced[id] = t.room
+		}
+		t.pending, t.displaces = false, false
+	}
+	s.mu.Unlock()
+	for id, room := range displaced {
+		s.vacate(room, id)
+	}
+	for id, room := range here {
+		s.relays.changed(room, id, false)
+	}
+	s.mu.Lock()
+	for _, id := range tracks {
 		for e := range s.awaited[id] {
 			if s.visible(e, id) != nil {
 				waiting[id] = append(waiting[id], e)
@@ -260,5 +277,60 @@ func (s *Service) appear(e *session, id drtc.TrackID) {
 	e.mu.Unlock()
 	if stale || needed.MissingAudio+needed.MissingVideo > 0 {
 		s.report(e, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_NegotiationNeeded{NegotiationNeeded: needed}})
+	}
+}
+
+// remote reports whether a track comes from another node. Such tracks are shown
+// like those of a client that moved here: when the client that publishes one
+// moves to another node, nobody negotiates anything.
+func (s *Service) remote(id drtc.TrackID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tracks[id]
+	return t != nil && t.session == nil
+}
+
+// placed reports whether a track has a section that its client has agreed to.
+func (e *session) placed(id drtc.TrackID) bool {
+	_, ok := e.subscriber.describe.Format(id, negotiate.Codec{})
+	return ok
+}
+
+// openKept gives the engine the seat of a subscription and shows the track on
+// it, if its section is negotiated already; the caller holds e.mu.
+func (s *Service) openKept(e *session, w *want) error {
+	if !e.subscriber.open { // the first agreement does
+		return nil
+	}
+	err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return c.OpenSeat(now, e.subscriber.peer, w.seat()) })
+	if err == nil && e.placed(w.id) {
+		s.show(e, w)
+	}
+	return err
+}
+
+// showKept shows what a negotiation has given a section; the caller holds e.mu.
+func (s *Service) showKept(e *session) {
+	for _, w := range slices.Collect(maps.Values(e.wanted)) {
+		if w.kept && !w.promised && !w.shown && e.placed(w.id) && s.await(e, w.id) {
+			s.show(e, w)
+		}
+	}
+}
+
+// vacate lets the viewers of a track wait until it comes back from elsewhere.
+func (s *Service) vacate(room drtc.RoomID, id drtc.TrackID) {
+	for _, e := range s.inRoom(room) {
+		e.mu.Lock()
+		if w := e.wanted[id]; w != nil && w.kept && !w.promised && !e.closed {
+			w.shown = false
+			s.await(e, id)
+		}
+		for _, st := range e.seats {
+			if st.source == id {
+				st.source = ""
+			}
+		}
+		e.mu.Unlock()
 	}
 }

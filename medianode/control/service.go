@@ -73,17 +73,21 @@ type Service struct {
 	feeds    map[feedKey]*feed
 	tenures  map[drtc.RoomID]*tenure
 	speaking speaking
+
+	relays *relays // has a goroutine of its own
 }
 
 // New makes a service over the node's media.
 func New(cfg Config, media Media) *Service {
-	return &Service{
+	s := &Service{
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
 		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{},
 		feeds: map[feedKey]*feed{}, tenures: map[drtc.RoomID]*tenure{},
 		speaking: speaking{},
 	}
+	s.relays = newRelays(s)
+	return s
 }
 
 // maxRequest is the longest request or response message, bytes: an offer of
@@ -293,7 +297,7 @@ func (s *Service) end(e *session, reason string) {
 		s.disregard(e, id)
 	}
 	s.mu.Unlock()
-	s.forget(tracks...)
+	s.forget(false, tracks...)
 	for _, l := range opened {
 		if l.open {
 			s.media.Close(l.peer)
@@ -304,36 +308,49 @@ func (s *Service) end(e *session, reason string) {
 	s.announce(e.owner, e.room, closed)
 }
 
-// forget drops published tracks from the index and from every viewer.
-func (s *Service) forget(tracks ...drtc.TrackID) {
+// forget drops tracks of this node's clients from the index and from every
+// viewer, here and on other nodes. Ended says that nobody publishes them any
+// more; else they may come back from elsewhere.
+func (s *Service) forget(ended bool, tracks ...drtc.TrackID) {
 	s.mu.Lock()
-	var viewers []*session
+	rooms := map[drtc.TrackID]drtc.RoomID{}
 	for _, id := range tracks {
 		if t := s.tracks[id]; t != nil {
-			for e := range s.rooms[t.session.room] {
-				viewers = append(viewers, e)
-			}
+			rooms[id] = t.room
 		}
 		delete(s.tracks, id)
 	}
 	s.mu.Unlock()
-	for _, e := range viewers {
+	for id, room := range rooms {
+		s.dismiss(room, id)
+		s.relays.changed(room, id, ended)
+	}
+}
+
+// dismiss takes a track from every viewer of a room.
+func (s *Service) dismiss(room drtc.RoomID, id drtc.TrackID) {
+	for _, e := range s.inRoom(room) {
 		e.mu.Lock()
-		for _, id := range tracks {
-			if w := e.wanted[id]; w != nil && w.kept {
-				_ = s.drop(e, w) // the transport may have ended
-			} else if w != nil {
-				delete(e.wanted, id)
-				e.subscriber.describe.Unbind(id)
-			}
-			for _, st := range e.seats {
-				if st.source == id {
-					st.source = ""
-				}
+		if w := e.wanted[id]; w != nil && w.kept {
+			_ = s.drop(e, w) // the transport may have ended
+		} else if w != nil {
+			delete(e.wanted, id)
+			e.subscriber.describe.Unbind(id)
+		}
+		for _, st := range e.seats {
+			if st.source == id {
+				st.source = ""
 			}
 		}
 		e.mu.Unlock()
 	}
+}
+
+// inRoom lists the sessions of a room.
+func (s *Service) inRoom(room drtc.RoomID) []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.rooms[room]))
 }
 
 // UpdateSession implements the ControlService.

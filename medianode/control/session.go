@@ -65,15 +65,26 @@ type publication struct {
 	codecs []negotiate.Codec
 	muted  bool
 	sizes  []engine.LayerSize
+	rids   []string // of simulcast layers, in the client's order
 }
 
 // track is an entry of the node's index of published tracks.
 type track struct {
-	session *session
+	session *session // of the client; nil if that is on another node
+	room    drtc.RoomID
+	peer    engine.PeerID // from which it comes
 	kind    negotiate.Kind
 	codec   negotiate.Codec // most likely; the real one from the first packet on
 	codecs  []negotiate.Codec
 	pending bool // claimed, and not in the engine yet
+	// displaces says that another node's track had the id until now, since the
+	// client was there.
+	displaces bool
+	// What other nodes are told besides.
+	mime  string // of the media that came last
+	rids  []string
+	sizes []engine.LayerSize
+	muted bool
 }
 
 // want is a subscription of the session.
@@ -286,6 +297,7 @@ func (s *session) match(receive []negotiate.Receive, announced []*publication) {
 		if len(r.Codecs) > 0 {
 			p.codec, p.codecs = r.Codecs[0], r.Codecs
 		}
+		p.rids = r.RIDs
 		s.published[p.id] = p
 	}
 	var rest []*publication

@@ -237,16 +237,16 @@ func (r *relays) originate(room drtc.RoomID, reliable bool, packet []byte) {
 	})
 }
 
-// orphaned ends the links of an Orchestrator that stays away.
-func (r *relays) orphaned(owner drtc.NodeID) {
+// orphaned ends the links of rooms that nobody looks after.
+func (r *relays) orphaned(rooms map[drtc.RoomID]bool) {
 	r.jobs.post(func() {
-		for key, l := range r.links {
-			if key.owner == owner {
+		for _, l := range r.links {
+			if rooms[l.room.id] {
 				r.closeLink(l, "its Orchestrator stayed away")
 			}
 		}
 		for _, m := range r.rooms {
-			if m.owner == owner {
+			if rooms[m.id] {
 				m.exchange.SetRoutes(nil)
 				r.act(m)
 			}
@@ -254,12 +254,9 @@ func (r *relays) orphaned(owner drtc.NodeID) {
 	})
 }
 
-// tell adds an event to the feed of a room's owner.
-func (r *relays) tell(owner drtc.NodeID, event *medianodev1.EventsResponse) {
-	r.service.mu.Lock()
-	f := r.service.feedOf(owner)
-	r.service.mu.Unlock()
-	f.append(r.service.cfg.Instance, event)
+// tell adds an event of a room to the feed of who writes it.
+func (r *relays) tell(m *relayRoom, event *medianodev1.EventsResponse) {
+	r.service.announce(m.owner, m.id, event)
 }
 
 // tick ends what nobody uses, and has figures told.

@@ -57,6 +57,7 @@ func (r *relays) roomOf(owner drtc.NodeID, name string) *relayRoom {
 	r.busy.Add(1) // from now on changes are posted
 	s := r.service
 	s.mu.Lock()
+	s.relayed[id] = owner
 	var tracks []drtc.TrackID
 	for t, entry := range s.tracks {
 		if entry.room == id {
@@ -74,6 +75,9 @@ func (r *relays) forgetRoom(id drtc.RoomID) {
 	if r.rooms[id] != nil {
 		delete(r.rooms, id)
 		r.busy.Add(-1)
+		r.service.mu.Lock()
+		delete(r.service.relayed, id)
+		r.service.mu.Unlock()
 	}
 }
 
@@ -204,5 +208,5 @@ func (r *relays) closeLink(l *relayLink, reason string) {
 		l.trunk.idle = time.Now()
 	}
 	r.dropReport(l)
-	r.tell(l.key.owner, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
+	r.tell(l.room, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
 }

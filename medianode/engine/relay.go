@@ -57,7 +57,8 @@ type relayName struct {
 type relayed struct {
 	name    relayName
 	account *account
-	group   string
+	// carriage is which layers of a scalable stream go.
+	carriage carriage
 }
 
 // trunk is what a relay peer has beside others.
@@ -130,7 +131,9 @@ func (c *Core) RelayLayer(now time.Time, id PeerID, cfg RelayConfig) error {
 		s = c.enlist(p, name, cfg)
 	}
 	if s.track != t {
+		seen := s.seen // nothing twice, if it was the same before
 		c.watch(s, t)
+		s.seen = seen
 		begins = true
 	}
 	s.settings.MaxLayer = cfg.Quality
@@ -174,7 +177,7 @@ func (c *Core) enlist(p *peer, name relayName, cfg RelayConfig) *subscription {
 		}
 	}
 	before := s.relay
-	s.relay = &relayed{name: name, account: k.account(cfg.Room, cfg.Application), group: cfg.AudioGroup}
+	s.relay = &relayed{name: name, account: k.account(cfg.Room, cfg.Application)}
 	s.relay.account.carried.layers++
 	if before != nil && before.account != s.relay.account && s.stream != nil {
 		s.bytes = s.relay.account.meter.Stream()
@@ -201,8 +204,11 @@ func (k *trunk) rest(s *subscription) {
 		s.voice.Leave()
 		s.voice = nil
 	}
+	if l := s.current; l != nil {
+		s.seen[l.index] = seen{layer: l, generation: l.generation(), highest: s.sentOf(l)}
+	}
 	s.track, s.current, s.target, s.waiting, s.ready = nil, nil, nil, true, false
-	s.sent, s.selector, s.shedding, s.seen = nil, nil, shedding{}, [maxLayers]seen{}
+	s.sent, s.selector, s.shedding = nil, nil, shedding{}
 }
 
 // StopRelayLayer ends the forwarding of a layer. It fails with ErrPeer, ErrRelay,

@@ -89,6 +89,7 @@ type network struct {
 	peers  []*client
 	room   drtc.RoomID
 	node   *node // to which the core belongs, nil if it is alone
+	mesh   *mesh // of nodes with one core each, nil if there are no others
 }
 
 func newNetwork(t testing.TB) *network { return newNetworkOf(t, engine.Config{}) }
@@ -151,6 +152,7 @@ func (n *network) flush() {
 				c.take(d.Payload)
 			}
 		}
+		n.mesh.post(n, d)
 	}
 	n.batch.Reset()
 	for {
@@ -166,6 +168,10 @@ func (n *network) flush() {
 func (n *network) pass(d time.Duration) {
 	if n.node != nil {
 		n.node.pass(d)
+		return
+	}
+	if n.mesh != nil {
+		n.mesh.pass(d)
 		return
 	}
 	end := n.now.Add(d)

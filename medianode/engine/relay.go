@@ -38,7 +38,7 @@ type RelayConfig struct {
 	// has no retransmission. A layer that is forwarded again, or another once the
 	// far end does not await the old any more, may go on with those that were used
 	// before, always as a pair: then the numbers go on too. A peer can't be sent
-	// more than 16,384 in all.
+	// more than 32,768 in all.
 	SSRC, RTX  uint32
 	Codec      PayloadType
 	Extensions ExtensionIDs
@@ -71,6 +71,7 @@ type trunk struct {
 	rooms    map[drtc.RoomID]*carried
 	groups   map[string]*level.Loudest
 	sections map[string]*section // by mid
+	awake    []*track            // that are published and looked after (sleep.go)
 }
 
 func newTrunk() *trunk {

@@ -84,6 +84,12 @@ func (c *chronicle) mark() int {
 	return len(c.list)
 }
 
+func (c *chronicle) since(mark int) []*medianodev1.EventsResponse {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list[mark:]
+}
+
 // await returns the first event since a mark that is as wanted.
 func (c *chronicle) await(what string, since int, wanted func(*medianodev1.EventsResponse) bool) *medianodev1.EventsResponse {
 	c.t.Helper()

@@ -239,7 +239,11 @@ func (r *Roll) SawTenure(key Key, t Tenure, revision uint64) {
 	}
 	r.tenures[key] = noted{Tenure: t, revision: revision, round: r.round}
 	if h, ok := r.held[key]; ok && revision > h.revision {
-		r.lose(key)
+		if t.Member == r.self && t.Life == r.life { // a raise, before its answer
+			r.held[key] = hold{term: t.Term, revision: revision, round: r.round}
+		} else {
+			r.lose(key)
+		}
 	}
 	r.judge(key)
 }

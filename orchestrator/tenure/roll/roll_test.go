@@ -255,13 +255,6 @@ func TestRaise_isNoLossWhenItsNewsComeBeforeItsAnswer(t *testing.T) {
 	}
 }
 
-func TestUsurped_byALaterProcessOfTheName(t *testing.T) {
-	r := pair()
-	r.SawMember("a", roll.Member{Life: "a2"}, 9)
-	r.SawMember("a", roll.Member{Life: "a2"}, 10)
-	wantOutputs(t, "a later process", r, roll.Usurped{})
-}
-
 func TestForget_whoIsLongDead(t *testing.T) {
 	r := pair()
 	beats(r, 600, 10)

@@ -112,6 +112,9 @@ func (s *Service) SendData(ctx context.Context, req *connect.Request[medianodev1
 		label = reliableLabel
 	}
 	room := scoped(owner, req.Msg.Room)
+	if err := s.enter(ctx, owner, room); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	var to []*session
 	for e := range s.rooms[room] {

@@ -15,8 +15,11 @@
 // their own: the heartbeat carries the newest, so that a room in which nothing
 // happens costs two messages a second, however many are in it.
 //
+// Several Orchestrators of one key are members of one owner: each has a feed of
+// its own, and each room is written by the member with the highest term (term.go).
+//
 // Everything here is bounded: sessions per node, tracks and subscriptions per
 // session, events kept per owner. The package is safe for concurrent use; the
-// lock order is session.mu, then Service.mu, then feed.mu, and no lock is held
+// lock order is tenure.gate, session.mu, then Service.mu, then feed.mu, and no lock is held
 // while a message is sent to a client or an Orchestrator.
 package control

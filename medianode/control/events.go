@@ -39,9 +39,11 @@ func (s *Service) Events(ctx context.Context, req *connect.Request[medianodev1.E
 // follow sends what one Orchestrator is to hear, until ctx or the lease ends or
 // a newer stream takes over. Messages of one call of send leave together.
 func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev1.EventsRequest, send func(...*medianodev1.EventsResponse) error) error {
-	s.mu.Lock()
-	f := s.feedOf(owner)
-	s.mu.Unlock()
+	member := standingOf(ctx).member
+	f, err := s.streamOf(owner, member)
+	if err != nil {
+		return err
+	}
 	taken := f.open(time.Now().Add(s.cfg.Lease))
 	defer func() { f.close(time.Now(), taken) }()
 
@@ -68,7 +70,7 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 		batch := events
 		if missed || resync {
 			resync = false
-			batch = append([]*medianodev1.EventsResponse{s.resync(owner, f)}, events...)
+			batch = append([]*medianodev1.EventsResponse{s.resync(owner, member, f)}, events...)
 		}
 		if len(batch) > 0 {
 			if err := send(batch...); err != nil {
@@ -113,11 +115,11 @@ func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
 	}
 }
 
-func (s *Service) resync(owner drtc.NodeID, f *feed) *medianodev1.EventsResponse {
+func (s *Service) resync(owner drtc.NodeID, member string, f *feed) *medianodev1.EventsResponse {
 	r := &medianodev1.Resync{}
 	s.mu.Lock()
-	for k := range s.sessions {
-		if k.owner == owner {
+	for k, e := range s.sessions {
+		if k.owner == owner && s.holder(e.room) == member {
 			r.Sessions = append(r.Sessions, string(k.id))
 		}
 	}
@@ -132,9 +134,10 @@ func (s *Service) RenewEvents(ctx context.Context, _ *connect.Request[medianodev
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	f := s.feedOf(owner)
-	s.mu.Unlock()
+	f, err := s.streamOf(owner, standingOf(ctx).member)
+	if err != nil {
+		return nil, err
+	}
 	f.renew(time.Now().Add(s.cfg.Lease))
 	return connect.NewResponse(&medianodev1.RenewEventsResponse{LeaseLeftMs: uint32(s.cfg.Lease.Milliseconds())}), nil
 }
@@ -163,25 +166,22 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) sweep(now time.Time) {
 	s.mu.Lock()
-	orphaned := map[drtc.NodeID]bool{}
-	inUse := map[drtc.NodeID]bool{}
-	for k := range s.sessions {
-		inUse[k.owner] = true
-	}
-	for owner, f := range s.feeds {
-		if f.orphaned(now, s.cfg.OrphanAfter) {
-			orphaned[owner] = true
-			if !inUse[owner] {
-				delete(s.feeds, owner)
-			}
+	orphaned := s.orphans(now)
+	var ended []*session
+	for _, e := range s.sessions {
+		if orphaned(e.owner, e.room) {
+			ended = append(ended, e)
 		}
 	}
-	s.mu.Unlock()
-	for _, e := range s.all(func(e *session) bool { return orphaned[e.owner] }) {
-		s.end(e, "its Orchestrator stayed away")
+	for room, owner := range s.shared {
+		if orphaned(owner, room) {
+			s.relays.orphaned(room)
+		}
 	}
-	for owner := range orphaned {
-		s.relays.orphaned(owner)
+	s.forgetTerms(now)
+	s.mu.Unlock()
+	for _, e := range ended {
+		s.end(e, "its Orchestrator stayed away")
 	}
 }
 
@@ -197,12 +197,17 @@ func (s *Service) all(which func(*session) bool) []*session {
 	return out
 }
 
-// report adds an event to the feed of a session's owner.
+// report adds an event to the feed of who writes a session's room.
 func (s *Service) report(e *session, event *medianodev1.EventsResponse) {
+	s.announce(e.owner, e.room, event)
+}
+
+// announce adds an event of a room to the feed of who writes it. It is added
+// under s.mu, so that none goes to a member after the room has gone from it.
+func (s *Service) announce(owner drtc.NodeID, room drtc.RoomID, event *medianodev1.EventsResponse) {
 	s.mu.Lock()
-	f := s.feedOf(e.owner)
-	s.mu.Unlock()
-	f.append(s.cfg.Instance, event)
+	defer s.mu.Unlock()
+	s.feedFor(owner, room).append(s.cfg.Instance, room, event)
 }
 
 func stateEvent(e *session, target medianodev1.Target, state medianodev1.SessionState_State, reason string) *medianodev1.EventsResponse {
@@ -268,7 +273,7 @@ func (s *Service) onPeerReport(v engine.PeerReport) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byPeer[v.Peer] == e {
-		s.feedOf(e.owner).note(e.id, f)
+		s.feedFor(e.owner, e.room).note(e.id, f)
 	}
 }
 

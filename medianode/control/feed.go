@@ -8,15 +8,22 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 )
 
+// feedKey says whose a feed is: one of an owner's members.
+type feedKey struct {
+	owner  drtc.NodeID
+	member string
+}
+
 // feed is the sequence of events for one Orchestrator: the newest maxEvents
 // stay for a stream that breaks and comes back. Beside it go the reports, which
 // wake no stream.
 type feed struct {
-	mu     sync.Mutex
-	events []*medianodev1.EventsResponse // in order, events[i].Sequence rises by one
-	last   uint64
-	wake   chan struct{} // closed and replaced at every event
-	stream chan struct{} // closed when a newer stream takes over
+	mu      sync.Mutex
+	events  []*medianodev1.EventsResponse // in order, events[i].Sequence rises by one
+	origins []origin                      // of each
+	last    uint64
+	wake    chan struct{} // closed and replaced at every event
+	stream  chan struct{} // closed when a newer stream takes over
 	// Since when no stream is open; zero while one is.
 	idleSince time.Time
 	leaseEnd  time.Time
@@ -24,20 +31,27 @@ type feed struct {
 	relays    relayReports
 }
 
+// origin is where and when an event happened.
+type origin struct {
+	room drtc.RoomID
+	at   time.Time
+}
+
 func newFeed(now time.Time) *feed {
 	return &feed{wake: make(chan struct{}), idleSince: now, reports: reports{newest: map[drtc.SessionID]*noted{}}}
 }
 
-// append adds an event and gives it the next sequence number.
-func (f *feed) append(instance string, e *medianodev1.EventsResponse) {
+// append adds an event of a room and gives it the next sequence number.
+func (f *feed) append(instance string, room drtc.RoomID, e *medianodev1.EventsResponse) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last++
 	e.Sequence, e.Instance = f.last, instance
 	if len(f.events) == maxEvents {
 		f.events = append(f.events[:0], f.events[1:]...)
+		f.origins = append(f.origins[:0], f.origins[1:]...)
 	}
-	f.events = append(f.events, e)
+	f.events, f.origins = append(f.events, e), append(f.origins, origin{room, time.Now()})
 	close(f.wake)
 	f.wake = make(chan struct{})
 }

@@ -10,7 +10,7 @@ import (
 func feedOf(n int) *feed {
 	f := newFeed(time.Unix(0, 0))
 	for range n {
-		f.append("run", &medianodev1.EventsResponse{})
+		f.append("run", "", &medianodev1.EventsResponse{})
 	}
 	return f
 }
@@ -40,7 +40,7 @@ func TestFeed_saysWhenEventsAreGone(t *testing.T) {
 func TestFeed_wakesWhoWaits(t *testing.T) {
 	f := feedOf(0)
 	_, _, wake := f.after(0)
-	f.append("run", &medianodev1.EventsResponse{})
+	f.append("run", "", &medianodev1.EventsResponse{})
 	select {
 	case <-wake:
 	default:

@@ -161,7 +161,7 @@ func TestEnd_tellsTheLastFigures(t *testing.T) {
 		s.end(e, "closed")
 		s.tell(e, 8) // the engine's last word, late
 		s.end(quiet, "closed")
-		f := s.feeds[owner]
+		f := s.feeds[feedKey{owner: owner}]
 		events, _, _ := f.after(0)
 		if len(events) != 2 || events[0].GetSessionState().GetFigures().GetReceivedBytes() != 7 || events[1].GetSessionState().GetFigures() != nil {
 			t.Errorf("got %v, want the end of both, with 7 bytes of the first and no figures of the second", events)
@@ -177,7 +177,7 @@ func TestOnPeerReport_leavesOutWhatNobodyReads(t *testing.T) {
 	e := s.addSession(t, owner, "SE_1")
 	e.unreported = true
 	s.tell(e, 7)
-	if got := s.feeds[owner].waiting(); len(got) != 0 {
+	if got := s.feeds[feedKey{owner: owner}].waiting(); len(got) != 0 {
 		t.Errorf("got %v, want no report", got)
 	}
 }

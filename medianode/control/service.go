@@ -70,7 +70,10 @@ type Service struct {
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
 	awaited  map[drtc.TrackID]map[*session]struct{}
-	feeds    map[drtc.NodeID]*feed
+	feeds    map[feedKey]*feed
+	tenures  map[drtc.RoomID]*tenure
+	// shared are the rooms of which other nodes have a part, with their owners.
+	shared   map[drtc.RoomID]drtc.NodeID
 	speaking speaking
 
 	relays *relays // has a goroutine of its own
@@ -81,7 +84,8 @@ func New(cfg Config, media Media) *Service {
 	s := &Service{
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
-		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{}, feeds: map[drtc.NodeID]*feed{},
+		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{},
+		feeds: map[feedKey]*feed{}, tenures: map[drtc.RoomID]*tenure{}, shared: map[drtc.RoomID]drtc.NodeID{},
 		speaking: speaking{},
 	}
 	s.relays = newRelays(s)
@@ -95,7 +99,8 @@ const maxRequest = 1 << 20
 // Handler serves the control service under the path returned. It must stand
 // behind the authentication of package httpauth.
 func (s *Service) Handler() (path string, h http.Handler) {
-	path, h = medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompressMinBytes(compressAbove))
+	path, h = medianodev1connect.NewControlServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompressMinBytes(compressAbove),
+		connect.WithInterceptors(terms{}))
 	return path, gather(h)
 }
 
@@ -126,18 +131,22 @@ func (s *Service) caller(ctx context.Context) (drtc.NodeID, error) {
 	return c.ID, nil
 }
 
-// find returns the caller's session.
+// find returns the caller's session if the caller writes its room.
 func (s *Service) find(ctx context.Context, id string) (*session, error) {
 	owner, err := s.caller(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.sessions[key{owner, drtc.SessionID(id)}]; e != nil {
-		return e, nil
+	e := s.sessions[key{owner, drtc.SessionID(id)}]
+	s.mu.Unlock()
+	if e == nil {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: no session %.64q on this node", id))
 	}
-	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("session: no session %.64q on this node", id))
+	if err := s.enter(ctx, owner, e.room); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // invalid is a refusal that names the field.
@@ -181,6 +190,9 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 			return nil, connect.NewError(connect.CodeInternal, err)
 		}
 	}
+	if err := s.enter(ctx, owner, e.room); err != nil {
+		return nil, err
+	}
 	if err := s.admit(e); err != nil {
 		return nil, err
 	}
@@ -213,16 +225,25 @@ func (s *Service) admit(e *session) error {
 	}
 	s.rooms[e.room][e] = struct{}{}
 	s.byPeer[e.publisher.peer], s.byPeer[e.subscriber.peer] = e, e
-	s.feedOf(e.owner)
+	s.feedFor(e.owner, e.room)
+	if t := s.tenures[e.room]; t != nil {
+		t.idleSince = time.Time{}
+	}
 	return nil
 }
 
-// feedOf returns the owner's feed; the caller holds s.mu.
-func (s *Service) feedOf(owner drtc.NodeID) *feed {
-	f := s.feeds[owner]
+// feedFor returns the feed of who writes a room; the caller holds s.mu.
+func (s *Service) feedFor(owner drtc.NodeID, room drtc.RoomID) *feed {
+	return s.feedOf(owner, s.holder(room))
+}
+
+// feedOf returns a member's feed; the caller holds s.mu.
+func (s *Service) feedOf(owner drtc.NodeID, member string) *feed {
+	k := feedKey{owner, member}
+	f := s.feeds[k]
 	if f == nil {
 		f = newFeed(time.Now())
-		s.feeds[owner] = f
+		s.feeds[k] = f
 	}
 	return f
 }
@@ -260,8 +281,7 @@ func (s *Service) end(e *session, reason string) {
 	}
 	delete(s.byPeer, e.publisher.peer)
 	delete(s.byPeer, e.subscriber.peer)
-	f := s.feedOf(e.owner)
-	last := f.drop(e.id)
+	last := s.feedFor(e.owner, e.room).drop(e.id)
 	s.mu.Unlock()
 
 	e.mu.Lock()
@@ -287,7 +307,7 @@ func (s *Service) end(e *session, reason string) {
 	}
 	closed := stateEvent(e, medianodev1.Target_TARGET_UNSPECIFIED, medianodev1.SessionState_STATE_CLOSED, reason)
 	closed.GetSessionState().Figures = last
-	f.append(s.cfg.Instance, closed)
+	s.announce(e.owner, e.room, closed)
 }
 
 // forget drops tracks of this node's clients from the index and from every

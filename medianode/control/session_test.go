@@ -110,7 +110,7 @@ func TestSweep_endsTheSessionsOfAnOrchestratorThatStaysAway(t *testing.T) {
 	away, here := drtc.NodeID{1}, drtc.NodeID{2}
 	s.addSession(t, away, "SE_away")
 	s.addSession(t, here, "SE_here")
-	s.feeds[here].open(time.Now().Add(time.Hour))
+	s.feeds[feedKey{owner: here}].open(time.Now().Add(time.Hour))
 	s.sweep(time.Now().Add(59 * time.Second))
 	if got := s.Sessions(); got != 2 {
 		t.Fatalf("before the grace is over: %d sessions, want 2", got)
@@ -119,12 +119,12 @@ func TestSweep_endsTheSessionsOfAnOrchestratorThatStaysAway(t *testing.T) {
 	if s.Sessions() != 1 || s.sessions[key{here, "SE_here"}] == nil {
 		t.Fatalf("after it: %d sessions, want only the one whose Orchestrator is here", s.Sessions())
 	}
-	events, _, _ := s.feeds[away].after(0)
+	events, _, _ := s.feeds[feedKey{owner: away}].after(0)
 	if len(events) != 1 || events[0].GetSessionState().GetState() != medianodev1.SessionState_STATE_CLOSED {
 		t.Errorf("the feed says %v, want that the session closed", events)
 	}
 	s.sweep(time.Now().Add(3 * time.Minute))
-	if s.feeds[away] != nil {
+	if s.feeds[feedKey{owner: away}] != nil {
 		t.Error("the feed of an Orchestrator without sessions is kept")
 	}
 }

@@ -38,14 +38,15 @@ func (s speaking) note(e engine.Speakers) (all []engine.Speaker) {
 
 func (s *Service) onSpeakers(v engine.Speakers) {
 	s.mu.Lock()
-	var f *feed
+	var owner drtc.NodeID
 	var list []engine.Speaker
+	known := false
 	for e := range s.rooms[v.Room] { // any of them: a room has one owner
-		f, list = s.feedOf(e.owner), s.speaking.note(v)
+		owner, list, known = e.owner, s.speaking.note(v), true
 		break
 	}
 	s.mu.Unlock()
-	if f == nil {
+	if !known {
 		return
 	}
 	_, room, _ := strings.Cut(string(v.Room), "/")
@@ -57,5 +58,5 @@ func (s *Service) onSpeakers(v engine.Speakers) {
 			m.Speakers = append(m.Speakers, &medianodev1.SpeakerLevel{Session: string(sp.Session), Level: float32(sp.Level), Active: true})
 		}
 	}
-	f.append(s.cfg.Instance, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: m}})
+	s.announce(owner, v.Room, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_SpeakerLevels{SpeakerLevels: m}})
 }

@@ -172,19 +172,21 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) sweep(now time.Time) {
 	s.mu.Lock()
 	orphaned := s.orphans(now)
-	abandoned := map[drtc.RoomID]bool{}
-	for room, owner := range s.relayed {
+	var ended []*session
+	for _, e := range s.sessions {
+		if orphaned(e.owner, e.room) {
+			ended = append(ended, e)
+		}
+	}
+	for room, owner := range s.shared {
 		if orphaned(owner, room) {
-			abandoned[room] = true
+			s.relays.orphaned(room)
 		}
 	}
 	s.forgetTerms(now)
 	s.mu.Unlock()
-	for _, e := range s.all(func(e *session) bool { return orphaned(e.owner, e.room) }) {
+	for _, e := range ended {
 		s.end(e, "its Orchestrator stayed away")
-	}
-	if len(abandoned) > 0 {
-		s.relays.orphaned(abandoned)
 	}
 }
 

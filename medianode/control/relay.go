@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
-	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode/engine"
 )
 
@@ -237,26 +236,20 @@ func (r *relays) originate(room drtc.RoomID, reliable bool, packet []byte) {
 	})
 }
 
-// orphaned ends the links of rooms that nobody looks after.
-func (r *relays) orphaned(rooms map[drtc.RoomID]bool) {
+// orphaned ends the links of a room that nobody looks after.
+func (r *relays) orphaned(room drtc.RoomID) {
 	r.jobs.post(func() {
-		for _, l := range r.links {
-			if rooms[l.room.id] {
-				r.closeLink(l, "its Orchestrator stayed away")
-			}
+		m := r.rooms[room]
+		if m == nil {
+			return
 		}
-		for _, m := range r.rooms {
-			if rooms[m.id] {
-				m.exchange.SetRoutes(nil)
-				r.act(m)
-			}
+		for _, l := range m.links {
+			r.closeLink(l, "its Orchestrator stayed away")
 		}
+		m.exchange.SetRoutes(nil)
+		r.act(m)
+		r.forgetRoom(room)
 	})
-}
-
-// tell adds an event of a room to the feed of who writes it.
-func (r *relays) tell(m *relayRoom, event *medianodev1.EventsResponse) {
-	r.service.announce(m.owner, m.id, event)
 }
 
 // tick ends what nobody uses, and has figures told.

@@ -57,7 +57,8 @@ func (r *relays) roomOf(owner drtc.NodeID, name string) *relayRoom {
 	r.busy.Add(1) // from now on changes are posted
 	s := r.service
 	s.mu.Lock()
-	s.relayed[id] = owner
+	s.shared[id] = owner
+	s.feedFor(owner, id) // which says since when its Orchestrator stays away
 	var tracks []drtc.TrackID
 	for t, entry := range s.tracks {
 		if entry.room == id {
@@ -76,7 +77,7 @@ func (r *relays) forgetRoom(id drtc.RoomID) {
 		delete(r.rooms, id)
 		r.busy.Add(-1)
 		r.service.mu.Lock()
-		delete(r.service.relayed, id)
+		delete(r.service.shared, id)
 		r.service.mu.Unlock()
 	}
 }
@@ -208,5 +209,5 @@ func (r *relays) closeLink(l *relayLink, reason string) {
 		l.trunk.idle = time.Now()
 	}
 	r.dropReport(l)
-	r.tell(l.room, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
+	r.service.announce(l.key.owner, l.room.id, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
 }

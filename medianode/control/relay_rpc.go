@@ -220,8 +220,9 @@ func (s *Service) CloseRelay(ctx context.Context, req *connect.Request[medianode
 		return nil, err
 	}
 	var room drtc.RoomID
+	key := linkKey{owner, req.Msg.Link}
 	err = s.relays.ask(ctx, func() error {
-		if l := s.relays.links[linkKey{owner, req.Msg.Link}]; l != nil {
+		if l := s.relays.links[key]; l != nil {
 			room = l.room.id
 		}
 		return nil
@@ -229,13 +230,14 @@ func (s *Service) CloseRelay(ctx context.Context, req *connect.Request[medianode
 	if err != nil {
 		return nil, refused(err)
 	}
-	if room != "" {
-		if err := s.enter(ctx, owner, room); err != nil {
-			return nil, err
-		}
+	if room == "" {
+		return connect.NewResponse(&medianodev1.CloseRelayResponse{}), nil
+	}
+	if err := s.enter(ctx, owner, room); err != nil {
+		return nil, err
 	}
 	err = s.relays.ask(ctx, func() error {
-		if l := s.relays.links[linkKey{owner, req.Msg.Link}]; l != nil {
+		if l := s.relays.links[key]; l != nil && l.room.id == room {
 			s.relays.closeLink(l, "closed by the Orchestrator")
 		}
 		return nil
@@ -288,10 +290,6 @@ func (r *relays) route(owner drtc.NodeID, name string, routes map[drtc.NodeID]re
 	room = r.roomOf(owner, name)
 	room.exchange.SetRoutes(routes)
 	r.act(room)
-	// An Orchestrator that stays away has a feed that says since when.
-	r.service.mu.Lock()
-	r.service.feedFor(owner, room.id)
-	r.service.mu.Unlock()
 	return nil
 }
 
@@ -299,9 +297,9 @@ func (r *relays) route(owner drtc.NodeID, name string, routes map[drtc.NodeID]re
 // nodes.
 func (s *Service) relaysOf(ctx context.Context, room drtc.RoomID) (links, tracks []string, err error) {
 	s.mu.Lock()
-	_, relayed := s.relayed[room]
+	_, shared := s.shared[room]
 	s.mu.Unlock()
-	if !relayed {
+	if !shared {
 		return nil, nil, nil
 	}
 	err = s.relays.ask(ctx, func() error {

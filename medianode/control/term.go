@@ -303,8 +303,8 @@ func (s *Service) holder(room drtc.RoomID) string {
 // occupied reports whether the node has anything of a room; the caller holds
 // s.mu.
 func (s *Service) occupied(room drtc.RoomID) bool {
-	_, relayed := s.relayed[room]
-	return relayed || len(s.rooms[room]) > 0
+	_, shared := s.shared[room]
+	return shared || len(s.rooms[room]) > 0
 }
 
 // makeRoom forgets the term that has been of no use for longest if the owner has
@@ -349,7 +349,7 @@ func (s *Service) orphans(now time.Time) func(drtc.NodeID, drtc.RoomID) bool {
 	for _, e := range s.sessions {
 		inUse[feedKey{e.owner, s.holder(e.room)}] = true
 	}
-	for room, owner := range s.relayed {
+	for room, owner := range s.shared {
 		inUse[feedKey{owner, s.holder(room)}] = true
 	}
 	away := map[feedKey]bool{}
@@ -387,9 +387,11 @@ func (s *Service) ClaimRoom(ctx context.Context, req *connect.Request[medianodev
 		resp.Sessions = append(resp.Sessions, string(e.id))
 	}
 	s.mu.Unlock()
-	slices.Sort(resp.Sessions)
 	if resp.Links, resp.Tracks, err = s.relaysOf(ctx, room); err != nil {
-		return nil, err
+		return nil, refused(err)
+	}
+	for _, list := range [][]string{resp.Sessions, resp.Links, resp.Tracks} {
+		slices.Sort(list)
 	}
 	return connect.NewResponse(resp), nil
 }

@@ -293,7 +293,7 @@ func (c *fakeClient) checkRestore(r *Restoration) {
 func (n *network) plan() plan.Plan {
 	in := n.room.Shape()
 	fit := func(id drtc.NodeID) bool {
-		return !slices.Contains(in.Lost, id) && !slices.Contains(in.Draining, id) && !n.nodes[id].draining
+		return !slices.Contains(in.Lost, id) && !slices.Contains(in.Draining, id) && !n.nodes[id].draining && n.nodes[id].lostAt.IsZero()
 	}
 	count, used := map[drtc.NodeID]int{}, map[drtc.NodeID]bool{}
 	for _, m := range in.Members {

@@ -19,6 +19,7 @@ import (
 // quiet lets everything come to rest and checks what must hold then.
 func (n *network) quiet() {
 	n.chance = nil
+	n.run(2 * time.Second)
 	for _, id := range n.ids() {
 		n.thaw(id)
 		n.restart(id)

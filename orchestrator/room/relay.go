@@ -159,7 +159,7 @@ func (r *Room) has(v, publisher *member, t *publication) bool {
 		return false
 	}
 	if publisher.Node == v.Node {
-		return !t.away
+		return !t.Away
 	}
 	n := r.nodes[v.Node]
 	if n == nil {

@@ -163,7 +163,7 @@ func (r *Room) entitled(v, publisher *member, t *publication, s *subscription) b
 func (r *Room) forgo(v, publisher *member, tracks ...*publication) {
 	var stop []drtc.TrackID
 	for _, t := range tracks {
-		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || t.away || v.Node != publisher.Node || v.Moves > 0) {
+		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || t.Away || v.Node != publisher.Node || v.Moves > 0) {
 			stop = append(stop, t.ID)
 		}
 		delete(v.Subscriptions, t.ID)

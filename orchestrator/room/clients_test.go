@@ -399,3 +399,30 @@ func nodeText(c NodeCommand) string {
 	}
 	return nodeCommand(c)
 }
+
+// eventText is one line for what a node reports.
+func eventText(c Command) string {
+	up := func(connected, closed bool) string {
+		switch {
+		case closed:
+			return "closed"
+		case connected:
+			return "connected"
+		}
+		return "silent"
+	}
+	switch c := c.(type) {
+	case SessionChanged:
+		return fmt.Sprintf("%s is %s", c.Session, up(c.Connected, c.Closed))
+	case RelayChanged:
+		return fmt.Sprintf("%s is %s", strings.ReplaceAll(string(c.Link), "RM_1-", "#"), up(c.Connected, c.Closed))
+	case TrackLive:
+		return fmt.Sprintf("%s of %s is live", c.Track, c.Session)
+	case TrackAvailable:
+		if c.Available {
+			return fmt.Sprintf("%s of node %d is here", c.Track, c.Origin[0])
+		}
+		return fmt.Sprintf("%s of node %d is not here any more", c.Track, c.Origin[0])
+	}
+	return fmt.Sprintf("%+v", c)
+}

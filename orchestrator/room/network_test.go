@@ -339,6 +339,7 @@ type fakeEnd struct {
 // fakeSession is one client's session.
 type fakeSession struct {
 	client    *fakeClient
+	of        drtc.ParticipantID
 	offers    int
 	connected bool
 	tracks    map[drtc.TrackID]bool // published and live
@@ -358,7 +359,7 @@ func newFakeNode(n *network, id drtc.NodeID) *fakeNode {
 // emit reports an event, in order.
 func (f *fakeNode) emit(c Command) {
 	life := f.life
-	f.n.note("node %d says %T%+v", f.id[0], c, c)
+	f.n.note("node %d says %s", f.id[0], eventText(c))
 	f.events = later(f.n.now.Add(f.n.delay()), f.events)
 	f.n.at(f.events, func() {
 		if now := f.n.nodes[f.id]; now.life == life && !now.down && now.lostAt.IsZero() {
@@ -377,7 +378,7 @@ func (f *fakeNode) carryOut(e ToNode) Command {
 		if s == nil {
 			f.opened++
 			f.sessions[e.Session] = &fakeSession{
-				client: f.n.byParticipant(c.Participant), tracks: map[drtc.TrackID]bool{},
+				client: f.n.byParticipant(c.Participant), of: c.Participant, tracks: map[drtc.TrackID]bool{},
 				mids: map[string]drtc.TrackID{}, subs: map[drtc.TrackID]bool{}, kept: map[drtc.TrackID]bool{},
 			}
 		}
@@ -472,7 +473,9 @@ func (f *fakeNode) offer(s *fakeSession, session drtc.SessionID, c SendOffer) Co
 	r := Offered{Session: session, ID: c.ID, SDP: fmt.Sprintf("from %d for %s", f.id[0], session), MIDs: map[string]drtc.TrackID{}}
 	s.offers++
 	if s.offers == 1 {
-		s.client.checkRestore(c.Restore)
+		if s.client.id == s.of { // it may have joined anew meanwhile
+			s.client.checkRestore(c.Restore)
+		}
 		if c.Restore != nil {
 			for _, t := range c.Restore.Tracks {
 				s.mids[t.MID], s.kept[t.Track] = t.Track, true

@@ -111,6 +111,12 @@ func (c *fakeClient) hear(conn Conn, m Message) {
 		c.offer()
 	case WelcomeBack:
 		c.away = false
+		for _, id := range c.tracks { // what did not come through is announced again
+			if _, t := c.n.room.track(drtc.TrackID(id)); t == nil {
+				delete(c.announced, id)
+			}
+		}
+		c.announceTracks()
 		c.say(SyncState{Participant: c.id, Channels: c.channels()})
 		c.offer()
 	case Update:

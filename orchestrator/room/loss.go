@@ -210,8 +210,12 @@ func (r *Room) switchOver() {
 		if m.next == nil || !m.next.opened || m.move != nil {
 			continue
 		}
-		if r.cascade.Settled() || !r.now.Before(m.next.until) {
+		switch {
+		case !r.cascade.Settled() && r.now.Before(m.next.until):
+		case m.resumable():
 			r.startMove(m, true)
+		default: // its first offer has been answered meanwhile
+			r.letGo([]*member{m})
 		}
 	}
 }

@@ -29,6 +29,7 @@ type network struct {
 	lanes  map[string]time.Time // when the last command of a lane is done
 	shape  string               // of the plan's links: mesh, star or chain
 	life   int                  // of the Orchestrator
+	over   bool                 // the room has ended
 	trace  []string             // what is told to nodes and clients, if kept
 	keep   bool
 }
@@ -90,6 +91,9 @@ func (n *network) run(d time.Duration) {
 			}
 		}
 		due := n.room.NextTimeout()
+		if n.over {
+			due = time.Time{}
+		}
 		switch {
 		case first >= 0 && !n.queue[first].at.After(end) && (due.IsZero() || !due.Before(n.queue[first].at)):
 			h := n.queue[first]
@@ -127,6 +131,8 @@ func (n *network) perform(effects []Effect) {
 			n.toNode(e)
 		case NeedPlan:
 			plan = true
+		case Ended:
+			n.over = true
 		case ToClient:
 			n.note("%s <- %s", n.conns[e.Conn].name, message(e.Message))
 			if g, ok := e.Message.(Goodbye); ok && g.Action == Reconnect {

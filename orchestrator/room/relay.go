@@ -140,7 +140,7 @@ func (r *Room) lapse(at drtc.NodeID, id drtc.TrackID) {
 			continue
 		}
 		if s := v.Subscriptions[id]; s != nil && s.On {
-			s.lapsed = true
+			s.lapsed, s.doubted = true, false
 		}
 		if v.watch != nil {
 			v.watch.lapse(id)

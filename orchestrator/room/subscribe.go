@@ -248,7 +248,17 @@ func (r *Room) doubt(m *member, id drtc.TrackID, s *subscription) bool {
 	case r.has(m, publisher, t):
 		s.doubted = true
 		m.retryAt = r.now.Add(retryDelay)
+	default:
+		s.lapsed = true
 	}
-	s.lapsed = true
 	return true
+}
+
+// retry asks m's node again for what it has not taken.
+func (r *Room) retry(m *member) {
+	m.retryAt = time.Time{}
+	for _, s := range m.Subscriptions {
+		s.lapsed = s.lapsed || s.On && s.doubted
+	}
+	r.reconcile(m)
 }

@@ -146,6 +146,9 @@ func (r *Room) knownNow() {
 func (r *Room) giveUpUnheard() {
 	unheard := r.nodeIDs(func(n *node) bool { return n.unheard })
 	r.knownAt = time.Time{}
+	for _, id := range unheard { // nobody is to move from one to the other
+		r.node(id).lost = true
+	}
 	for _, id := range unheard {
 		r.nodeLost(NodeLost{Node: id})
 	}

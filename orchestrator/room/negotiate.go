@@ -92,7 +92,7 @@ func (r *Room) offered(m *member, c Offered) {
 	case c.Err != "" && n.next == nil && n.retried && m.resumable() && len(m.exclude) < maxAttempts:
 		n.next = &sent
 		m.exclude = append(m.exclude, m.Node)
-		r.startMove(m, false)
+		r.startMove(m, true) // others there may still receive its tracks
 		return
 	case c.Err != "" && n.next == nil && n.retried:
 		r.dismissFor(m, Goodbye{Reason: StateMismatch, Action: Reconnect, Text: c.Err})

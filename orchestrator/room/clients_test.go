@@ -28,6 +28,7 @@ type fakeClient struct {
 	answered  bool
 	gone      bool // for good
 	deaf      bool // does not come back when told to
+	silent    bool // was told to, and did not
 	away      bool // told to resume or cut off, and not back yet
 	mids      map[string]drtc.TrackID
 	seen      map[drtc.ParticipantID]Participant
@@ -46,7 +47,7 @@ func (c *fakeClient) join(home byte) {
 	c.joins++
 	c.id = drtc.ParticipantID(fmt.Sprintf("PA_%s%d", c.name, c.joins))
 	c.seen, c.mids, c.announced = map[drtc.ParticipantID]Participant{}, map[string]drtc.TrackID{}, map[string]bool{}
-	c.offers, c.answered, c.away = 0, false, false
+	c.offers, c.answered, c.away, c.silent = 0, false, false, false
 	c.connect()
 	j := Join{
 		Conn: c.conn, Participant: c.id, Session: drtc.SessionID(fmt.Sprintf("SE_%s%d", c.name, c.joins)),
@@ -153,7 +154,7 @@ func (c *fakeClient) goodbye(m Goodbye) {
 		c.n.fail("%s was told to resume and can't", c.name)
 	case m.Action == DoResume:
 		c.conn, c.away = 0, true
-		if c.deaf {
+		if c.silent = c.deaf; c.silent {
 			return
 		}
 		c.n.in(10*c.n.delay(), c.resume)

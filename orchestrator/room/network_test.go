@@ -24,7 +24,8 @@ type network struct {
 	people map[string]*fakeClient
 	conns  map[Conn]*fakeClient
 	last   Conn
-	lanes  map[string]time.Time // when the last command of a lane is done
+	lanes  map[string]time.Time // when the last message of a connection is there
+	jobs   map[string][]ToNode  // commands that wait, by lane
 	shape  string               // of the plan's links: mesh, star or chain
 	life   int                  // of the Orchestrator
 	over   bool                 // the room has ended
@@ -44,6 +45,7 @@ func newNetwork(fail func(string, ...any), nodes int) *network {
 		fail: fail, now: now, room: New(DefaultConfig(), "RM_1", "r", now), shape: "mesh",
 		nodes: map[drtc.NodeID]*fakeNode{}, people: map[string]*fakeClient{},
 		conns: map[Conn]*fakeClient{}, lanes: map[string]time.Time{},
+		jobs: map[string][]ToNode{},
 	}
 	for i := range nodes {
 		id := drtc.NodeID{byte(i + 1)}
@@ -168,47 +170,56 @@ func (n *network) toClient(conn Conn, do func(*fakeClient)) {
 // toNode carries a command to a node, those of a lane in order, and its result
 // back.
 func (n *network) toNode(e ToNode) {
-	node := n.nodes[e.Node]
 	_, ends := e.Command.(CloseSession)
 	_, closes := e.Command.(CloseRelay)
 	if n.room.lost(e.Node) && !ends && !closes {
 		n.fail("%T for the lost node %d", e.Command, e.Node[0])
 	}
 	n.note("node %d, %s: %s", e.Node[0], e.Session, strings.ReplaceAll(nodeText(e.Command), "RM_1-", "#"))
-	life := n.life
-	lane := fmt.Sprint(life, e.Node[0], " ", e.Session)
-	at := later(n.now.Add(n.delay()), n.lanes[lane])
-	n.lanes[lane] = at
-	n.at(at, func() {
+	lane := fmt.Sprint(n.life, e.Node[0], " ", e.Session)
+	n.jobs[lane] = append(n.jobs[lane], e)
+	if len(n.jobs[lane]) == 1 {
+		n.work(lane)
+	}
+}
+
+// work carries out the first command of a lane, hands its result back, and goes
+// on with the next one.
+func (n *network) work(lane string) {
+	e, life := n.jobs[lane][0], n.life
+	n.in(n.delay(), func() {
 		if n.life != life {
 			return
 		}
-		if node.down || node.frozen {
-			if node.frozen && (unanswered(e) == nil || n.odd(2)) { // those without a result are repeated
-				node.late = append(node.late, e)
+		result, took := n.carryOut(e)
+		n.in(took, func() {
+			if n.life != life {
+				return
 			}
-			if result := unanswered(e); result != nil {
-				n.in(900*time.Millisecond, func() { n.answer(life, result) })
+			if result != nil {
+				n.tell(result)
 			}
-			return
-		}
-		result := node.carryOut(e)
-		if n.odd(25) {
-			if failed := unanswered(e); failed != nil {
-				result = failed // carried out, and the answer is lost
+			if n.jobs[lane] = n.jobs[lane][1:]; len(n.jobs[lane]) > 0 {
+				n.work(lane)
 			}
-		}
-		if result != nil {
-			n.in(n.delay(), func() { n.answer(life, result) })
-		}
+		})
 	})
 }
 
-// answer hands a result to the Orchestrator that asked, if it lives.
-func (n *network) answer(life int, result Command) {
-	if n.life == life {
-		n.tell(result)
+// carryOut has a node do what it is told. Sometimes only the answer is lost.
+func (n *network) carryOut(e ToNode) (result Command, took time.Duration) {
+	node, failed := n.nodes[e.Node], unanswered(e)
+	if node.down || node.frozen {
+		if node.frozen && (failed == nil || n.odd(2)) { // those without a result are repeated
+			node.late = append(node.late, e)
+		}
+		return failed, 900 * time.Millisecond
 	}
+	result = node.carryOut(e)
+	if failed != nil && n.odd(25) {
+		result = failed
+	}
+	return result, n.delay()
 }
 
 // unanswered is the result of a command that no node answered.

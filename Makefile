@@ -7,7 +7,7 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope admission medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay
+CORES := identity rpcauth envelope admission medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 empty :=
 SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 

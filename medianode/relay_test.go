@@ -1,356 +1,24 @@
 package medianode_test
 
 import (
-	"context"
-	"crypto/rand"
-	"fmt"
-	"sync"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
-	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/medianode"
 )
-
-// commander is one Orchestrator over several nodes.
-type commander struct {
-	t     *testing.T
-	key   *identity.Key
-	sites map[string]*site
-}
-
-// site is a node as its commander sees it.
-type site struct {
-	*orchestrator
-	node   *medianode.Node
-	events *chronicle
-	stop   func()
-}
-
-// chronicle keeps all events of a node, so that several may be waited for in any
-// order.
-type chronicle struct {
-	t    *testing.T
-	mu   sync.Mutex
-	list []*medianodev1.EventsResponse
-	more chan struct{}
-}
-
-func newCommander(t *testing.T) *commander {
-	t.Helper()
-	key, err := identity.Generate(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &commander{t: t, key: key, sites: map[string]*site{}}
-}
-
-// add runs a node and follows its events.
-func (c *commander) add(name string, change func(*medianode.Config)) *site {
-	c.t.Helper()
-	n, stop := runNode(c.t, change)
-	s := &site{orchestrator: command(c.t, n, c.key), node: n, stop: stop, events: &chronicle{t: c.t, more: make(chan struct{})}}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.t.Cleanup(cancel)
-	stream := s.orchestrator.events(ctx)
-	go func() {
-		for e := range stream {
-			s.events.note(e)
-		}
-	}()
-	c.sites[name] = s
-	return s
-}
-
-func (c *chronicle) note(e *medianodev1.EventsResponse) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.list = append(c.list, e)
-	close(c.more)
-	c.more = make(chan struct{})
-}
-
-// mark is a place in the chronicle from which on to look.
-func (c *chronicle) mark() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.list)
-}
-
-// await returns the first event since a mark that is as wanted.
-func (c *chronicle) await(what string, since int, wanted func(*medianodev1.EventsResponse) bool) *medianodev1.EventsResponse {
-	c.t.Helper()
-	deadline := time.After(15 * time.Second)
-	for {
-		c.mu.Lock()
-		list, more := c.list[since:], c.more
-		c.mu.Unlock()
-		for _, e := range list {
-			if wanted(e) {
-				return e
-			}
-		}
-		since += len(list)
-		select {
-		case <-more:
-		case <-deadline:
-			c.t.Fatalf("no %s within 15 s", what)
-		}
-	}
-}
-
-func linkState(link string, state medianodev1.RelayState_State) func(*medianodev1.EventsResponse) bool {
-	return func(e *medianodev1.EventsResponse) bool {
-		r := e.GetRelayState()
-		return r.GetLink() == link && r.GetState() == state
-	}
-}
-
-func available(track string, is bool) func(*medianodev1.EventsResponse) bool {
-	return func(e *medianodev1.EventsResponse) bool {
-		a := e.GetTrackAvailable()
-		return a.GetTrack() == track && a.GetAvailable() == is
-	}
-}
-
-// prepare gets the descriptions of both ends of a link.
-func (c *commander) prepare(link string, a, b *site) (ofA, ofB *medianodev1.SignedDescription) {
-	c.t.Helper()
-	ofA = call(a.orchestrator, a.PrepareRelay, &medianodev1.PrepareRelayRequest{Link: link, Room: "RM_1", Peer: b.node.ID().String()}).Description
-	ofB = call(b.orchestrator, b.PrepareRelay, &medianodev1.PrepareRelayRequest{Link: link, Room: "RM_1", Peer: a.node.ID().String()}).Description
-	return ofA, ofB
-}
-
-func openRequest(link string, peer *site, of *medianodev1.SignedDescription) *medianodev1.OpenRelayRequest {
-	return &medianodev1.OpenRelayRequest{Link: link, Room: "RM_1", Peer: peer.node.ID().String(), Description: of, Application: "shop"}
-}
-
-// link opens a link between two nodes and waits until it is connected.
-func (c *commander) link(link string, a, b *site) (version uint32) {
-	c.t.Helper()
-	atA, atB := a.events.mark(), b.events.mark()
-	ofA, ofB := c.prepare(link, a, b)
-	version = call(a.orchestrator, a.OpenRelay, openRequest(link, b, ofB)).Version
-	if other := call(b.orchestrator, b.OpenRelay, openRequest(link, a, ofA)).Version; other != version {
-		c.t.Errorf("link %s: one end speaks version %d, the other %d", link, version, other)
-	}
-	a.events.await("connected link "+link, atA, linkState(link, medianodev1.RelayState_STATE_CONNECTED))
-	b.events.await("connected link "+link, atB, linkState(link, medianodev1.RelayState_STATE_CONNECTED))
-	return version
-}
-
-// route says by which links a node gets the tracks of others.
-func (c *commander) route(at *site, links map[*site]string) {
-	c.t.Helper()
-	m := &medianodev1.SetRelayRoutesRequest{Room: "RM_1"}
-	for origin, link := range links {
-		m.Routes = append(m.Routes, &medianodev1.RelayRoute{Origin: origin.node.ID().String(), Link: link})
-	}
-	call(at.orchestrator, at.SetRelayRoutes, m)
-}
-
-// source publishes simulcast VP8, whose layers can be told by their packets'
-// sizes, and audio.
-type source struct {
-	*participant
-	stop chan struct{}
-}
-
-var rids = []string{"q", "h", "f"}
-
-// sizes of the packets of the layers.
-var payloads = map[string]int{"q": 150, "h": 400, "f": 900}
-
-func (s *site) source(name string) *source {
-	t := s.t
-	t.Helper()
-	p := s.join(name, everything())
-	audio, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "mic-"+name, "s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.AddTrack(audio); err != nil {
-		t.Fatal(err)
-	}
-	layers := map[string]*webrtc.TrackLocalStaticRTP{}
-	var sender *webrtc.RTPSender
-	for _, rid := range rids {
-		layers[rid], err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam-"+name, "s", webrtc.WithRTPStreamID(rid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sender == nil {
-			sender, err = p.AddTrack(layers[rid])
-		} else {
-			err = sender.AddEncoding(layers[rid])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.negotiate(
-		&medianodev1.Publication{Track: "TR_cam-" + name, Cid: "cam-" + name, Kind: medianodev1.Kind_KIND_VIDEO, Layers: []*medianodev1.Layer{
-			{Rid: "q", Width: 320, Height: 180, Bitrate: 100_000}, {Rid: "h", Width: 640, Height: 360, Bitrate: 300_000}, {Rid: "f", Width: 1280, Height: 720, Bitrate: 900_000},
-		}},
-		&medianodev1.Publication{Track: "TR_mic-" + name, Cid: "mic-" + name, Kind: medianodev1.Kind_KIND_AUDIO},
-	)
-	src := &source{participant: p, stop: make(chan struct{})}
-	t.Cleanup(sync.OnceFunc(func() { close(src.stop) }))
-	var mid string
-	for _, tr := range p.GetTransceivers() {
-		if tr.Sender() == sender {
-			mid = tr.Mid()
-		}
-	}
-	ids := map[string]uint8{}
-	for _, x := range sender.GetParameters().HeaderExtensions {
-		ids[x.URI] = uint8(x.ID)
-	}
-	go send(src.stop, audio, layers, mid, ids)
-	return src
-}
-
-// send writes a key frame of one packet on each layer and an audio packet every
-// 20 ms.
-func send(stop <-chan struct{}, audio *webrtc.TrackLocalStaticRTP, layers map[string]*webrtc.TrackLocalStaticRTP, mid string, ids map[string]uint8) {
-	t := time.NewTicker(20 * time.Millisecond)
-	defer t.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-stop:
-			return
-		case <-t.C:
-		}
-		audio.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: uint16(i), Timestamp: uint32(i * 960)}, Payload: make([]byte, 60)})
-		for _, rid := range rids {
-			p := &rtp.Packet{
-				Header:  rtp.Header{Version: 2, SequenceNumber: uint16(i), Timestamp: uint32(i * 1800), Marker: true},
-				Payload: append([]byte{0x10, 0}, make([]byte, payloads[rid]-2)...),
-			}
-			_ = p.SetExtension(ids["urn:ietf:params:rtp-hdrext:sdes:mid"], []byte(mid))
-			_ = p.SetExtension(ids["urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"], []byte(rid))
-			layers[rid].WriteRTP(p)
-		}
-	}
-}
-
-// viewer is a participant that watches one camera and hears its microphone.
-type viewer struct {
-	*participant
-	tracks chan *webrtc.TrackRemote
-	video  *webrtc.TrackRemote
-	audio  *webrtc.TrackRemote
-}
-
-// watch joins a viewer that wants a camera in a size, and waits for its tracks.
-func (s *site) watch(name, of string, settings *medianodev1.TrackSettings) *viewer {
-	t := s.t
-	t.Helper()
-	v := &viewer{participant: s.join(name, everything()), tracks: make(chan *webrtc.TrackRemote, 4)}
-	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-		if _, err := v.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	v.OnTrack(func(r *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { v.tracks <- r })
-	r := call(v.o, v.o.Subscribe, &medianodev1.SubscribeRequest{Session: v.session, Subscriptions: []*medianodev1.Subscription{
-		{Track: "TR_cam-" + of, Stream: "PA_" + of + "|camera", Settings: settings}, {Track: "TR_mic-" + of, Stream: "PA_" + of + "|mic"},
-	}})
-	if len(r.Refused) > 0 {
-		t.Fatalf("%s: refused %v", name, r.Refused)
-	}
-	v.negotiate()
-	for range 2 {
-		if r := within(t, "track for "+name, v.tracks); r.Kind() == webrtc.RTPCodecTypeVideo {
-			v.video = r
-		} else {
-			v.audio = r
-		}
-	}
-	return v
-}
-
-// sees reads video until so many packets in a row are of a layer, each with the
-// number after the one before.
-func (v *viewer) sees(rid string, packets int) {
-	t := v.o.t
-	t.Helper()
-	var last *rtp.Packet
-	row := 0
-	deadline := time.Now().Add(10 * time.Second)
-	for row < packets {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s sees no %s: %d in a row, the last packet had %d bytes", v.session, rid, row, len(last.Payload))
-		}
-		if err := v.video.SetReadDeadline(deadline); err != nil {
-			t.Fatal(err)
-		}
-		p, _, err := v.video.ReadRTP()
-		if err != nil {
-			t.Fatalf("%s sees no %s: %v after %d in a row", v.session, rid, err, row)
-		}
-		// The descriptor may have grown on the way.
-		if n := len(p.Payload) - payloads[rid]; n < 0 || n > 16 || last != nil && p.SequenceNumber != last.SequenceNumber+1 {
-			row = 0
-		} else {
-			row++
-		}
-		last = p
-	}
-}
-
-func (v *viewer) hears(packets int) {
-	t := v.o.t
-	t.Helper()
-	if err := v.audio.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	for range packets {
-		if _, _, err := v.audio.ReadRTP(); err != nil {
-			t.Fatalf("%s hears nothing: %v", v.session, err)
-		}
-	}
-}
-
-// report is the next one of a link that is as wanted.
-func (s *site) report(what, link string, wanted func(*medianodev1.RelayReport) bool) *medianodev1.RelayReport {
-	s.t.Helper()
-	var found *medianodev1.RelayReport
-	s.events.await(what, s.events.mark(), func(e *medianodev1.EventsResponse) bool {
-		for _, r := range e.GetHeartbeat().GetRelays() {
-			if r.Link == link && wanted(r) {
-				found = r
-			}
-		}
-		return found != nil
-	})
-	return found
-}
-
-func (s *site) hasTracks(of ...string) {
-	s.t.Helper()
-	for _, name := range of {
-		for _, kind := range []string{"TR_cam-", "TR_mic-"} {
-			s.events.await(kind+name+" available", 0, available(kind+name, true))
-		}
-	}
-}
-
-func size(width, height uint32) *medianodev1.TrackSettings {
-	return &medianodev1.TrackSettings{Width: width, Height: height}
-}
 
 func TestRelay_twoNodesShareARoom(t *testing.T) {
 	for name, setup := range setups {
 		t.Run(name, func(t *testing.T) {
 			c := newCommander(t)
-			a, b := c.add("a", setup), c.add("b", setup)
-			alice := a.source("alice")
+			a, b := c.add(setup), c.add(setup)
+			a.source("alice")
 			if version := c.link("L", a, b); version != 2 {
 				t.Errorf("got version %d, want 2", version)
 			}
@@ -362,17 +30,323 @@ func TestRelay_twoNodesShareARoom(t *testing.T) {
 			bob.sees("f", 20)
 			bob.seesAfter(size(320, 180), "q")
 			bob.seesAfter(size(1280, 720), "f")
-			_ = alice
 		})
 	}
 }
 
-// seesAfter changes what the viewer wants.
-func (v *viewer) seesAfter(settings *medianodev1.TrackSettings, rid string) {
-	v.o.t.Helper()
-	call(v.o, v.o.SetTrackSettings, &medianodev1.SetTrackSettingsRequest{Session: v.session, Tracks: []string{v.video.ID()}, Settings: settings})
-	v.sees(rid, 20)
+// inAChain are three nodes of which the middle one passes on what the outer ones
+// have for each other.
+func inAChain(t *testing.T, middle func(*medianode.Config)) (c *commander, x, y, z *site) {
+	c = newCommander(t)
+	x, y, z = c.add(nil), c.add(middle), c.add(nil)
+	c.link("XY", x, y)
+	c.link("YZ", y, z)
+	c.route(x, map[*site]string{y: "XY", z: "XY"})
+	c.route(y, map[*site]string{x: "XY", z: "YZ"})
+	c.route(z, map[*site]string{x: "YZ", y: "YZ"})
+	return c, x, y, z
 }
 
-var _ = fmt.Sprint
-var _ = connect.CodeOf
+func TestRelay_throughANodeInTheMiddle(t *testing.T) {
+	_, x, y, z := inAChain(t, nil)
+	x.source("alice")
+	y.hasTracks("alice")
+	z.hasTracks("alice")
+	carol := z.watch("carol", "alice", size(1280, 720))
+	carol.hears(20)
+	carol.sees("f", 20)
+	// The lowest layer is always there for who comes next.
+	layers := func(n uint32) func(*medianodev1.RelayReport) bool {
+		return func(r *medianodev1.RelayReport) bool { return r.Layers == n }
+	}
+	x.report("three layers on the first link", "XY", layers(3))
+	y.report("three layers on the second link", "YZ", layers(3))
+
+	// Others who want the same cost the links nothing.
+	dave := z.watch("dave", "alice", size(1280, 720))
+	bob := y.watch("bob", "alice", size(1280, 720))
+	dave.sees("f", 20)
+	bob.sees("f", 20)
+	before := x.report("a report", "XY", layers(3))
+	after := x.report("another", "XY", layers(3))
+	// 20 ms of packets with their headers are 1,190 bytes at most; reports are 5
+	// or 6 seconds apart.
+	if sent := after.SentBytes - before.SentBytes; sent < 200*1190 || sent > 320*1190 {
+		t.Errorf("%d bytes were sent between two reports, want those of one copy", sent)
+	}
+	if after.RelayBytes == 0 || after.RelayBytes > after.SentBytes {
+		t.Errorf("the other node acknowledged %d of %d bytes", after.RelayBytes, after.SentBytes)
+	}
+
+	// Who wants another layer gets it, on both links once.
+	bob.seesAfter(size(640, 360), "h")
+	dave.sees("f", 20)
+	x.report("four layers on the first link", "XY", layers(4))
+	y.report("three layers on the second link", "YZ", layers(3))
+	for _, v := range []*viewer{carol, dave} {
+		v.seesAfter(size(320, 180), "q")
+	}
+	y.report("two layers on the second link", "YZ", layers(2))
+	x.report("three layers on the first link", "XY", layers(3))
+	if text := metrics(t, x.node); !strings.Contains(text, "drtc_medianode_relay_layers_count 3") || !strings.Contains(text, "drtc_medianode_relay_links_count 1") {
+		t.Error("metrics do not show one link with three layers")
+	}
+}
+
+func metrics(t *testing.T, n *medianode.Node) string {
+	t.Helper()
+	resp, err := http.Get(n.MetricsURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestRelay_inAMesh(t *testing.T) {
+	c := newCommander(t)
+	x, y, z := c.add(nil), c.add(nil), c.add(nil)
+	c.link("XY", x, y)
+	c.link("YZ", y, z)
+	c.link("XZ", x, z)
+	c.route(x, map[*site]string{y: "XY", z: "XZ"})
+	c.route(y, map[*site]string{x: "XY", z: "YZ"})
+	c.route(z, map[*site]string{x: "XZ", y: "YZ"})
+	x.source("alice")
+	y.source("bob")
+	for at, of := range map[*site][]string{x: {"bob"}, y: {"alice"}, z: {"alice", "bob"}} {
+		at.hasTracks(of...)
+	}
+	z.watch("carol", "alice", size(1280, 720)).sees("f", 20)
+	z.watch("dave", "bob", size(320, 180)).sees("q", 20)
+	x.watch("eve", "bob", size(1280, 720)).sees("f", 20)
+
+	// Routes change: what came straight comes around, and nobody negotiates.
+	carol := z.watch("carol2", "alice", size(1280, 720))
+	carol.sees("f", 20)
+	mark := z.events.mark()
+	c.route(z, map[*site]string{x: "YZ", y: "YZ"})
+	z.events.await("the track by the other way", mark, available("TR_cam-alice", true))
+	carol.sees("f", 50)
+	y.report("two tracks on the way around", "YZ", func(r *medianodev1.RelayReport) bool { return r.Layers == 5 })
+	x.report("no layers straight", "XZ", func(r *medianodev1.RelayReport) bool { return r.Layers == 0 })
+}
+
+func TestRelay_dataReachesEverybodyOnce(t *testing.T) {
+	_, x, y, z := inAChain(t, nil)
+	people := map[string]*participant{}
+	for name, at := range map[string]*site{"alice": x, "amy": x, "bob": y, "carol": z} {
+		p := at.join(name, everything())
+		p.negotiate()
+		people[name] = p
+	}
+	for _, p := range people {
+		for range 2 {
+			within(t, "open data channel", p.opened)
+		}
+	}
+	for _, label := range []string{"_reliable", "_lossy"} {
+		for sender, p := range people {
+			// The node knows a channel just after its client.
+			for _, text := range []string{"first", "second"} {
+				if err := p.data[label].Send(dataPacket(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, other := range people {
+				if name == sender {
+					continue
+				}
+				for _, text := range []string{"first", "second"} {
+					m := within(t, text+" of "+sender+" for "+name, other.got)
+					if senderOf(t, m.Data) != sender || !strings.Contains(string(m.Data), text) {
+						t.Errorf("%s: %s got %q of %s, want %s of %s", label, name, m.Data, senderOf(t, m.Data), text, sender)
+					}
+				}
+			}
+		}
+	}
+	for name, p := range people {
+		if len(p.got) > 0 {
+			t.Errorf("%s got more than was sent", name)
+		}
+	}
+}
+
+func TestRelay_muteAndEndReachOtherNodes(t *testing.T) {
+	_, x, _, z := inAChain(t, nil)
+	alice := x.source("alice")
+	z.hasTracks("alice")
+	carol := z.watch("carol", "alice", size(1280, 720))
+	carol.sees("f", 20)
+	mute := func(muted bool) {
+		call(x.orchestrator, x.MuteTrack, &medianodev1.MuteTrackRequest{Session: alice.session, Track: "TR_cam-alice", Muted: muted})
+	}
+	mute(true)
+	carol.seesNothing()
+	mute(false)
+	carol.sees("f", 20)
+
+	mark := z.events.mark()
+	call(x.orchestrator, x.Unpublish, &medianodev1.UnpublishRequest{Session: alice.session, Track: "TR_cam-alice"})
+	z.events.await("end of the track", mark, available("TR_cam-alice", false))
+	sub := call(z.orchestrator, z.Subscribe, &medianodev1.SubscribeRequest{Session: carol.session, Subscriptions: []*medianodev1.Subscription{{Track: "TR_cam-alice", Stream: "s"}}})
+	if sub.Refused["TR_cam-alice"] == "" {
+		t.Error("a track that has ended on its own node was subscribed to on another")
+	}
+}
+
+// A node that is restarted is another: new orders bring its links back, and who
+// watches beyond it goes on without a negotiation.
+func TestRelay_aNodeInTheMiddleIsRestarted(t *testing.T) {
+	keyFile := filepath.Join(t.TempDir(), "middle.key")
+	same := func(cfg *medianode.Config) { cfg.KeyFile = keyFile }
+	c, x, y, z := inAChain(t, same)
+	x.source("alice")
+	z.hasTracks("alice")
+	carol := z.watch("carol", "alice", size(1280, 720))
+	carol.sees("f", 20)
+	atX, atZ := x.events.mark(), z.events.mark()
+	y.stop()
+	x.events.await("end of the link", atX, linkState("XY", medianodev1.RelayState_STATE_CLOSED))
+	z.events.await("end of the track", atZ, available("TR_cam-alice", false))
+
+	again := c.add(same)
+	if again.node.ID() != y.node.ID() {
+		t.Fatal("the node is another one")
+	}
+	c.link("XY", x, again)
+	c.link("YZ", again, z)
+	c.route(again, map[*site]string{x: "XY", z: "YZ"})
+	carol.sees("f", 50)
+}
+
+// The publisher's client goes to another node: those who watch on a third go on
+// as soon as its media is there.
+func TestRelay_aPublisherMoves(t *testing.T) {
+	c := newCommander(t)
+	x, y, z := c.add(nil), c.add(nil), c.add(nil)
+	c.link("XY", x, y)
+	c.link("YZ", y, z)
+	c.route(y, map[*site]string{x: "XY", z: "YZ"})
+	before := x.source("alice")
+	y.hasTracks("alice")
+	bob := y.watch("bob", "alice", size(1280, 720))
+	bob.sees("f", 20)
+	mark := y.events.mark()
+	z.source("alice")
+	y.events.await("the track from its new node", mark, func(e *medianodev1.EventsResponse) bool {
+		a := e.GetTrackAvailable()
+		return a.GetTrack() == "TR_cam-alice" && a.GetAvailable() && a.GetOrigin() == z.node.ID().String()
+	})
+	bob.sees("f", 20)
+	call(x.orchestrator, x.CloseSession, &medianodev1.CloseSessionRequest{Session: before.session})
+	bob.sees("f", 50)
+	bob.hears(20)
+
+	// And back, to where those who watch are.
+	y.source("alice")
+	bob.sees("f", 50)
+}
+
+// Nodes of two versions share a room in the older one's words.
+func TestRelay_nodesOfTwoVersionsShareARoom(t *testing.T) {
+	older := func(cfg *medianode.Config) { cfg.RelayMaxVersion = 1 }
+	c := newCommander(t)
+	x, y, z := c.add(nil), c.add(older), c.add(nil)
+	for link, ends := range map[string][2]*site{"XY": {x, y}, "YZ": {y, z}} {
+		if version := c.link(link, ends[0], ends[1]); version != 1 {
+			t.Errorf("link %s speaks version %d, want 1", link, version)
+		}
+	}
+	if version := c.link("XZ", x, z); version != 2 {
+		t.Errorf("link XZ speaks version %d, want 2", version)
+	}
+	c.route(y, map[*site]string{x: "XY", z: "YZ"})
+	c.route(z, map[*site]string{x: "YZ", y: "YZ"}) // the old one in between
+	c.route(x, map[*site]string{z: "XZ", y: "XY"})
+	alice := x.source("alice")
+	z.hasTracks("alice")
+	carol := z.watch("carol", "alice", size(1280, 720))
+	carol.hears(20)
+	carol.sees("f", 20)
+	bob := y.watch("bob", "alice", size(320, 180))
+	bob.sees("q", 20)
+	mute := func(muted bool) {
+		call(x.orchestrator, x.MuteTrack, &medianodev1.MuteTrackRequest{Session: alice.session, Track: "TR_cam-alice", Muted: muted})
+	}
+	mute(true)
+	carol.seesNothing()
+	mute(false)
+	carol.sees("f", 20)
+	y.source("dora")
+	z.hasTracks("dora")
+	z.watch("eve", "dora", size(1280, 720)).sees("f", 20)
+}
+
+// A link is its owner's: to others it does not exist.
+func TestRelay_strangersCannotTouchALink(t *testing.T) {
+	c := newCommander(t)
+	x, y := c.add(nil), c.add(nil)
+	c.link("L", x, y)
+	c.route(y, map[*site]string{x: "L"})
+	x.source("alice")
+	y.hasTracks("alice")
+	bob := y.watch("bob", "alice", size(1280, 720))
+
+	stranger := newOrchestrator(t, y.node)
+	call(stranger, stranger.CloseRelay, &medianodev1.CloseRelayRequest{Link: "L"})
+	call(stranger, stranger.SetRelayRoutes, &medianodev1.SetRelayRoutesRequest{Room: "RM_1"})
+	ofX, _ := c.prepare("M", x, y)
+	call(stranger, stranger.PrepareRelay, &medianodev1.PrepareRelayRequest{Link: "M", Room: "RM_1", Peer: x.node.ID().String()})
+	_, err := stranger.OpenRelay(t.Context(), connect.NewRequest(openRequest("M", x, ofX)))
+	if connect.CodeOf(err) != connect.CodeFailedPrecondition || !contains(err, "orchestrator") {
+		t.Errorf("a description for another Orchestrator: got %v, want failed_precondition", err)
+	}
+	bob.sees("f", 50)
+	stranger.join("eve", everything())
+	sub := call(stranger, stranger.Subscribe, &medianodev1.SubscribeRequest{Session: "SE_eve", Subscriptions: []*medianodev1.Subscription{{Track: "TR_cam-alice", Stream: "s"}}})
+	if sub.Refused["TR_cam-alice"] == "" {
+		t.Error("a stranger was subscribed to a track of a room of the same name")
+	}
+
+	// Its owner can.
+	mark := x.events.mark()
+	call(y.orchestrator, y.CloseRelay, &medianodev1.CloseRelayRequest{Link: "L"})
+	x.events.await("end of the link at the other end", mark, linkState("L", medianodev1.RelayState_STATE_CLOSED))
+}
+
+// Two rooms between two nodes share their connection, and one may end.
+func TestRelay_linksShareATrunk(t *testing.T) {
+	c := newCommander(t)
+	x, y := c.add(nil), c.add(nil)
+	c.link("L", x, y)
+	other := newCommander(t)
+	x2, y2 := &site{orchestrator: command(t, x.node, other.key), node: x.node}, &site{orchestrator: command(t, y.node, other.key), node: y.node}
+	x2.follow(t)
+	y2.follow(t)
+	other.link("L", x2, y2) // the same name, another owner
+	if text := metrics(t, x.node); !strings.Contains(text, "drtc_medianode_relay_trunks_count 1") {
+		t.Error("two links between two nodes have two connections")
+	}
+	call(y2.orchestrator, y2.CloseRelay, &medianodev1.CloseRelayRequest{Link: "L"})
+	x2.events.await("end of the other link", 0, linkState("L", medianodev1.RelayState_STATE_CLOSED))
+	c.route(y, map[*site]string{x: "L"})
+	x.source("alice")
+	y.hasTracks("alice")
+	y.watch("bob", "alice", size(1280, 720)).sees("f", 20)
+
+	// The same call again is no other link; another link of the same room is.
+	ofX, ofY := c.prepare("L", x, y)
+	call(x.orchestrator, x.OpenRelay, openRequest("L", y, ofY))
+	call(y.orchestrator, y.OpenRelay, openRequest("L", x, ofX))
+	ofX, _ = c.prepare("L2", x, y)
+	_, err := y.OpenRelay(t.Context(), connect.NewRequest(openRequest("L2", x, ofX)))
+	if connect.CodeOf(err) != connect.CodeAlreadyExists {
+		t.Errorf("a second link of a room between two nodes: got %v, want already_exists", err)
+	}
+}

@@ -101,6 +101,7 @@ func Repository() Rules {
 			{"registry", Composition, "the Registry role"},
 
 			{"orchestrator/room", Core, "room state machine"},
+			{"orchestrator/cascade", Core, "links and routes of a room, as its plan wants them"},
 			{"orchestrator/allocate", Core, "chooses a Media Node and says why not the others"},
 			{"orchestrator/plan", Core, "how a room spans nodes: homes, links, routes and standbys"},
 			{"orchestrator/signal/...", Shell, "the client protocol"},

@@ -62,14 +62,19 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 		f.sent(taken, m.GetHeartbeat().Reports)
 		return nil
 	}
+	if resync { // what there is, before the node counts as up: sessions of now come later
+		resync = false
+		if err := send(s.resync(owner, member, f)); err != nil {
+			return err
+		}
+	}
 	if err := beat(); err != nil {
 		return err
 	}
 	for {
 		events, missed, wake := f.after(after)
 		batch := events
-		if missed || resync {
-			resync = false
+		if missed {
 			batch = append([]*medianodev1.EventsResponse{s.resync(owner, member, f)}, events...)
 		}
 		if len(batch) > 0 {
@@ -167,13 +172,21 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) sweep(now time.Time) {
 	s.mu.Lock()
 	orphaned := s.orphans(now)
+	var ended []*session
+	for _, e := range s.sessions {
+		if orphaned(e.owner, e.room) {
+			ended = append(ended, e)
+		}
+	}
+	for room, owner := range s.shared {
+		if orphaned(owner, room) {
+			s.relays.orphaned(room)
+		}
+	}
 	s.forgetTerms(now)
 	s.mu.Unlock()
-	for _, e := range s.all(orphaned) {
+	for _, e := range ended {
 		s.end(e, "its Orchestrator stayed away")
-	}
-	for owner := range orphaned {
-		s.relays.orphaned(owner)
 	}
 }
 

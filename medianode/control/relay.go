@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
-	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode/engine"
 )
 
@@ -237,29 +236,20 @@ func (r *relays) originate(room drtc.RoomID, reliable bool, packet []byte) {
 	})
 }
 
-// orphaned ends the links of an Orchestrator that stays away.
-func (r *relays) orphaned(owner drtc.NodeID) {
+// orphaned ends the links of a room that nobody looks after.
+func (r *relays) orphaned(room drtc.RoomID) {
 	r.jobs.post(func() {
-		for key, l := range r.links {
-			if key.owner == owner {
-				r.closeLink(l, "its Orchestrator stayed away")
-			}
+		m := r.rooms[room]
+		if m == nil {
+			return
 		}
-		for _, m := range r.rooms {
-			if m.owner == owner {
-				m.exchange.SetRoutes(nil)
-				r.act(m)
-			}
+		for _, l := range m.links {
+			r.closeLink(l, "its Orchestrator stayed away")
 		}
+		m.exchange.SetRoutes(nil)
+		r.act(m)
+		r.forgetRoom(room)
 	})
-}
-
-// tell adds an event to the feed of a room's owner.
-func (r *relays) tell(owner drtc.NodeID, event *medianodev1.EventsResponse) {
-	r.service.mu.Lock()
-	f := r.service.feedOf(owner)
-	r.service.mu.Unlock()
-	f.append(r.service.cfg.Instance, event)
 }
 
 // tick ends what nobody uses, and has figures told.

@@ -57,6 +57,8 @@ func (r *relays) roomOf(owner drtc.NodeID, name string) *relayRoom {
 	r.busy.Add(1) // from now on changes are posted
 	s := r.service
 	s.mu.Lock()
+	s.shared[id] = owner
+	s.feedFor(owner, id) // which says since when its Orchestrator stays away
 	var tracks []drtc.TrackID
 	for t, entry := range s.tracks {
 		if entry.room == id {
@@ -74,6 +76,9 @@ func (r *relays) forgetRoom(id drtc.RoomID) {
 	if r.rooms[id] != nil {
 		delete(r.rooms, id)
 		r.busy.Add(-1)
+		r.service.mu.Lock()
+		delete(r.service.shared, id)
+		r.service.mu.Unlock()
 	}
 }
 
@@ -204,5 +209,5 @@ func (r *relays) closeLink(l *relayLink, reason string) {
 		l.trunk.idle = time.Now()
 	}
 	r.dropReport(l)
-	r.tell(l.key.owner, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
+	r.service.announce(l.key.owner, l.room.id, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
 }

@@ -85,7 +85,7 @@ func (r *relays) publish(m *relayRoom, o relay.Publish) {
 	l.trunk.tracks[o.Track] = received{m, o.Announcement.Origin()}
 	delete(r.absent, o.Track)
 	s.arrived(o.Track)
-	r.tell(m.owner, availability(m, o.Track, o.Announcement.Origin(), true))
+	r.service.announce(m.owner, m.id, availability(m, o.Track, o.Announcement.Origin(), true))
 }
 
 // receiveTrack brings the engine to what an announcement says, and reports
@@ -191,7 +191,7 @@ func (r *relays) unpublish(m *relayRoom, o relay.Unpublish) {
 		s.vacate(m.id, o.Track)
 		r.absent[o.Track] = absence{m.id, time.Now()}
 	}
-	r.tell(m.owner, availability(m, o.Track, known.origin, false))
+	r.service.announce(m.owner, m.id, availability(m, o.Track, known.origin, false))
 }
 
 func availability(m *relayRoom, id drtc.TrackID, origin drtc.NodeID, available bool) *medianodev1.EventsResponse {

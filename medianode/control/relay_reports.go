@@ -60,7 +60,7 @@ func (r *relays) report(now time.Time) {
 		}
 		s := r.service
 		s.mu.Lock()
-		feed := s.feedOf(l.key.owner)
+		feed := s.feedFor(l.key.owner, l.room.id)
 		s.mu.Unlock()
 		feed.noteRelay(m)
 	}
@@ -78,7 +78,7 @@ func (r *relays) figures(l *relayLink) (f engine.RelayFigures, ok bool) {
 func (r *relays) dropReport(l *relayLink) {
 	s := r.service
 	s.mu.Lock()
-	f := s.feedOf(l.key.owner)
+	f := s.feedFor(l.key.owner, l.room.id)
 	s.mu.Unlock()
 	f.dropRelay(l.key.link)
 }

@@ -32,7 +32,7 @@ func (s *Service) ordered(ctx context.Context, link, room, peer string) (order, 
 	if o.peer, err = drtc.ParseNodeID(peer); err != nil || o.peer == o.self {
 		return order{}, invalid("peer: want the id of another node, got %.64q", peer)
 	}
-	return o, nil
+	return o, s.enter(ctx, owner, scoped(owner, room))
 }
 
 func (o order) key() linkKey { return linkKey{o.owner, o.link} }
@@ -219,8 +219,25 @@ func (s *Service) CloseRelay(ctx context.Context, req *connect.Request[medianode
 	if err != nil {
 		return nil, err
 	}
+	var room drtc.RoomID
+	key := linkKey{owner, req.Msg.Link}
 	err = s.relays.ask(ctx, func() error {
-		if l := s.relays.links[linkKey{owner, req.Msg.Link}]; l != nil {
+		if l := s.relays.links[key]; l != nil {
+			room = l.room.id
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, refused(err)
+	}
+	if room == "" {
+		return connect.NewResponse(&medianodev1.CloseRelayResponse{}), nil
+	}
+	if err := s.enter(ctx, owner, room); err != nil {
+		return nil, err
+	}
+	err = s.relays.ask(ctx, func() error {
+		if l := s.relays.links[key]; l != nil && l.room.id == room {
 			s.relays.closeLink(l, "closed by the Orchestrator")
 		}
 		return nil
@@ -252,6 +269,9 @@ func (s *Service) SetRelayRoutes(ctx context.Context, req *connect.Request[media
 		}
 		routes[origin] = relay.Link(route.Link)
 	}
+	if err := s.enter(ctx, owner, scoped(owner, m.Room)); err != nil {
+		return nil, err
+	}
 	err = s.relays.ask(ctx, func() error { return s.relays.route(owner, m.Room, routes) })
 	if err != nil {
 		return nil, refused(err)
@@ -270,16 +290,18 @@ func (r *relays) route(owner drtc.NodeID, name string, routes map[drtc.NodeID]re
 	room = r.roomOf(owner, name)
 	room.exchange.SetRoutes(routes)
 	r.act(room)
-	// An Orchestrator that stays away has a feed that says since when.
-	r.service.mu.Lock()
-	r.service.feedOf(owner)
-	r.service.mu.Unlock()
 	return nil
 }
 
 // relaysOf lists what the relays have of a room: links, and tracks of other
 // nodes.
 func (s *Service) relaysOf(ctx context.Context, room drtc.RoomID) (links, tracks []string, err error) {
+	s.mu.Lock()
+	_, shared := s.shared[room]
+	s.mu.Unlock()
+	if !shared {
+		return nil, nil, nil
+	}
 	err = s.relays.ask(ctx, func() error {
 		m := s.relays.rooms[room]
 		if m == nil {

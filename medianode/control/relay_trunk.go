@@ -309,5 +309,5 @@ func (r *relays) tellState(l *relayLink) {
 		return
 	}
 	l.told = state
-	r.tell(l.key.owner, l.stateEvent(state, ""))
+	r.service.announce(l.key.owner, l.room.id, l.stateEvent(state, ""))
 }

@@ -99,6 +99,14 @@ func (w *want) seat() engine.SeatConfig {
 	return engine.SeatConfig{ID: w.id, Video: w.kind == negotiate.Video, SSRC: w.ssrc, RTX: w.rtx}
 }
 
+// open gives the engine the seat of a kept subscription.
+func (w *want) open(now time.Time, c *engine.Core, peer engine.PeerID) error {
+	if err := c.OpenSeat(now, peer, w.seat()); err != nil || w.promised {
+		return err
+	}
+	return c.SetSettings(now, peer, w.id, w.settings)
+}
+
 // restoredChannels are channels that the client will not announce again.
 func restoredChannels(in []*medianodev1.RestoredChannel) ([]transport.ChannelConfig, error) {
 	if len(in) > transport.MaxChannels {
@@ -223,42 +231,36 @@ func (s *Service) disregard(e *session, id drtc.TrackID) {
 // arrived gives tracks that the engine has now to those who wait for them. No
 // session may be locked.
 func (s *Service) arrived(tracks ...drtc.TrackID) {
-	waiting := map[drtc.TrackID][]*session{}
-	here := map[drtc.TrackID]drtc.RoomID{}
-	displaced := map[drtc.TrackID]drtc.RoomID{}
-	s.mu.Lock()
 	for _, id := range tracks {
+		s.mu.Lock()
 		t := s.tracks[id]
+		displaces := t != nil && t.displaces
+		s.mu.Unlock()
 		if t == nil {
 			continue
 		}
-		if here[id] = t.room; t.displaces {
-			displaced[id] = t.room
+		if displaces { // they saw the other's
+			s.vacate(t.room, id)
 		}
-		t.pending, t.displaces = false, false
-	}
-	s.mu.Unlock()
-	for id, room := range displaced {
-		s.vacate(room, id)
-	}
-	for id, room := range here {
-		s.relays.changed(room, id, false)
-	}
-	s.mu.Lock()
-	for _, id := range tracks {
-		for e := range s.awaited[id] {
-			if s.visible(e, id) != nil {
-				waiting[id] = append(waiting[id], e)
-				s.disregard(e, id)
-			}
-		}
-	}
-	s.mu.Unlock()
-	for id, sessions := range waiting {
-		for _, e := range sessions {
+		for _, e := range s.reveal(t, id) {
 			s.appear(e, id)
 		}
+		s.relays.changed(t.room, id, false)
 	}
+}
+
+// reveal lets a track be found and returns the sessions that wait for it.
+func (s *Service) reveal(t *track, id drtc.TrackID) (waiting []*session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.pending, t.displaces = false, false
+	for e := range s.awaited[id] {
+		if s.visible(e, id) != nil {
+			waiting = append(waiting, e)
+			s.disregard(e, id)
+		}
+	}
+	return waiting
 }
 
 // appear shows a session what it has waited for, and asks for a negotiation if
@@ -302,7 +304,7 @@ func (s *Service) openKept(e *session, w *want) error {
 	if !e.subscriber.open { // the first agreement does
 		return nil
 	}
-	err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return c.OpenSeat(now, e.subscriber.peer, w.seat()) })
+	err := s.command(e.subscriber.peer, func(now time.Time, c *engine.Core) error { return w.open(now, c, e.subscriber.peer) })
 	if err == nil && e.placed(w.id) {
 		s.show(e, w)
 	}

@@ -72,6 +72,8 @@ type Service struct {
 	awaited  map[drtc.TrackID]map[*session]struct{}
 	feeds    map[feedKey]*feed
 	tenures  map[drtc.RoomID]*tenure
+	// shared are the rooms of which other nodes have a part, with their owners.
+	shared   map[drtc.RoomID]drtc.NodeID
 	speaking speaking
 
 	relays *relays // has a goroutine of its own
@@ -83,7 +85,7 @@ func New(cfg Config, media Media) *Service {
 		cfg: cfg.withDefaults(), media: media,
 		sessions: map[key]*session{}, rooms: map[drtc.RoomID]map[*session]struct{}{},
 		byPeer: map[engine.PeerID]*session{}, tracks: map[drtc.TrackID]*track{}, awaited: map[drtc.TrackID]map[*session]struct{}{},
-		feeds: map[feedKey]*feed{}, tenures: map[drtc.RoomID]*tenure{},
+		feeds: map[feedKey]*feed{}, tenures: map[drtc.RoomID]*tenure{}, shared: map[drtc.RoomID]drtc.NodeID{},
 		speaking: speaking{},
 	}
 	s.relays = newRelays(s)

@@ -205,7 +205,7 @@ func (s *session) apply(media Media, l *leg, a negotiate.Agreement) error {
 			}
 			for _, w := range s.wanted {
 				if w.kept {
-					note(c.OpenSeat(now, l.peer, w.seat()))
+					note(w.open(now, c, l.peer))
 				}
 			}
 			note(c.SetSend(now, l.peer, s.sendSections(a.Send)))

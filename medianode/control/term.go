@@ -302,7 +302,10 @@ func (s *Service) holder(room drtc.RoomID) string {
 
 // occupied reports whether the node has anything of a room; the caller holds
 // s.mu.
-func (s *Service) occupied(room drtc.RoomID) bool { return len(s.rooms[room]) > 0 }
+func (s *Service) occupied(room drtc.RoomID) bool {
+	_, shared := s.shared[room]
+	return shared || len(s.rooms[room]) > 0
+}
 
 // makeRoom forgets the term that has been of no use for longest if the owner has
 // too many such; the caller holds s.mu.
@@ -337,14 +340,17 @@ func (s *Service) forgetTerms(now time.Time) {
 	}
 }
 
-// orphans tells which sessions nobody looks after: those of an owner of whom no
+// orphans tells which rooms nobody looks after: those of an owner of whom no
 // member has had a stream for OrphanAfter, and those of a member who has been
 // away for much longer while no other took the room. Feeds that nobody will read
 // go. The caller holds s.mu.
-func (s *Service) orphans(now time.Time) func(*session) bool {
+func (s *Service) orphans(now time.Time) func(drtc.NodeID, drtc.RoomID) bool {
 	inUse, here := map[feedKey]bool{}, map[drtc.NodeID]bool{}
 	for _, e := range s.sessions {
 		inUse[feedKey{e.owner, s.holder(e.room)}] = true
+	}
+	for room, owner := range s.shared {
+		inUse[feedKey{owner, s.holder(room)}] = true
 	}
 	away := map[feedKey]bool{}
 	for k, f := range s.feeds {
@@ -357,7 +363,9 @@ func (s *Service) orphans(now time.Time) func(*session) bool {
 			delete(s.feeds, k)
 		}
 	}
-	return func(e *session) bool { return !here[e.owner] || away[feedKey{e.owner, s.holder(e.room)}] }
+	return func(owner drtc.NodeID, room drtc.RoomID) bool {
+		return !here[owner] || away[feedKey{owner, s.holder(room)}]
+	}
 }
 
 // ClaimRoom implements the ControlService.
@@ -379,6 +387,11 @@ func (s *Service) ClaimRoom(ctx context.Context, req *connect.Request[medianodev
 		resp.Sessions = append(resp.Sessions, string(e.id))
 	}
 	s.mu.Unlock()
-	slices.Sort(resp.Sessions)
+	if resp.Links, resp.Tracks, err = s.relaysOf(ctx, room); err != nil {
+		return nil, refused(err)
+	}
+	for _, list := range [][]string{resp.Sessions, resp.Links, resp.Tracks} {
+		slices.Sort(list)
+	}
 	return connect.NewResponse(resp), nil
 }

@@ -289,6 +289,9 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	}
 	subscriptions, tracks := p.subscriptions, p.tracks
 	p.subscriptions, p.tracks = nil, nil // nobody needs to find them in long lists
+	if p.trunk != nil {
+		p.trunk.awake = nil
+	}
 	for _, s := range subscriptions {
 		c.removeSubscription(now, s)
 	}
@@ -398,7 +401,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 		}
 	}
 	for _, p := range c.publishing() {
-		for _, t := range p.tracks {
+		for _, t := range p.awake() {
 			if t.cfg.Video {
 				c.watchLayers(now, t)
 			}
@@ -407,6 +410,7 @@ func (c *Core) HandleTimeout(now time.Time, batch *Batch) {
 			}
 		}
 	}
+	c.putToSleep(now)
 	c.serveMirrors(now)
 	c.serveOverload(now, batch)
 	c.flushKeyFrameRequests(now, batch)

@@ -67,6 +67,7 @@ func (c *Core) join(k *link, t *track) {
 		return
 	}
 	k.track = t
+	c.wakeTrack(t)
 	t.links = append(t.links, k)
 	p := c.parcel(k.core)
 	p.tell(trackState(k.handle, t))

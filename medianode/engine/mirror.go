@@ -75,6 +75,7 @@ func (c *Core) findTrack(room drtc.RoomID, id drtc.TrackID, home CoreID) (*track
 	case t.room() != room:
 		return nil, ErrOtherRoom
 	}
+	c.wakeTrack(t)
 	return t, nil
 }
 

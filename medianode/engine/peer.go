@@ -50,7 +50,7 @@ const (
 	maxSources   = 64
 	// maxRelaySources is how many streams a relay peer may send, and how many SSRCs
 	// may be used to it as long as it is there.
-	maxRelaySources = 1 << 14
+	maxRelaySources = 1 << 15
 )
 
 // relayDisconnectAfter is the silence after which a relay peer is disconnected.

@@ -198,7 +198,8 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	}
 	t = newTrack(p, s, cfg, c.cfg)
 	s.track = t
-	p.tracks, c.republished = append(p.tracks, t), true
+	p.enter(t)
+	c.republished = true
 	c.tracks[cfg.ID] = t
 	c.identified(now, t) // packets may have come before the name
 	c.adopt(t)
@@ -231,7 +232,7 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 		c.dropFrame(l)
 	}
 	delete(c.tracks, t.cfg.ID)
-	t.peer.tracks = slices.DeleteFunc(t.peer.tracks, func(o *track) bool { return o == t })
+	t.peer.leave(t)
 	t.section.track = nil
 	c.forgetSources(t.peer, t.section)
 	c.silence(t)
@@ -486,6 +487,7 @@ func (c *Core) deliver(now time.Time, l *layer, k packet, batch *Batch) {
 	}
 	if !l.live || t.mime != k.pt.Mime {
 		l.live, t.mime, t.clockRate = true, k.pt.Mime, k.pt.ClockRate
+		c.wakeTrack(t)
 		c.emit(TrackLive{Peer: t.peer.cfg.ID, Track: t.cfg.ID, Mid: t.section.Mid, Mime: t.mime, Layers: t.sources()})
 		l.news = true
 		for _, s := range t.subscriptions {

@@ -23,10 +23,11 @@ func (c *Core) rehome(now time.Time, t *track, p *peer, s *section, cfg TrackCon
 	}
 	c.forgetSources(before, t.section)
 	t.section.track = nil
-	before.tracks = slices.DeleteFunc(before.tracks, func(o *track) bool { return o == t })
+	before.leave(t)
 	t.peer, t.section, t.cfg, t.carried = p, s, cfg, p.carriedIn(t.room())
 	s.track = t
-	p.tracks, c.republished = append(p.tracks, t), true
+	p.enter(t)
+	c.republished = true
 	t.reported = false // who publishes it now has not heard of any demand
 	for i, l := range t.layers {
 		l.rid, l.repairSSRC = rids[i], 0

@@ -38,7 +38,7 @@ type RelayConfig struct {
 	// has no retransmission. A layer that is forwarded again, or another once the
 	// far end does not await the old any more, may go on with those that were used
 	// before, always as a pair: then the numbers go on too. A peer can't be sent
-	// more than 16,384 in all.
+	// more than 32,768 in all.
 	SSRC, RTX  uint32
 	Codec      PayloadType
 	Extensions ExtensionIDs
@@ -57,7 +57,8 @@ type relayName struct {
 type relayed struct {
 	name    relayName
 	account *account
-	group   string
+	// carriage is which layers of a scalable stream go.
+	carriage carriage
 }
 
 // trunk is what a relay peer has beside others.
@@ -70,6 +71,7 @@ type trunk struct {
 	rooms    map[drtc.RoomID]*carried
 	groups   map[string]*level.Loudest
 	sections map[string]*section // by mid
+	awake    []*track            // that are published and looked after (sleep.go)
 }
 
 func newTrunk() *trunk {
@@ -130,7 +132,9 @@ func (c *Core) RelayLayer(now time.Time, id PeerID, cfg RelayConfig) error {
 		s = c.enlist(p, name, cfg)
 	}
 	if s.track != t {
+		seen := s.seen // nothing twice, if it was the same before
 		c.watch(s, t)
+		s.seen = seen
 		begins = true
 	}
 	s.settings.MaxLayer = cfg.Quality
@@ -174,7 +178,7 @@ func (c *Core) enlist(p *peer, name relayName, cfg RelayConfig) *subscription {
 		}
 	}
 	before := s.relay
-	s.relay = &relayed{name: name, account: k.account(cfg.Room, cfg.Application), group: cfg.AudioGroup}
+	s.relay = &relayed{name: name, account: k.account(cfg.Room, cfg.Application)}
 	s.relay.account.carried.layers++
 	if before != nil && before.account != s.relay.account && s.stream != nil {
 		s.bytes = s.relay.account.meter.Stream()
@@ -201,8 +205,11 @@ func (k *trunk) rest(s *subscription) {
 		s.voice.Leave()
 		s.voice = nil
 	}
+	if l := s.current; l != nil {
+		s.seen[l.index] = seen{layer: l, generation: l.generation(), highest: s.sentOf(l)}
+	}
 	s.track, s.current, s.target, s.waiting, s.ready = nil, nil, nil, true, false
-	s.sent, s.selector, s.shedding, s.seen = nil, nil, shedding{}, [maxLayers]seen{}
+	s.sent, s.selector, s.shedding = nil, nil, shedding{}
 }
 
 // StopRelayLayer ends the forwarding of a layer. It fails with ErrPeer, ErrRelay,

@@ -144,7 +144,7 @@ func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 
 func (c *Core) flushKeyFrameRequests(now time.Time, batch *Batch) {
 	for _, p := range c.publishing() {
-		for _, t := range p.tracks {
+		for _, t := range p.awake() {
 			if !t.cfg.Video || t.muted {
 				continue
 			}
@@ -157,7 +157,7 @@ func (c *Core) flushKeyFrameRequests(now time.Time, batch *Batch) {
 
 // serveLoss sends the NACKs that are due for what the peer publishes.
 func (c *Core) serveLoss(now time.Time, p *peer, batch *Batch) {
-	for _, t := range p.tracks {
+	for _, t := range p.awake() {
 		for _, l := range t.layers {
 			if at := l.loss.NextTimeout(); !at.IsZero() && !at.After(now) {
 				c.requestLost(now, l, batch)
@@ -213,7 +213,7 @@ const canonicalName = "drtc"
 func (c *Core) sendReports(now time.Time, p *peer, batch *Batch) {
 	receptions := c.receptions[:0]
 	var lost float64
-	for _, t := range p.tracks {
+	for _, t := range p.awake() {
 		for _, l := range t.layers {
 			if l.ssrc == 0 || !l.live {
 				continue

@@ -89,6 +89,7 @@ type network struct {
 	peers  []*client
 	room   drtc.RoomID
 	node   *node // to which the core belongs, nil if it is alone
+	mesh   *mesh // of nodes with one core each, nil if there are no others
 }
 
 func newNetwork(t testing.TB) *network { return newNetworkOf(t, engine.Config{}) }
@@ -127,9 +128,15 @@ func (n *network) join(id engine.PeerID) *client {
 
 func (n *network) open(id engine.PeerID) *client {
 	n.t.Helper()
-	n.must(n.core.AddPeer(n.now, engine.PeerConfig{
-		ID: id, Session: drtc.SessionID(ufrag(id)), Room: n.room, Local: engine.ICE{Ufrag: ufrag(id), Pwd: pwd},
-	}))
+	return n.openAs(engine.PeerConfig{ID: id, Room: n.room})
+}
+
+// openAs opens a peer with what its config says of it.
+func (n *network) openAs(cfg engine.PeerConfig) *client {
+	n.t.Helper()
+	id := cfg.ID
+	cfg.Session, cfg.Local = drtc.SessionID(ufrag(id)), engine.ICE{Ufrag: ufrag(id), Pwd: pwd}
+	n.must(n.core.AddPeer(n.now, cfg))
 	c := &client{n: n, id: id, keys: newKeys(uint32(id)), addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(id >> 8), byte(id)}), 5000)}
 	n.peers = append(n.peers, c)
 	return c
@@ -151,6 +158,7 @@ func (n *network) flush() {
 				c.take(d.Payload)
 			}
 		}
+		n.mesh.post(n, d)
 	}
 	n.batch.Reset()
 	for {
@@ -166,6 +174,10 @@ func (n *network) flush() {
 func (n *network) pass(d time.Duration) {
 	if n.node != nil {
 		n.node.pass(d)
+		return
+	}
+	if n.mesh != nil {
+		n.mesh.pass(d)
 		return
 	}
 	end := n.now.Add(d)

@@ -155,6 +155,9 @@ func (k *packet) source() rewrite.Source {
 
 // selectAnew makes the next packet the first of a selection.
 func (s *subscription) selectAnew() {
+	if s.relay != nil {
+		s.relay.carriage = carriage{}
+	}
 	if s.selector != nil {
 		s.selector.Reset()
 	}
@@ -168,6 +171,9 @@ func (c *Core) selects(now time.Time, s *subscription, k *packet, src *rewrite.S
 	layers := c.partOf(s, k)
 	if layers == nil {
 		return true
+	}
+	if s.relay != nil {
+		return c.carries(now, s, k, src, layers, batch)
 	}
 	if s.selector == nil {
 		s.selector = &svc.Selector{}

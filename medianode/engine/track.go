@@ -36,6 +36,7 @@ type track struct {
 
 	level   *level.Track // nil before the first audio level
 	carried *carried     // counts what a relay peer sends of it; nil of a client's
+	asleep  bool         // see sleep.go
 
 	demand      uint8                // bit per layer, as last reported
 	reported    bool                 // LayerDemand was emitted at least once

@@ -21,7 +21,7 @@ const (
 	// has a replay window.
 	maxStreams = 2048
 	// maxRelayStreams is the same for a relay peer. The engine uses no more.
-	maxRelayStreams = 2 << 14
+	maxRelayStreams = 1 << 16
 )
 
 // errStreams is returned for a new SSRC past the most that a peer may use.

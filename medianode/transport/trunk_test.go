@@ -261,4 +261,3 @@ func TestTrunk_bounds(t *testing.T) {
 		t.Errorf("got %+v", b)
 	}
 }
-

@@ -38,6 +38,13 @@ type end struct {
 	claiming               bool
 }
 
+// recent is a link that was closed a short while ago: a process that ends may
+// take the order with it.
+type recent struct {
+	SavedLink
+	at time.Time
+}
+
 // failures of a pair in a row.
 type failures struct {
 	count   int
@@ -75,22 +82,17 @@ func (a *attempt) deadline() time.Time {
 	return first
 }
 
-// all lists the attempts in a fixed order, the replaced ones last.
+// all lists the attempts in a fixed order.
 func (c *Cascade) all() []*attempt {
 	var out []*attempt
 	for _, pair := range slices.SortedFunc(maps.Keys(c.attempts), comparePairs) {
 		out = append(out, c.attempts[pair])
 	}
-	return append(out, c.old...)
+	return out
 }
 
 func (c *Cascade) find(id LinkID) *attempt {
 	for _, a := range c.attempts {
-		if a.id == id {
-			return a
-		}
-	}
-	for _, a := range c.old {
 		if a.id == id {
 			return a
 		}
@@ -121,7 +123,7 @@ func (c *Cascade) open(a *attempt) {
 // fail ends an attempt; another may follow after a while.
 func (c *Cascade) fail(now time.Time, a *attempt) {
 	c.drop(a)
-	c.closeEnds(a)
+	c.closeEnds(now, a)
 	f := c.failed[a.pair]
 	for _, e := range a.ends {
 		if !e.connectedAt.IsZero() && now.Sub(e.connectedAt) >= steady {
@@ -133,7 +135,8 @@ func (c *Cascade) fail(now time.Time, a *attempt) {
 }
 
 // closeEnds closes both ends of an attempt; a lost node's later.
-func (c *Cascade) closeEnds(a *attempt) {
+func (c *Cascade) closeEnds(now time.Time, a *attempt) {
+	c.recent = append(c.recent, recent{SavedLink{ID: a.id, A: a.pair.A, B: a.pair.B}, now})
 	for _, node := range []drtc.NodeID{a.pair.A, a.pair.B} {
 		if !c.lost[node] {
 			c.order(node, a.id, Close{})
@@ -147,12 +150,11 @@ func (c *Cascade) drop(a *attempt) {
 	if c.attempts[a.pair] == a {
 		delete(c.attempts, a.pair)
 	}
-	c.old = slices.DeleteFunc(c.old, func(o *attempt) bool { return o == a })
 }
 
 // settle begins what is wanted, ends what is not, and routes over what there is.
 func (c *Cascade) settle(now time.Time) {
-	for _, a := range slices.Clone(c.all()) {
+	for _, a := range c.all() {
 		if d := a.deadline(); !d.IsZero() && !now.Before(d) {
 			c.fail(now, a)
 		}
@@ -165,6 +167,7 @@ func (c *Cascade) settle(now time.Time) {
 	}
 	c.route(now)
 	c.retire(now)
+	c.recent = slices.DeleteFunc(c.recent, func(r recent) bool { return now.Sub(r.at) >= rememberFor })
 	maps.DeleteFunc(c.failed, func(pair plan.Link, f failures) bool {
 		return !c.wanted[pair] && !now.Before(f.retryAt.Add(maxBackoff))
 	})
@@ -172,7 +175,7 @@ func (c *Cascade) settle(now time.Time) {
 
 // retire closes the links that nobody wants: one that is open after a calm time.
 func (c *Cascade) retire(now time.Time) {
-	for _, a := range slices.Clone(c.all()) {
+	for _, a := range c.all() {
 		switch {
 		case c.wanted[a.pair]:
 			a.closeAt = time.Time{}
@@ -185,7 +188,7 @@ func (c *Cascade) retire(now time.Time) {
 		}
 		if !now.Before(a.closeAt) && (a.phase != open || !c.routed(a) || !now.Before(a.closeAt.Add(2*calm))) {
 			c.drop(a)
-			c.closeEnds(a)
+			c.closeEnds(now, a)
 		}
 	}
 }

@@ -25,6 +25,8 @@ const (
 	// steady is how long a link must have been connected for its failures to be
 	// forgotten.
 	steady = 10 * time.Second
+	// rememberFor is how long a closed link is saved.
+	rememberFor = 10 * time.Second
 	// maxGhosts bounds what is remembered of one lost node.
 	maxGhosts = 256
 )
@@ -40,7 +42,7 @@ type Cascade struct {
 
 	attempts map[plan.Link]*attempt
 	failed   map[plan.Link]failures
-	old      []*attempt // given up or replaced, and closed when nothing needs them
+	recent   []recent
 	routers  map[drtc.NodeID]*router
 	lost     map[drtc.NodeID]bool
 	ghosts   map[drtc.NodeID][]LinkID // to be closed when the node is back
@@ -162,7 +164,7 @@ func (c *Cascade) RoutesSet(now time.Time, node drtc.NodeID, err string) {
 func (c *Cascade) Lost(now time.Time, node drtc.NodeID) {
 	c.lost[node] = true
 	c.orders = slices.DeleteFunc(c.orders, func(o Order) bool { return o.Node == node })
-	for _, a := range slices.Clone(c.all()) {
+	for _, a := range c.all() {
 		if a.end(node) != nil {
 			c.fail(now, a)
 			delete(c.failed, a.pair) // not the link's fault
@@ -206,7 +208,7 @@ func (c *Cascade) Claimed(now time.Time, node drtc.NodeID, links []LinkID) {
 			c.order(node, id, Close{})
 		}
 	}
-	for _, a := range slices.Clone(c.all()) {
+	for _, a := range c.all() {
 		e := a.end(node)
 		if e != nil && e.claiming && !slices.Contains(links, a.id) {
 			c.fail(now, a)
@@ -222,12 +224,11 @@ func (c *Cascade) Claimed(now time.Time, node drtc.NodeID, links []LinkID) {
 func (c *Cascade) CloseAll(now time.Time) {
 	clear(c.wanted)
 	clear(c.routes)
-	for _, a := range slices.Clone(c.all()) {
-		c.closeEnds(a)
+	for _, a := range c.all() {
+		c.closeEnds(now, a)
 	}
 	clear(c.attempts)
 	clear(c.failed)
-	c.old = nil
 	c.settle(now)
 	for node, r := range c.routers {
 		if !r.asked {

@@ -47,6 +47,9 @@ func (c *Cascade) State() State {
 	for _, a := range c.all() {
 		s.Links = append(s.Links, SavedLink{ID: a.id, A: a.pair.A, B: a.pair.B, Open: a.phase == open})
 	}
+	for _, r := range c.recent {
+		s.Links = append(s.Links, r.SavedLink)
+	}
 	for node, r := range c.routers {
 		for origin, link := range r.told {
 			s.Routes = append(s.Routes, SavedRoute{Node: node, Route: Route{Origin: origin, Link: link}})
@@ -77,7 +80,7 @@ func Restore(name string, s State, now time.Time) *Cascade {
 	for _, l := range s.Links {
 		a := &attempt{id: l.ID, pair: plan.Link{A: l.A, B: l.B}, phase: open, since: now}
 		if !l.Open || c.attempts[a.pair] != nil {
-			c.closeEnds(a)
+			c.closeEnds(now, a)
 			continue
 		}
 		for i := range a.ends {

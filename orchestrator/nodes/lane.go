@@ -21,7 +21,9 @@ type laneKey = drtc.SessionID
 type job struct {
 	session drtc.SessionID
 	command room.NodeCommand
+	term    uint64
 	done    func(room.Command)
+	fenced  func(term uint64)
 }
 
 // lane holds the commands of one session that wait for the one under way.
@@ -77,6 +79,9 @@ func (l *link) carryOut(j job) room.Command {
 		if l.ctx.Err() == nil && repeatable && try < maxTries && l.getStatus().Up && transient(err) {
 			continue
 		}
+		if term, ok := Fenced(err); ok && j.fenced != nil {
+			j.fenced(term)
+		}
 		l.pool.config.Log.Debug("command to a media node failed", slog.String("node", l.target.ID.String()),
 			slog.String("session", string(j.session)), slog.String("command", name), slog.Any("error", err))
 		return failure(l.target.ID, j.session, j.command, reasonOf(err), connect.CodeOf(err))
@@ -86,7 +91,7 @@ func (l *link) carryOut(j job) room.Command {
 // attempt makes one call, within the deadline. It waits for the node to come up
 // and for one of the call tokens.
 func (l *link) attempt(j job) (room.Command, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.pool.config.CallTimeout)
+	ctx, cancel := context.WithTimeout(WithTerm(l.ctx, j.term), l.pool.config.CallTimeout)
 	defer cancel()
 	l.mu.Lock()
 	up := l.up

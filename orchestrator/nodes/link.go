@@ -62,7 +62,7 @@ func newLink(p *Pool, t Target) *link {
 	return &link{
 		pool: p, target: t, ctx: ctx, cancel: cancel, base: base,
 		client: medianodev1connect.NewControlServiceClient(&http.Client{Transport: signed}, t.URL,
-			connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage)),
+			connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage), connect.WithInterceptors(As(p.config.Member))),
 		calls: make(chan struct{}, p.config.MaxCalls),
 		up:    make(chan struct{}),
 		lanes: map[laneKey]*lane{},

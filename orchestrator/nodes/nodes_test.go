@@ -222,7 +222,7 @@ func (w *world) keep(n *node) {
 // ask sends a command and returns a channel for its result.
 func (w *world) ask(n *node, session drtc.SessionID, c room.NodeCommand) chan room.Command {
 	result := make(chan room.Command, 1)
-	w.pool.Send(n.id, session, c, func(r room.Command) { result <- r })
+	w.pool.Send(nodes.Order{Node: n.id, Session: session, Command: c, Done: func(r room.Command) { result <- r }})
 	return result
 }
 
@@ -307,7 +307,7 @@ func TestPool_answersForNodesThatAreNotThere(t *testing.T) {
 			}
 		}
 	}
-	w.pool.Send(nobody.id, "SE_1", room.CloseSession{}, func(r room.Command) { t.Errorf("closing gave %+v, want nothing", r) })
+	w.pool.Send(nodes.Order{Node: nobody.id, Session: "SE_1", Command: room.CloseSession{}, Done: func(r room.Command) { t.Errorf("closing gave %+v, want nothing", r) }})
 }
 
 func TestPool_laneIsBounded(t *testing.T) {
@@ -341,8 +341,8 @@ func TestPool_repeatsWhatMayBeRepeated(t *testing.T) {
 	n.offer = func(*medianodev1.OfferRequest) (*medianodev1.OfferResponse, error) { return nil, away }
 	w := newWorld(t, nil)
 	w.keep(n)
-	w.pool.Send(n.id, "SE_1", room.MuteTrack{Track: "a"}, nil)
-	w.pool.Send(n.id, "SE_1", room.MuteTrack{Track: "b"}, nil)
+	w.pool.Send(nodes.Order{Node: n.id, Session: "SE_1", Command: room.MuteTrack{Track: "a"}})
+	w.pool.Send(nodes.Order{Node: n.id, Session: "SE_1", Command: room.MuteTrack{Track: "b"}})
 	<-w.ask(n, "SE_1", room.SendOffer{SDP: "c"})
 	if got, want := n.called(), []string{"mute a", "mute a", "mute a", "mute b", "offer c"}; !slices.Equal(got, want) {
 		t.Errorf("calls were %v, want %v", got, want)

@@ -62,6 +62,9 @@ type Config struct {
 	// as a room takes to accept a command.
 	Emit func(Event)
 	Log  *slog.Logger
+	// Member is this process's name among those of its operator; empty for an
+	// Orchestrator that is alone.
+	Member string
 	// Report, if set, hears of every call: the command's name, whether it
 	// worked, and how long it took.
 	Report func(command string, ok bool, took time.Duration)
@@ -181,16 +184,32 @@ func (p *Pool) Status(id drtc.NodeID) Status {
 	return Status{}
 }
 
-// Send hands a command about a session to a node. Commands of one session are
-// carried out in the order of the calls. If the command has a result, done is
-// called with it once, from another goroutine; done may be nil.
-func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand, done func(room.Command)) {
+// Order is a command about a session, a relay link or a room, for a node.
+type Order struct {
+	Node    drtc.NodeID
+	Session drtc.SessionID
+	Command room.NodeCommand
+	// Term is that of the writer of the room; 0 for an Orchestrator that is alone.
+	Term uint64
+	// Done is called with the result, if the command has one, once and from
+	// another goroutine; may be nil.
+	Done func(room.Command)
+	// Fenced is called when the node knows a higher term of the room, before
+	// Done; may be nil.
+	Fenced func(term uint64)
+}
+
+// Send hands a command to a node. Commands of one session are carried out in the
+// order of the calls.
+func (p *Pool) Send(o Order) {
+	node, session, c := o.Node, o.Session, o.Command
 	finish := func(result room.Command) {
-		if result != nil && done != nil {
-			done(result)
+		if result != nil && o.Done != nil {
+			o.Done(result)
 		}
 	}
-	if l := p.link(node); l != nil && l.enqueue(job{session: session, command: c, done: finish}) {
+	j := job{session: session, command: c, term: o.Term, done: finish, fenced: o.Fenced}
+	if l := p.link(node); l != nil && l.enqueue(j) {
 		return
 	}
 	p.mu.Lock()
@@ -199,7 +218,7 @@ func (p *Pool) Send(node drtc.NodeID, session drtc.SessionID, c room.NodeCommand
 		return
 	}
 	if _, ok := c.(room.InspectSession); ok && p.links[node] == nil {
-		p.group.Go(func() { p.sendWhenKnown(node, job{session: session, command: c, done: finish}) })
+		p.group.Go(func() { p.sendWhenKnown(node, j) })
 		return
 	}
 	p.group.Go(func() {

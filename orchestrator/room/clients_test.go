@@ -28,6 +28,7 @@ type fakeClient struct {
 	answered  bool
 	gone      bool // for good
 	deaf      bool // does not come back when told to
+	silent    bool // was told to, and did not
 	away      bool // told to resume or cut off, and not back yet
 	mids      map[string]drtc.TrackID
 	seen      map[drtc.ParticipantID]Participant
@@ -46,7 +47,7 @@ func (c *fakeClient) join(home byte) {
 	c.joins++
 	c.id = drtc.ParticipantID(fmt.Sprintf("PA_%s%d", c.name, c.joins))
 	c.seen, c.mids, c.announced = map[drtc.ParticipantID]Participant{}, map[string]drtc.TrackID{}, map[string]bool{}
-	c.offers, c.answered, c.away = 0, false, false
+	c.offers, c.answered, c.away, c.silent = 0, false, false, false
 	c.connect()
 	j := Join{
 		Conn: c.conn, Participant: c.id, Session: drtc.SessionID(fmt.Sprintf("SE_%s%d", c.name, c.joins)),
@@ -111,6 +112,12 @@ func (c *fakeClient) hear(conn Conn, m Message) {
 		c.offer()
 	case WelcomeBack:
 		c.away = false
+		for _, id := range c.tracks { // what did not come through is announced again
+			if _, t := c.n.room.track(drtc.TrackID(id)); t == nil {
+				delete(c.announced, id)
+			}
+		}
+		c.announceTracks()
 		c.say(SyncState{Participant: c.id, Channels: c.channels()})
 		c.offer()
 	case Update:
@@ -147,7 +154,7 @@ func (c *fakeClient) goodbye(m Goodbye) {
 		c.n.fail("%s was told to resume and can't", c.name)
 	case m.Action == DoResume:
 		c.conn, c.away = 0, true
-		if c.deaf {
+		if c.silent = c.deaf; c.silent {
 			return
 		}
 		c.n.in(10*c.n.delay(), c.resume)
@@ -293,7 +300,7 @@ func (c *fakeClient) checkRestore(r *Restoration) {
 func (n *network) plan() plan.Plan {
 	in := n.room.Shape()
 	fit := func(id drtc.NodeID) bool {
-		return !slices.Contains(in.Lost, id) && !slices.Contains(in.Draining, id) && !n.nodes[id].draining
+		return !slices.Contains(in.Lost, id) && !slices.Contains(in.Draining, id) && !n.nodes[id].draining && n.nodes[id].lostAt.IsZero()
 	}
 	count, used := map[drtc.NodeID]int{}, map[drtc.NodeID]bool{}
 	for _, m := range in.Members {
@@ -398,4 +405,31 @@ func nodeText(c NodeCommand) string {
 		return text
 	}
 	return nodeCommand(c)
+}
+
+// eventText is one line for what a node reports.
+func eventText(c Command) string {
+	up := func(connected, closed bool) string {
+		switch {
+		case closed:
+			return "closed"
+		case connected:
+			return "connected"
+		}
+		return "silent"
+	}
+	switch c := c.(type) {
+	case SessionChanged:
+		return fmt.Sprintf("%s is %s", c.Session, up(c.Connected, c.Closed))
+	case RelayChanged:
+		return fmt.Sprintf("%s is %s", strings.ReplaceAll(string(c.Link), "RM_1-", "#"), up(c.Connected, c.Closed))
+	case TrackLive:
+		return fmt.Sprintf("%s of %s is live", c.Track, c.Session)
+	case TrackAvailable:
+		if c.Available {
+			return fmt.Sprintf("%s of node %d is here", c.Track, c.Origin[0])
+		}
+		return fmt.Sprintf("%s of node %d is not here any more", c.Track, c.Origin[0])
+	}
+	return fmt.Sprintf("%+v", c)
 }

@@ -8,7 +8,7 @@
 //
 //	client ──▶ Offer, AddTrack, Mute … ─┐            ┌─▶ ToClient, CloseClient
 //	node   ──▶ TrackLive, NodeLost …   ─┼─▶ Handle ──┼─▶ ToNode
-//	clock  ──▶ HandleTimeout           ─┘            └─▶ Allocate, Refuse, Ended
+//	clock  ──▶ HandleTimeout           ─┘            └─▶ NeedPlan, Refuse, Ended
 //
 // Effects for one client must reach it in order, and so must the node commands
 // of one session; nothing else is ordered. Results of node commands come back
@@ -24,9 +24,14 @@
 // told of everybody at once and then of nothing new for a calm time, because its
 // client hands no events on while a reconnect is open.
 //
-// Every participant has one home node. In this version all of a room's
-// participants share it; Member.Node is kept for each of them so that a cascade
-// can differ.
+// Every member has one home node, which the owner's plan names (package plan),
+// and the nodes get each other's tracks over links (package cascade). A viewer is
+// subscribed on its home when the publisher's home is the same node or the track
+// has come there. When a node is lost, or ends a session, its participants move:
+// the client is told to resume, its first offer goes to the new node with what
+// its transport has (Restoration), and nobody else hears of it. A node that
+// drains is left in the same way, with the new session open and the links up
+// before the client hears of it. Who can't resume joins anew.
 //
 // The package is a core: no clock, socket, goroutine or logger, and not safe for
 // concurrent use. What leaves it (views in messages) is a copy that nobody

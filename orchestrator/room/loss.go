@@ -146,6 +146,9 @@ func (r *Room) knownNow() {
 func (r *Room) giveUpUnheard() {
 	unheard := r.nodeIDs(func(n *node) bool { return n.unheard })
 	r.knownAt = time.Time{}
+	for _, id := range unheard { // nobody is to move from one to the other
+		r.node(id).lost = true
+	}
 	for _, id := range unheard {
 		r.nodeLost(NodeLost{Node: id})
 	}
@@ -210,8 +213,12 @@ func (r *Room) switchOver() {
 		if m.next == nil || !m.next.opened || m.move != nil {
 			continue
 		}
-		if r.cascade.Settled() || !r.now.Before(m.next.until) {
+		switch {
+		case !r.cascade.Settled() && r.now.Before(m.next.until):
+		case m.resumable():
 			r.startMove(m, true)
+		default: // its first offer has been answered meanwhile
+			r.letGo([]*member{m})
 		}
 	}
 }

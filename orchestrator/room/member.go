@@ -84,7 +84,7 @@ type publication struct {
 	// publisher's SDP, for another node to know them.
 	Streams    []Layer `json:"streams,omitempty"`
 	As         string  `json:"as,omitempty"`
-	away       bool    // not on its publisher's node yet since that moved
+	Away       bool    `json:"away,omitempty"` // not on its publisher's node yet since that moved
 	offeredAs  bool    // muted, when its section was last offered to the node
 	demandSent bool
 	demand     [3]bool

@@ -112,7 +112,7 @@ func (r *Room) leaveNode(m *member) {
 		s.held, s.On, s.lapsed = s.held || s.On, false, false
 	}
 	for _, t := range m.Tracks {
-		t.Matched, t.away = false, true
+		t.Matched, t.Away = false, true
 		r.lapse(m.Node, t.ID)
 	}
 	if s, speaks := r.speakers[m.ID]; speaks {
@@ -190,7 +190,7 @@ func (r *Room) moveOn(m *member) {
 		return
 	}
 	if !m.Answered {
-		m.move, m.exclude = nil, nil
+		m.move = nil
 		for _, s := range m.Subscriptions {
 			s.held = false
 		}

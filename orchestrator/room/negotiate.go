@@ -89,6 +89,11 @@ func (r *Room) offered(m *member, c Offered) {
 	case c.Invalid:
 		r.dismissFor(m, Goodbye{Reason: JoinFailure, Action: Disconnect, Text: c.Err, Unusable: c.Unusable})
 		return
+	case c.Err != "" && n.next == nil && n.retried && m.resumable() && len(m.exclude) < maxAttempts:
+		n.next = &sent
+		m.exclude = append(m.exclude, m.Node)
+		r.startMove(m, true) // others there may still receive its tracks
+		return
 	case c.Err != "" && n.next == nil && n.retried:
 		r.dismissFor(m, Goodbye{Reason: StateMismatch, Action: Reconnect, Text: c.Err})
 		return
@@ -112,6 +117,9 @@ func (r *Room) offered(m *member, c Offered) {
 
 // answer hands the node's answer to the client.
 func (r *Room) answer(m *member, c Offered) {
+	if m.move == nil {
+		m.exclude = nil
+	}
 	moved := m.move != nil && !m.move.answered
 	r.restored(m)
 	r.matchSections(m, c.Published)

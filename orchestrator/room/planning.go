@@ -30,6 +30,8 @@ type node struct {
 	// ghosts are sessions that it may still have when it is back.
 	ghosts  []drtc.SessionID
 	claimAt time.Time // when it is asked again what it has
+	// news are the tracks that it has reported since it was asked.
+	news map[drtc.TrackID]bool
 }
 
 // maxGhosts bounds the ghosts of one node.

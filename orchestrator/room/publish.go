@@ -94,8 +94,8 @@ func (r *Room) trackLive(m *member, c TrackLive) {
 	news := !t.Announced || t.MIME != c.MIME || t.MID != c.MID
 	first := !t.Announced
 	t.Matched, t.Live, t.Announced = true, true, true
-	if t.away {
-		t.away = false
+	if t.Away {
+		t.Away = false
 		r.lapse(m.Node, t.ID)
 	}
 	t.MIME, t.MID = c.MIME, c.MID

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -112,6 +113,9 @@ func (r *Room) costs() []plan.LinkCost {
 // or has gone from it, and subscribes those who wait for it.
 func (r *Room) trackAvailable(c TrackAvailable) {
 	n := r.node(c.Node)
+	if n.news != nil {
+		n.news[c.Track] = true
+	}
 	origin, was := n.tracks[c.Track]
 	r.changed = true
 	if !c.Available {
@@ -136,7 +140,7 @@ func (r *Room) lapse(at drtc.NodeID, id drtc.TrackID) {
 			continue
 		}
 		if s := v.Subscriptions[id]; s != nil && s.On {
-			s.lapsed = true
+			s.lapsed, s.doubted = true, false
 		}
 		if v.watch != nil {
 			v.watch.lapse(id)
@@ -159,7 +163,7 @@ func (r *Room) has(v, publisher *member, t *publication) bool {
 		return false
 	}
 	if publisher.Node == v.Node {
-		return !t.away
+		return !t.Away
 	}
 	n := r.nodes[v.Node]
 	if n == nil {
@@ -171,7 +175,8 @@ func (r *Room) has(v, publisher *member, t *publication) bool {
 
 // claim asks a node what it has of the room.
 func (r *Room) claim(at drtc.NodeID) {
-	r.node(at).claimAt = time.Time{}
+	n := r.node(at)
+	n.claimAt, n.news = time.Time{}, map[drtc.TrackID]bool{}
 	r.cascade.Claiming(at)
 	r.out = append(r.out, ToNode{Node: at, Session: r.lane(), Command: ClaimRoom{Room: r.state.ID}})
 }
@@ -187,12 +192,17 @@ func (r *Room) claimed(c Claimed) {
 	}
 	r.cascade.Claimed(r.now, c.Node, c.Links)
 	n := r.node(c.Node)
-	for id, origin := range n.tracks {
-		if !slices.Contains(c.Tracks, id) {
-			r.trackAvailable(TrackAvailable{Node: c.Node, Track: id, Origin: origin})
+	news := n.news // came later than what it answers
+	n.news = nil
+	for _, id := range slices.Sorted(maps.Keys(n.tracks)) {
+		if !slices.Contains(c.Tracks, id) && !news[id] {
+			r.trackAvailable(TrackAvailable{Node: c.Node, Track: id, Origin: n.tracks[id]})
 		}
 	}
 	for _, id := range c.Tracks {
+		if news[id] {
+			continue
+		}
 		if publisher, t := r.track(id); t != nil && publisher.Node != c.Node {
 			if _, known := n.tracks[id]; !known {
 				r.trackAvailable(TrackAvailable{Node: c.Node, Track: id, Origin: publisher.Node, Available: true})

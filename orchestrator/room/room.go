@@ -317,8 +317,7 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 			r.calmOver(m)
 		}
 		if due(m.retryAt) {
-			m.retryAt = time.Time{}
-			r.reconcile(m)
+			r.retry(m)
 		}
 	}
 	if due(r.knownAt) {

@@ -334,7 +334,7 @@ func (s *scenario) event(verb, who, cid string, w words) Command {
 	case "subscribed":
 		c := Subscribed{Session: se(who), MissingAudio: w.num("a"), MissingVideo: w.num("v"), Negotiate: w.has("negotiate")}
 		if r := w.keys["refuse"]; r != "" {
-			c.Refused = map[drtc.TrackID]string{tr(r): "codec"}
+			c.Refused, c.Tracks = map[drtc.TrackID]string{tr(r): "codec"}, trs(r)
 		}
 		if e := w.keys["err"]; e != "" {
 			c.Err, c.Tracks = "no answer", trs(e)

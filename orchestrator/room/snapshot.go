@@ -24,7 +24,7 @@ func (r *Room) Snapshot() ([]byte, error) {
 	saved.Members = nil
 	for _, m := range r.state.Members {
 		if m.phase == present && m.watch == nil {
-			m.Moving = m.move != nil
+			m.Moving = m.move != nil && !m.move.answered
 			saved.Members = append(saved.Members, m)
 		}
 	}
@@ -95,7 +95,7 @@ func (r *Room) restoreNodes() {
 				s.held = true
 			}
 			for _, t := range m.Tracks {
-				t.away = true
+				t.Away = true
 			}
 		}
 	}

@@ -163,7 +163,7 @@ func (r *Room) entitled(v, publisher *member, t *publication, s *subscription) b
 func (r *Room) forgo(v, publisher *member, tracks ...*publication) {
 	var stop []drtc.TrackID
 	for _, t := range tracks {
-		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || t.away || v.Node != publisher.Node || v.Moves > 0) {
+		if s := v.Subscriptions[t.ID]; s != nil && s.On && (s.lapsed || t.Away || v.Node != publisher.Node || v.Moves > 0) {
 			stop = append(stop, t.ID)
 		}
 		delete(v.Subscriptions, t.ID)
@@ -207,7 +207,19 @@ func (r *Room) subscribed(m *member, c Subscribed) {
 		m.retryAt = r.now.Add(retryDelay)
 		return
 	}
-	r.refusedTracks(m, c.Refused)
+	certain := map[drtc.TrackID]string{}
+	for _, id := range c.Tracks {
+		reason, refused := c.Refused[id]
+		s := m.Subscriptions[id]
+		switch {
+		case s == nil:
+		case !refused:
+			s.doubted = false
+		case !r.doubt(m, id, s):
+			certain[id] = reason
+		}
+	}
+	r.refusedTracks(m, certain)
 	if c.Negotiate || c.MissingAudio > 0 || c.MissingVideo > 0 {
 		r.needSections(m, c.MissingAudio, c.MissingVideo)
 	}
@@ -220,9 +232,6 @@ func (r *Room) refusedTracks(m *member, refused map[drtc.TrackID]string) {
 		if s == nil || !s.On {
 			continue
 		}
-		if r.doubt(m, id, s) {
-			continue
-		}
 		s.On, s.refused = false, true
 		r.changed = true
 		r.toClient(m, SubscriptionFailed{Track: id, Reason: refused[id]})
@@ -230,19 +239,26 @@ func (r *Room) refusedTracks(m *member, refused map[drtc.TrackID]string) {
 }
 
 // doubt reports whether a refusal need not be told: the track is not on m's node
-// now, or comes from another node and may have been away for a moment.
+// now, or may have gone just then, of which the news are on the way.
 func (r *Room) doubt(m *member, id drtc.TrackID, s *subscription) bool {
 	publisher, t := r.track(id)
 	switch {
-	case t == nil:
+	case t == nil || !s.On || s.doubted:
 		return false
-	case !r.has(m, publisher, t):
-		s.lapsed = true
-		return true
-	case publisher.Node != m.Node && !s.doubted:
-		s.lapsed, s.doubted = true, true
+	case r.has(m, publisher, t):
+		s.doubted = true
 		m.retryAt = r.now.Add(retryDelay)
-		return true
+	default:
+		s.lapsed = true
 	}
-	return false
+	return true
+}
+
+// retry asks m's node again for what it has not taken.
+func (r *Room) retry(m *member) {
+	m.retryAt = time.Time{}
+	for _, s := range m.Subscriptions {
+		s.lapsed = s.lapsed || s.On && s.doubted
+	}
+	r.reconcile(m)
 }

@@ -126,7 +126,6 @@ type record struct {
 type queues struct {
 	lost, offered line
 	forget        []roll.Forget
-	usurped       bool
 }
 
 // line is rooms in order, each once.

@@ -23,8 +23,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var group sync.WaitGroup
 	group.Go(func() { k.follow(ctx) })
-	group.Go(func() { k.tell(ctx, cancel) })
-	k.live(ctx)
+	group.Go(func() { k.tell(ctx) })
+	k.live(ctx, cancel)
 	group.Wait()
 	if err := context.Cause(ctx); errors.Is(err, ErrUsurped) {
 		return err
@@ -32,8 +32,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// live beats until ctx ends.
-func (k *Keeper) live(ctx context.Context) {
+// live beats until ctx ends, and ends it when the name is another's.
+func (k *Keeper) live(ctx context.Context, end context.CancelCauseFunc) {
 	key := MemberPrefix + k.config.Member
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -42,11 +42,15 @@ func (k *Keeper) live(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			k.leaveAll(context.WithoutCancel(ctx), key, revision)
+			k.goodbye(context.WithoutCancel(ctx), key, revision)
 			return
 		case <-timer.C:
 		}
 		at, err := k.beat(ctx, key, revision)
+		if errors.Is(err, ErrUsurped) {
+			end(err)
+			return
+		}
 		if ctx.Err() == nil && (err != nil) != failing {
 			failing = err != nil
 			k.config.Log.Warn("store takes no sign of life", slog.Bool("failing", failing), slog.Any("error", err))
@@ -58,45 +62,48 @@ func (k *Keeper) live(ctx context.Context) {
 	}
 }
 
-// beat writes one sign of life over the last one, at revision 0 over whatever
-// there is. It returns the revision to write over next.
-func (k *Keeper) beat(ctx context.Context, key string, revision uint64) (uint64, error) {
+// beat writes one sign of life over this member's last one; if own is 0, over
+// whatever there is. It returns what to write over next.
+func (k *Keeper) beat(ctx context.Context, key string, own uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	k.mu.Lock()
 	m := k.roll.Beat()
 	k.mu.Unlock()
-	if revision == 0 {
+	over := own
+	if own == 0 {
 		e, err := k.config.Store.Get(ctx, key)
 		if err != nil && !errors.Is(err, state.ErrNotFound) {
 			return 0, err
 		}
-		revision = e.Revision
+		over = e.Revision
 	}
-	at, err := k.write(ctx, key, m, revision)
+	at, err := k.write(ctx, key, m, over)
 	if err == nil {
 		return at, nil
 	}
 	if !errors.Is(err, state.ErrConflict) && !errors.Is(err, state.ErrExists) {
-		return revision, err
+		return own, err
 	}
-	// The answer to an earlier one was lost, or somebody removed it, or another
-	// process has the name: that one's beats come by the watch.
+	// The answer to an earlier one was lost, somebody removed it, or another
+	// process has taken the name.
 	e, getErr := k.config.Store.Get(ctx, key)
 	var there roll.Member
 	switch {
 	case errors.Is(getErr, state.ErrNotFound):
 		return 0, err
 	case getErr != nil:
-		return revision, errors.Join(err, getErr)
-	case json.Unmarshal(e.Value, &there) == nil && there.Life != m.Life:
-		return revision, fmt.Errorf("%w: %w", ErrUsurped, err)
+		return own, errors.Join(err, getErr)
+	case json.Unmarshal(e.Value, &there) == nil && there.Life == m.Life:
+		return e.Revision, err
+	case own == 0: // both are starting: once more, and the other one ends
+		return 0, err
 	}
-	return e.Revision, err
+	return own, fmt.Errorf("%w: %w", ErrUsurped, err)
 }
 
-// leaveAll says goodbye, so that nobody need wait.
-func (k *Keeper) leaveAll(ctx context.Context, key string, revision uint64) {
+// goodbye says that this member ends, so that nobody need wait.
+func (k *Keeper) goodbye(ctx context.Context, key string, revision uint64) {
 	if revision == 0 {
 		return
 	}
@@ -208,8 +215,6 @@ func (k *Keeper) collect() {
 			k.queues.offered.add(o.Key)
 		case roll.Forget:
 			k.queues.forget = append(k.queues.forget, o)
-		case roll.Usurped:
-			k.queues.usurped = true
 		}
 	}
 	if news {
@@ -221,7 +226,7 @@ func (k *Keeper) collect() {
 }
 
 // tell hands the queues to who reads the channels, lost rooms first.
-func (k *Keeper) tell(ctx context.Context, end context.CancelCauseFunc) {
+func (k *Keeper) tell(ctx context.Context) {
 	for {
 		k.mu.Lock()
 		var lost, offered chan Key
@@ -234,12 +239,7 @@ func (k *Keeper) tell(ctx context.Context, end context.CancelCauseFunc) {
 		}
 		forget := k.queues.forget
 		k.queues.forget = nil
-		usurped := k.queues.usurped
 		k.mu.Unlock()
-		if usurped {
-			end(ErrUsurped)
-			return
-		}
 		for _, f := range forget {
 			k.remove(ctx, f)
 		}

@@ -75,14 +75,9 @@ type Forget struct {
 	Revision uint64
 }
 
-// Usurped says that another process runs under this member's name, later than
-// this one: this one must end.
-type Usurped struct{}
-
 func (Lost) output()    {}
 func (Offered) output() {}
 func (Forget) output()  {}
-func (Usurped) output() {}
 
 type member struct {
 	Member
@@ -112,8 +107,6 @@ type Roll struct {
 	held            map[Key]hold
 	round           int
 	current         bool // what existed when the watch began has been told
-	echoed          bool // a beat of ours came back
-	usurped         bool
 	out             []Output
 }
 
@@ -192,15 +185,7 @@ func (r *Roll) SawMember(name string, m Member, revision uint64) {
 
 // sawSelf counts a beat of ours that came back.
 func (r *Roll) sawSelf(m Member) {
-	if m.Life != r.life {
-		if r.echoed && !r.usurped {
-			r.usurped = true
-			r.out = append(r.out, Usurped{})
-		}
-		return
-	}
-	r.echoed = true
-	if !r.current {
+	if m.Life != r.life || !r.current {
 		return
 	}
 	died := false
@@ -239,7 +224,11 @@ func (r *Roll) SawTenure(key Key, t Tenure, revision uint64) {
 	}
 	r.tenures[key] = noted{Tenure: t, revision: revision, round: r.round}
 	if h, ok := r.held[key]; ok && revision > h.revision {
-		r.lose(key)
+		if t.Member == r.self && t.Life == r.life { // a raise, before its answer
+			r.held[key] = hold{term: t.Term, revision: revision, round: r.round}
+		} else {
+			r.lose(key)
+		}
 	}
 	r.judge(key)
 }

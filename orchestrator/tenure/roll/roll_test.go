@@ -235,11 +235,24 @@ func TestTook_tooLate(t *testing.T) {
 	}
 }
 
-func TestUsurped_byALaterProcessOfTheName(t *testing.T) {
+func TestRaise_isNoLossWhenItsNewsComeBeforeItsAnswer(t *testing.T) {
 	r := pair()
-	r.SawMember("a", roll.Member{Life: "a2"}, 9)
-	r.SawMember("a", roll.Member{Life: "a2"}, 10)
-	wantOutputs(t, "a later process", r, roll.Usurped{})
+	claim := take(t, r, "x", roll.Tenure{}, 0, 5)
+	up, at, write, err := r.Raise(noon, "x", claim.Term+9)
+	if err != nil || !write || at != 5 || up.Term <= claim.Term+9 {
+		t.Fatalf("got %+v over %d, %t, %v", up, at, write, err)
+	}
+	r.SawTenure("x", up, 6)
+	wantOutputs(t, "the news", r)
+	if err := r.Took("x", up, 6); err != nil {
+		t.Error(err)
+	}
+	if o := r.Owner("x"); !o.Mine || o.Term != up.Term {
+		t.Errorf("got %+v, want it held with %d", o, up.Term)
+	}
+	if _, _, write, err := r.Raise(noon, "x", claim.Term); write || err != nil {
+		t.Errorf("above a lower term: got %t, %v, want nothing to write", write, err)
+	}
 }
 
 func TestForget_whoIsLongDead(t *testing.T) {

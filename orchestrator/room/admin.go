@@ -170,7 +170,9 @@ func (r *Room) capacity() int {
 }
 
 // Vacant reports whether the room takes one more participant.
-func (r *Room) Vacant() bool { return len(r.state.Members)-r.spectators() < r.capacity() }
+func (r *Room) Vacant() bool {
+	return len(r.state.Members)-r.spectators()-r.waitingInLobby() < r.capacity()
+}
 
 // emptyFor is how long the room lives without anybody in it.
 func (r *Room) emptyFor() time.Duration {
@@ -358,7 +360,7 @@ func (c Send) carryOut(r *Room) error {
 	var order []drtc.NodeID
 	sessions := map[drtc.NodeID][]drtc.SessionID{}
 	for _, m := range r.state.Members {
-		if !m.inside() || m.Node.IsZero() {
+		if !m.inside() || m.Node.IsZero() || all && m.Lobby {
 			continue
 		}
 		if !all && !slices.Contains(c.To, m.Identity) && !slices.Contains(c.IDs, m.ID) {
@@ -420,17 +422,17 @@ func (c Permit) carryOut(r *Room) error {
 	if c.Permission == nil && c.Name == "" && c.Metadata == "" && len(c.Attributes) == 0 {
 		return nil
 	}
-	text := SetMetadata{Name: c.Name, Metadata: c.Metadata, Attributes: c.Attributes}
+	text := SetMetadata{Name: c.Name, Metadata: c.Metadata, Attributes: unreserved(c.Attributes)}
 	if failure, _ := m.checkLengths(text); failure != FailureNone {
 		return ErrLimit
 	}
 	m.takeMetadata(text)
 	if c.Permission != nil {
-		r.permit(m, *c.Permission)
+		r.permitted(m, *c.Permission)
 	}
 	r.announce(m)
 	r.refreshToken(m)
-	return nil
+	return r.reservedFrom(c.Identity, c.Attributes)
 }
 
 // permit changes what m may do, and ends what it may do no more.

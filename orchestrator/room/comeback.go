@@ -66,7 +66,7 @@ func (r *Room) calmOver(m *member) {
 // tell sends v what has become of somebody else, or keeps it for later.
 func (r *Room) tell(v *member, p Participant) {
 	switch {
-	case v.phase != present:
+	case v.phase != present || v.Lobby:
 	case v.conn != 0 && !v.calm():
 		r.toClient(v, Update{Participants: []Participant{p}})
 	case p.State == Disconnected:

@@ -35,6 +35,11 @@ type (
 		Offer         *Offer      // the first offer, if it came with the request
 		Tracks        []AddTrack  // tracks announced with the request
 		Watch         *Watch      // makes it a spectator
+
+		// What the application's policy says.
+		Role  string // host, speaker, viewer or another word; empty for none
+		Lobby bool   // it waits until it is let in
+		Rules *Rules // of the room from now on; nil leaves them
 	}
 	// Watch says what a spectator sees. A spectator is not a participant: nobody
 	// hears of it, it hears of nobody, and any number may have one identity. It

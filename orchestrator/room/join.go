@@ -34,7 +34,11 @@ func (r *Room) join(c Join) {
 		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room has as many spectators as it takes"})
 		return
 	}
-	if c.Watch == nil && !r.Vacant() {
+	if text := r.crowded(c); text != "" {
+		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: text})
+		return
+	}
+	if c.Watch == nil && !c.Lobby && !r.Vacant() {
 		r.out = append(r.out, Refuse{Conn: c.Conn, Reason: "the room is full"})
 		return
 	}
@@ -52,6 +56,7 @@ func (r *Room) join(c Join) {
 	if c.Watch != nil {
 		m.watch, m.Permission = newSpectator(*c.Watch), Permission{Subscribe: true, Hidden: true}
 	}
+	r.seat(m, c)
 	m.negotiation.next = c.Offer
 	r.state.Members = append(r.state.Members, m)
 	r.place(m)
@@ -131,7 +136,7 @@ func (r *Room) enter(m *member) {
 	r.entered()
 	welcome := Welcome{Room: r.Info(), Self: m.view(), Node: m.Node}
 	for _, o := range r.state.Members {
-		if o != m && o.phase == present && !o.Permission.Hidden {
+		if o != m && o.phase == present && r.hears(m, o) {
 			welcome.Others = append(welcome.Others, o.view())
 		}
 	}
@@ -146,6 +151,7 @@ func (r *Room) enter(m *member) {
 		r.addTrack(m, t)
 	}
 	m.first = nil
+	r.stepBack(m)
 	r.reconcile(m)
 	r.calmDown(m)
 	r.firstOffer(m)
@@ -160,8 +166,8 @@ func (r *Room) firstOffer(m *member) {
 }
 
 func (r *Room) refreshToken(m *member) {
-	v := m.view()
-	r.toClient(m, RefreshToken{Name: v.Name, Metadata: v.Metadata, Attributes: v.Attributes, Permission: v.Permission})
+	attributes, permission := m.credentials()
+	r.toClient(m, RefreshToken{Name: m.Name, Metadata: m.Metadata, Attributes: attributes, Permission: permission})
 }
 
 // dismiss tells m to go, and lets it go.
@@ -185,6 +191,7 @@ func (r *Room) dismissFor(m *member, g Goodbye) {
 // remove ends m's stay. Afterwards nothing refers to it.
 func (r *Room) remove(m *member, reason Reason) {
 	r.notifyLeft(m, reason)
+	r.keepStanding(m, reason)
 	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })
 	r.changed = r.changed || m.watch == nil
 	if m.phase != waiting {
@@ -206,15 +213,15 @@ func (r *Room) remove(m *member, reason Reason) {
 	}
 	r.retire()
 	r.needPlan()
-	if m.phase != present || m.Permission.Hidden {
-		return
+	if m.phase == present {
+		m.Version++
+		gone := m.view()
+		gone.State, gone.Reason, gone.Tracks = Disconnected, reason, nil
+		for _, v := range r.viewers(m) {
+			r.tell(v, gone)
+		}
 	}
-	m.Version++
-	gone := m.view()
-	gone.State, gone.Reason, gone.Tracks = Disconnected, reason, nil
-	for _, v := range r.state.Members {
-		r.tell(v, gone)
-	}
+	r.succeed()
 }
 
 // sessionChanged follows the transport of m's session.

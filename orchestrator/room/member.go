@@ -1,7 +1,6 @@
 package room
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -45,6 +44,7 @@ type member struct {
 	Channels []Channel               `json:"channels,omitempty"`
 	Moves    uint32                  `json:"moves,omitempty"`  // sessions that it had besides the first
 	Moving   bool                    `json:"moving,omitempty"` // as it was saved
+	standing
 
 	phase    phase
 	conn     Conn          // 0 while the connection is lost
@@ -145,7 +145,7 @@ func (r *Room) members() []*member { return slices.Clone(r.state.Members) }
 func (r *Room) viewers(m *member) []*member {
 	var all []*member
 	for _, v := range r.state.Members {
-		if v.phase == present && (v == m || !m.Permission.Hidden) {
+		if v.phase == present && r.hears(v, m) {
 			all = append(all, v)
 		}
 	}
@@ -179,7 +179,7 @@ func (m *member) publishing() bool {
 func (m *member) view() Participant {
 	p := Participant{
 		ID: m.ID, Identity: m.Identity, State: m.State, Name: m.Name, Metadata: m.Metadata,
-		Attributes: maps.Clone(m.Attributes), Permission: m.Permission, JoinedAt: m.JoinedAt,
+		Attributes: m.face(), Permission: m.Permission, JoinedAt: m.JoinedAt,
 		Version: m.Version, Publishing: m.publishing(), Client: m.Client,
 	}
 	for _, t := range m.Tracks {

@@ -42,6 +42,11 @@ func (m *member) checkMetadata(c SetMetadata) (Failure, string) {
 	if !m.Permission.UpdateMetadata {
 		return FailureNotAllowed, "the token does not allow changing own metadata"
 	}
+	for name := range c.Attributes {
+		if Reserved(name) {
+			return FailureNotAllowed, "the attribute " + name + " is the server's: leave it out"
+		}
+	}
 	return m.checkLengths(c)
 }
 

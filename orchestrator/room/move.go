@@ -157,7 +157,7 @@ func (r *Room) moveTo(m *member, home drtc.NodeID) {
 func (r *Room) open(at drtc.NodeID, session drtc.SessionID, m *member) {
 	r.out = append(r.out, ToNode{Node: at, Session: session, Command: OpenSession{
 		Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
-		Permission: m.Permission, Application: m.Application,
+		Permission: m.atNode(), Application: m.Application,
 		Unreported: m.watch != nil, // nobody hears of a spectator's quality
 	}})
 }

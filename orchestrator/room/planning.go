@@ -97,6 +97,7 @@ func (r *Room) Shape() plan.Input {
 		p := plan.Member{
 			ID: m.ID, Place: m.Place, Publishes: len(m.Tracks) > 0,
 			Home: m.Node, Exclude: slices.Clone(m.exclude),
+			AudioOnly: r.state.Rules.AudioOnly, NeedMbps: r.state.Rules.NeedMbps,
 		}
 		if m.phase == waiting || r.lost(m.Node) {
 			p.Home = drtc.NodeID{}

@@ -11,8 +11,8 @@ func (r *Room) addTrack(m *member, c AddTrack) {
 	fail := func(f Failure, text string) {
 		r.toClient(m, RequestDone{Failure: f, Text: text, Of: c})
 	}
-	if !m.Permission.MayPublish(c.Track.Source) {
-		fail(FailureNotAllowed, "the token does not allow publishing this source")
+	if text := r.barred(m, c.Track); text != "" {
+		fail(FailureNotAllowed, text)
 		return
 	}
 	for _, t := range m.Tracks {

@@ -32,7 +32,7 @@ func (r *Room) reportQualities() {
 	for _, v := range r.state.Members {
 		var news []Connection
 		for _, m := range r.state.Members {
-			if m.quality.Participant == "" || (m != v && m.Permission.Hidden) {
+			if m.quality.Participant == "" || !r.hears(v, m) {
 				continue
 			}
 			if changed[m.ID] || !v.greeted {

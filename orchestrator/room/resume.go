@@ -67,7 +67,7 @@ func (r *Room) catchUp(m *member) {
 	update := Update{Participants: append(slices.Clone(m.departed), m.view())}
 	m.departed, m.unseen, m.calmUntil = nil, nil, time.Time{}
 	for _, o := range r.state.Members {
-		if o != m && o.phase == present && !o.Permission.Hidden {
+		if o != m && o.phase == present && r.hears(m, o) {
 			update.Participants = append(update.Participants, o.view())
 		}
 	}
@@ -82,7 +82,7 @@ func (r *Room) catchUp(m *member) {
 			r.toClient(m, Qualities{Track: t.ID, MIME: t.MIME, Enabled: t.demand})
 		}
 	}
-	if len(r.speakers) > 0 {
+	if len(r.speakers) > 0 && !m.Lobby {
 		r.toClient(m, Speakers{Speakers: r.speaking()})
 	}
 	r.toClient(m, RoomChanged{Room: r.Info()})

@@ -103,6 +103,10 @@ type state struct {
 	Cascade     cascade.State `json:"cascade"`
 	Terms       terms         `json:"terms,omitzero"`
 	Nodes       []savedNode   `json:"nodes,omitempty"`
+	// Rules are those of the policy, Stage is that of its plans in force.
+	Rules  Rules                    `json:"rules,omitzero"`
+	Stage  int                      `json:"stage,omitempty"`
+	Absent map[drtc.Identity]absent `json:"absent,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -277,6 +281,9 @@ func (r *Room) NextTimeout() time.Time {
 			sooner(m.next.until)
 		}
 	}
+	for _, a := range r.state.Absent {
+		sooner(a.Until)
+	}
 	for _, old := range r.retired {
 		sooner(old.until)
 	}
@@ -320,6 +327,7 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		r.planAt = time.Time{}
 		r.needPlan()
 	}
+	r.absentees()
 	r.retire()
 	for _, id := range r.nodeIDs(func(n *node) bool { return due(n.claimAt) }) {
 		r.claim(id)

@@ -42,7 +42,7 @@ const (
 // newCall is one whose highest layer has as many packets in a frame.
 func newCall(t reporter, seed uint64, net conditions, cfg engine.Config, packets int) *call {
 	c := &call{
-		world: newWorld(t, seed, net, cfg), seats: map[*view]drtc.TrackID{},
+		world: newWorld(t, seed, net, cfg, 2), seats: map[*view]drtc.TrackID{},
 		homes:  map[drtc.TrackID]engine.CoreID{camera: 0, mic: 0, screen: 1},
 		codecs: map[drtc.TrackID]engine.PayloadType{camera: vp8, mic: opus, screen: h264},
 	}

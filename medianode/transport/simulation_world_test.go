@@ -26,8 +26,8 @@ type conditions struct {
 	delay, jitter time.Duration
 }
 
-// world is a node of two cores and the browsers around it, in virtual time. All
-// that is random in it follows from one seed.
+// world is nodes and the browsers around them, in virtual time. All that is
+// random in it follows from one seed.
 type world struct {
 	t        reporter
 	now      time.Time
@@ -35,19 +35,28 @@ type world struct {
 	net      conditions
 	agenda   agenda
 	count    int // of events, so that those of one time keep their order
-	cores    [2]*seatOfCore
+	cores    []*seatOfCore
 	browsers []*browser
-	byAddr   map[netip.AddrPort]*browser
+	byAddr   map[netip.AddrPort]receiver
 	// duplicates is how many datagrams came to a core that it must refuse.
 	duplicates uint64
 	// live hears what the cores say of tracks, if it is set.
 	live func(engine.TrackLive)
+	// heard hears all that they say.
+	heard func(*seatOfCore, engine.Event)
+}
+
+// receiver is whoever a core sends to.
+type receiver interface {
+	// send takes a datagram that a core has for it over the network.
+	send(payload []byte)
 }
 
 // seatOfCore is a core with what its worker has beside it.
 type seatOfCore struct {
 	*engine.Core
-	id    engine.CoreID
+	node  int
+	id    engine.CoreID // among those of the node
 	batch engine.Batch
 	// free is when the lane to the other core is: parcels keep their order.
 	free time.Time
@@ -76,15 +85,18 @@ func (a *agenda) Pop() any {
 	return e
 }
 
-func newWorld(t reporter, seed uint64, net conditions, cfg engine.Config) *world {
+// newWorld is one of nodes with so many cores each, at most two.
+func newWorld(t reporter, seed uint64, net conditions, cfg engine.Config, cores ...int) *world {
 	w := &world{
 		t: t, now: time.Unix(1_700_000_000, 0), random: rand.New(rand.NewPCG(seed, 0)), net: net,
-		byAddr: map[netip.AddrPort]*browser{},
+		byAddr: map[netip.AddrPort]receiver{},
 	}
-	for i := range w.cores {
-		cfg.Self = engine.CoreID(i)
-		cfg.Random = w.nearWrap
-		w.cores[i] = &seatOfCore{Core: engine.New(cfg), id: engine.CoreID(i)}
+	for node, count := range cores {
+		for i := range count {
+			cfg.Self = engine.CoreID(i)
+			cfg.Random = w.nearWrap
+			w.cores = append(w.cores, &seatOfCore{Core: engine.New(cfg), node: node, id: cfg.Self})
+		}
 	}
 	return w
 }
@@ -144,11 +156,15 @@ func (w *world) pass(d time.Duration) {
 // shell.
 func (w *world) flush(c *seatOfCore) {
 	for _, d := range c.batch.Datagrams() {
-		w.byAddr[d.To].send(d.Payload)
+		if to := w.byAddr[d.To]; to != nil {
+			to.send(d.Payload)
+		}
 	}
 	c.batch.Reset()
-	other := w.cores[1-c.id]
-	if out := c.Outbound(other.id); !out.Empty() {
+	for _, other := range w.cores {
+		if other == c || other.node != c.node || c.Outbound(other.id).Empty() {
+			continue
+		}
 		p := c.TakeOutbound(other.id, &engine.Parcel{})
 		c.free = later(c.free, w.now.Add(time.Duration(w.random.Int64N(int64(time.Millisecond)))))
 		w.after(c.free.Sub(w.now), func() {
@@ -157,6 +173,9 @@ func (w *world) flush(c *seatOfCore) {
 		})
 	}
 	for e, ok := c.Poll(); ok; e, ok = c.Poll() {
+		if w.heard != nil {
+			w.heard(c, e)
+		}
 		if live, is := e.(engine.TrackLive); is && w.live != nil {
 			w.live(live)
 		}

@@ -17,7 +17,7 @@ import (
 func TestRelay_clocksCrossHops(t *testing.T) {
 	c := newChain(t, 3, engine.Config{NoReplay: true}) // which squeezes what is old
 	viewer := c.viewers[2]
-	const late = 50 * time.Millisecond // of the lowest layer
+	const late = 50 * time.Millisecond  // of the lowest layer
 	captured := map[[3]byte]time.Time{} // by layer and number
 	frame := func() {
 		key := len(c.cam.rtcp) > 0 && c.cam.asked()

@@ -94,7 +94,7 @@ func (o *Orchestrator) actor(ctx context.Context, name signal.RoomName, create b
 	if a := o.running(name); a != nil {
 		return a, nil
 	}
-	entry, err := o.store.Get(ctx, storeKey(name))
+	_, err = o.store.Get(ctx, storeKey(name))
 	switch {
 	case errors.Is(err, state.ErrNotFound) && !create:
 		return nil, nil
@@ -110,7 +110,8 @@ func (o *Orchestrator) actor(ctx context.Context, name signal.RoomName, create b
 		return nil, fmt.Errorf("orchestrator: %w", err)
 	}
 	// Whoever had it before may have written until now.
-	if entry, err = o.store.Get(ctx, storeKey(name)); err != nil && !errors.Is(err, state.ErrNotFound) {
+	entry, err := o.store.Get(ctx, storeKey(name))
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return nil, fmt.Errorf("orchestrator: reading a room: %w", err)
 	}
 	return o.open(name, entry, term)

@@ -86,6 +86,7 @@ func TestConfig_namesTheWrongField(t *testing.T) {
 		"region":               func(c *medianode.Config) { c.Region = "MOON" },
 		"place":                func(c *medianode.Config) { c.Place.Lat = 91 },
 		"capacity_mbps":        func(c *medianode.Config) { c.CapacityMbps = 0 },
+		"relay_max_version":    func(c *medianode.Config) { c.RelayMaxVersion = 3 },
 		"max_sessions":         func(c *medianode.Config) { c.MaxSessions = 0 },
 		"admission":            func(c *medianode.Config) { c.Admission.Mode = "friends" },
 		"admission.registries": func(c *medianode.Config) { c.Admission.Mode = "network" },

@@ -1,6 +1,7 @@
 package medianode_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode"
+	"github.com/drtc-network/drtc/medianode/control"
 )
 
 func TestRelay_twoNodesShareARoom(t *testing.T) {
@@ -348,5 +350,50 @@ func TestRelay_linksShareATrunk(t *testing.T) {
 	_, err := y.OpenRelay(t.Context(), connect.NewRequest(openRequest("L2", x, ofX)))
 	if connect.CodeOf(err) != connect.CodeAlreadyExists {
 		t.Errorf("a second link of a room between two nodes: got %v, want already_exists", err)
+	}
+}
+
+// Terms hold for links as for sessions: a member that has lost a room can't order
+// its links any more, and who claims the room learns of them.
+func TestRelay_obeysTheMemberWithTheHighestTerm(t *testing.T) {
+	c := newCommander(t)
+	x, y := c.add(nil), c.add(nil)
+	c.link("L", x, y)
+	c.route(y, map[*site]string{x: "L"})
+	x.source("alice")
+	y.hasTracks("alice")
+
+	claim := connect.NewRequest(&medianodev1.ClaimRoomRequest{Room: "RM_1"})
+	claim.Header().Set(control.HeaderMember, "second")
+	claim.Header().Set(control.HeaderTerm, "2")
+	r, err := y.ClaimRoom(t.Context(), claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(r.Msg.Links, r.Msg.Tracks); got != "[L] [TR_cam-alice TR_mic-alice]" {
+		t.Errorf("got %s, want the link and the tracks of the other node", got)
+	}
+	peer := x.node.ID().String()
+	for name, order := range map[string]func() error{
+		"PrepareRelay": func() error {
+			_, err := y.PrepareRelay(t.Context(), connect.NewRequest(&medianodev1.PrepareRelayRequest{Link: "M", Room: "RM_1", Peer: peer}))
+			return err
+		},
+		"OpenRelay": func() error {
+			_, err := y.OpenRelay(t.Context(), connect.NewRequest(&medianodev1.OpenRelayRequest{Link: "M", Room: "RM_1", Peer: peer}))
+			return err
+		},
+		"CloseRelay": func() error {
+			_, err := y.CloseRelay(t.Context(), connect.NewRequest(&medianodev1.CloseRelayRequest{Link: "L"}))
+			return err
+		},
+		"SetRelayRoutes": func() error {
+			_, err := y.SetRelayRoutes(t.Context(), connect.NewRequest(&medianodev1.SetRelayRoutesRequest{Room: "RM_1"}))
+			return err
+		},
+	} {
+		if err := order(); connect.CodeOf(err) != connect.CodeFailedPrecondition || !contains(err, "term") {
+			t.Errorf("%s of the member before: got %v, want failed_precondition with the term", name, err)
+		}
 	}
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/plan"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -28,7 +31,11 @@ type actor struct {
 	name  signal.RoomName
 	id    drtc.RoomID
 	inbox chan letter
-	done  chan struct{} // closed when the room has ended
+	done  chan struct{} // closed when the room has ended, or is somebody else's
+	saved chan struct{} // closed when its last state is in the store
+	stop  chan struct{} // closed to have the actor let go of the room
+	once  sync.Once     // of stop
+	term  atomic.Uint64 // of this member as the room's writer
 
 	// Of the goroutine.
 	room    *room.Room
@@ -50,13 +57,27 @@ type letter struct {
 	taken   chan struct{}                             // closed when it has been handled; may be nil
 }
 
-func newActor(o *Orchestrator, name signal.RoomName, r *room.Room, revision uint64) *actor {
-	return &actor{
+func newActor(o *Orchestrator, name signal.RoomName, r *room.Room, revision, term uint64) *actor {
+	a := &actor{
 		o: o, name: name, id: r.ID(), room: r,
-		inbox: make(chan letter, maxInbox), done: make(chan struct{}),
+		inbox: make(chan letter, maxInbox), done: make(chan struct{}), saved: make(chan struct{}), stop: make(chan struct{}),
 		outlets: map[room.Conn]signal.Outlet{},
-		saver:   newSaver(o, name, r.ID(), revision),
 	}
+	a.term.Store(term)
+	a.saver = newSaver(a, revision)
+	return a
+}
+
+// quit has the actor let go of the room, which goes on elsewhere.
+func (a *actor) quit() { a.once.Do(func() { close(a.stop) }) }
+
+// leave ends the connections of the room: its clients come back.
+func (a *actor) leave() {
+	for _, out := range a.outlets {
+		out.Close()
+	}
+	a.o.forget(a)
+	a.o.routes.end(a)
 }
 
 // run handles letters and timeouts until the room or ctx ends.
@@ -68,6 +89,9 @@ func (a *actor) run(ctx context.Context) {
 		timer.Reset(a.untilNext())
 		select {
 		case <-ctx.Done():
+			return
+		case <-a.stop:
+			a.leave()
 			return
 		case l := <-a.inbox:
 			ended := a.perform(a.open(l))
@@ -161,6 +185,7 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 
 // toNode hands a command to the node's queue. Its result comes back as a letter.
 func (a *actor) toNode(e room.ToNode) {
+	a.o.log.Debug("command", slog.String("node", e.Node.Short()), slog.String("lane", string(e.Session)), slog.String("is", fmt.Sprintf("%.300v", e.Command)))
 	switch e.Command.(type) {
 	case room.OpenSession:
 		a.o.routes.add(e.Session, e.Node, a)
@@ -171,7 +196,10 @@ func (a *actor) toNode(e room.ToNode) {
 	case room.CloseRelay:
 		a.o.routes.leave(e.Command.(room.CloseRelay).Link)
 	}
-	a.o.pool.Send(e.Node, e.Session, e.Command, a.post)
+	a.o.pool.Send(nodes.Order{
+		Node: e.Node, Session: e.Session, Command: e.Command, Term: a.term.Load(),
+		Done: a.post, Fenced: func(term uint64) { a.o.fenced(a, term) },
+	})
 }
 
 // post hands a command to the actor; one that has ended ignores it.

@@ -29,6 +29,12 @@ type Config struct {
 	KeyFile string `toml:"key_file"`
 	// State says where rooms are kept.
 	State State `toml:"state"`
+	// Member is this process's name among the Orchestrators of one operator that
+	// share key, API keys and store: 1 to 32 of a-z A-Z 0-9 _ -.
+	Member string `toml:"member"`
+	// MemberURL is where the other members reach this one, http://host:port;
+	// empty for one that is alone.
+	MemberURL string `toml:"member_url"`
 	// Network is the name that records of nodes must carry.
 	Network string `toml:"network"`
 	// Registries are the base URLs at which nodes are looked up.
@@ -96,6 +102,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:          "127.0.0.1:7880",
 		State:           State{Kind: StateEmbedded},
+		Member:          "main",
 		Plan:            plan.DefaultPolicy(),
 		NeedMbps:        3,
 		MaxNodes:        32,

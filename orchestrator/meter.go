@@ -16,6 +16,7 @@ type meter struct {
 	whips         *prometheus.CounterVec
 	plans         *prometheus.CounterVec
 	refusals      prometheus.Counter
+	reroutes      *prometheus.CounterVec
 	calls         *prometheus.HistogramVec
 	callFailures  *prometheus.CounterVec
 	lost          prometheus.Counter
@@ -34,6 +35,9 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		plans: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_plans_total", Help: "Plans of rooms, by strategy.",
 		}, []string{"strategy"}),
+		reroutes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_reroutes_total", Help: "Requests about rooms, by whether they were sent to another member.",
+		}, []string{"outcome"}),
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_allocations_refused_total", Help: "Participants for whom there was no node.",
 		}),
@@ -55,7 +59,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.plans, m.refusals, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.reroutes, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),

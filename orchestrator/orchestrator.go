@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base32"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
+	"github.com/drtc-network/drtc/orchestrator/tenure"
 	"github.com/drtc-network/drtc/orchestrator/webhook"
 	"github.com/drtc-network/drtc/orchestrator/whip"
 )
@@ -51,6 +51,8 @@ type Orchestrator struct {
 	pool      *nodes.Pool
 	signal    *signal.Server
 	whip      *whip.Server
+	keeper    *tenure.Keeper
+	openings  openings
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
 	meter     *meter
@@ -107,8 +109,13 @@ func (o *Orchestrator) assemble(p Parts) error {
 			return err
 		}
 	}
+	o.keeper, err = tenure.New(tenure.Config{Store: o.store, Member: o.config.Member, URL: o.config.MemberURL, Log: o.log})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
 	o.pool, err = nodes.New(nodes.Config{
-		Key: o.key, Now: time.Now, Rand: rand.Reader, Emit: o.nodeEvent, Log: o.log, Report: o.meter.call,
+		Member: o.config.Member,
+		Key:    o.key, Now: time.Now, Rand: rand.Reader, Emit: o.nodeEvent, Log: o.log, Report: o.meter.call,
 	})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
@@ -128,7 +135,7 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
-	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute})
+	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute, Elsewhere: o.elsewhere})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
@@ -139,8 +146,12 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if o.listener, err = o.listen(); err != nil {
 		return err
 	}
+	handler, err := o.reroute(o.handler(p.Web))
+	if err != nil {
+		return err
+	}
 	o.server = &http.Server{
-		Handler:           o.handler(p.Web),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    256 << 10, // a join request travels in the URL
@@ -203,11 +214,19 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.mu.Lock()
 	o.ctx = rooms
 	o.mu.Unlock()
+	var loops, connections, pool, tenures sync.WaitGroup
+	tenureCtx, stopTenures := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTenures()
+	tenures.Go(func() {
+		if err := o.keeper.Run(tenureCtx); err != nil {
+			cancel(fmt.Errorf("orchestrator: %w", err))
+		}
+	})
+	tenures.Go(func() { o.keepTenures(tenureCtx) })
+	// Before nodes are asked: sessions that no room knows are closed.
 	if err := o.restore(ctx); err != nil {
 		o.log.Error("rooms of an earlier run can't be restored", slog.Any("error", err))
 	}
-
-	var loops, connections, pool sync.WaitGroup
 	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPool()
 	pool.Go(func() { _ = o.pool.Run(poolCtx) })
@@ -215,6 +234,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		loops.Go(func() { _ = o.asking.Run(ctx) }) // nil when ctx ends
 	}
 	loops.Go(func() { o.keepNodes(ctx) })
+	loops.Go(func() { o.balance(ctx) })
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
@@ -235,6 +255,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	loops.Wait()
 	stopRooms()
 	o.group.Wait()
+	o.handOver()
+	stopTenures()
+	tenures.Wait()
 	stopPool()
 	pool.Wait()
 	if err := o.closeStore(); err != nil {
@@ -251,7 +274,7 @@ func (o *Orchestrator) Enter(ctx context.Context, name signal.RoomName, out sign
 	conn := room.Conn(o.conns.Add(1))
 	l := letter{command: first(conn), conn: conn, outlet: out}
 	for {
-		a, err := o.actor(name)
+		a, err := o.actor(ctx, name, true)
 		if err != nil {
 			return 0, err
 		}
@@ -268,9 +291,7 @@ func (o *Orchestrator) Enter(ctx context.Context, name signal.RoomName, out sign
 
 // Post implements signal.Rooms.
 func (o *Orchestrator) Post(ctx context.Context, name signal.RoomName, c room.Command) error {
-	o.mu.Lock()
-	a := o.actors[name]
-	o.mu.Unlock()
+	a := o.running(name)
 	if a == nil {
 		return nil
 	}
@@ -281,65 +302,6 @@ func (o *Orchestrator) Post(ctx context.Context, name signal.RoomName, c room.Co
 		return fmt.Errorf("orchestrator: waiting for the room: %w", ctx.Err())
 	}
 	return nil
-}
-
-// Do implements roomservice.Rooms.
-func (o *Orchestrator) Do(ctx context.Context, name signal.RoomName, create bool, do func(time.Time, *room.Room) []room.Effect) error {
-	for {
-		o.mu.Lock()
-		a := o.actors[name]
-		o.mu.Unlock()
-		if a == nil {
-			if !create {
-				return roomservice.ErrNoRoom
-			}
-			var err error
-			if a, err = o.actor(name); err != nil {
-				return err
-			}
-		}
-		if err := a.deliver(ctx, letter{do: do}); !errors.Is(err, errEnded) {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-}
-
-// List implements roomservice.Rooms.
-func (o *Orchestrator) List(ctx context.Context, application string, _ []string) ([]room.Info, error) {
-	entries, err := o.store.List(ctx, "rooms.")
-	if err != nil {
-		return nil, err
-	}
-	var all []room.Info
-	for _, e := range entries {
-		var saved record
-		if err := json.Unmarshal(e.Value, &saved); err != nil || saved.Application != application {
-			continue
-		}
-		if info, err := room.ReadInfo(o.config.room(), saved.Room); err == nil {
-			all = append(all, info)
-		}
-	}
-	return all, nil
-}
-
-// actor returns the actor of a room, a new one if there is none.
-func (o *Orchestrator) actor(name signal.RoomName) (*actor, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ctx == nil || o.ctx.Err() != nil {
-		return nil, errors.New("orchestrator: not running")
-	}
-	if a := o.actors[name]; a != nil {
-		return a, nil
-	}
-	rooms := o.config.room()
-	rooms.Notify = o.webhooks.Wants(name.Application)
-	r := room.New(rooms, drtc.RoomID(newRoomID()), name.Name, o.now())
-	return o.start(newActor(o, name, r, 0)), nil
 }
 
 // start runs an actor. The caller holds mu.
@@ -387,7 +349,11 @@ func (o *Orchestrator) nodeEvent(e nodes.Event) {
 		// reach the node.
 		for _, s := range c.Sessions {
 			if o.routes.find(s, e.Node) == nil {
-				o.pool.Send(e.Node, s, room.CloseSession{}, nil)
+				end := nodes.Order{Node: e.Node, Session: s, Command: room.CloseSession{}}
+				end.Fenced = func(term uint64) { // the node has it from us, of a term that we don't remember
+					o.pool.Send(nodes.Order{Node: e.Node, Session: s, Command: room.CloseSession{}, Term: term})
+				}
+				o.pool.Send(end)
 			}
 		}
 	default:

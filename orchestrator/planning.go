@@ -55,6 +55,7 @@ func (a *actor) account(p plan.Plan) {
 		return slices.SortedFunc(maps.Keys(nodes), func(a, b drtc.NodeID) int { return bytes.Compare(a[:], b[:]) })
 	}
 	nodes := used(p)
+	a.o.log.Debug("plan", slog.String("room", string(a.id)), slog.Any("links", p.Links), slog.Any("routes", p.Routes))
 	if before := used(a.plans); !slices.Equal(nodes, before) || p.Strategy != a.plans.Strategy {
 		var names []string
 		for _, n := range nodes {

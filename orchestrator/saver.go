@@ -9,9 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/drtc-network/drtc"
-	"github.com/drtc-network/drtc/orchestrator/room"
-	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/state"
 )
 
@@ -20,15 +17,17 @@ const storeTimeout = 5 * time.Second
 
 // record is what the store holds of a room.
 type record struct {
-	Application string          `json:"application"`
-	Room        json.RawMessage `json:"room"`
+	Application string `json:"application"`
+	Name        string `json:"name"`
+	// Term is that of who wrote it: nobody writes over a higher one.
+	Term uint64          `json:"term"`
+	Room json.RawMessage `json:"room"`
 }
 
 // saver writes the latest state of one room to the store, so that the room need
 // not wait for it. States that are overtaken before they are written are skipped.
 type saver struct {
-	o        *Orchestrator
-	name     signal.RoomName
+	a        *actor
 	key      string
 	signal   chan struct{} // holds a token when there is news
 	revision uint64        // of the last write; 0 is none. Of the goroutine of run.
@@ -38,10 +37,8 @@ type saver struct {
 	gone   bool
 }
 
-func roomKey(id drtc.RoomID) string { return "rooms." + string(id) }
-
-func newSaver(o *Orchestrator, name signal.RoomName, id drtc.RoomID, revision uint64) *saver {
-	return &saver{o: o, name: name, key: roomKey(id), signal: make(chan struct{}, 1), revision: revision}
+func newSaver(a *actor, revision uint64) *saver {
+	return &saver{a: a, key: storeKey(a.name), signal: make(chan struct{}, 1), revision: revision}
 }
 
 // put hands over a state.
@@ -75,6 +72,7 @@ func (s *saver) run(ended <-chan struct{}) {
 			s.flush()
 		case <-ended:
 			s.flush()
+			close(s.a.saved)
 			return
 		}
 	}
@@ -97,28 +95,30 @@ func (s *saver) flush() {
 		err = s.write(ctx, latest)
 	}
 	if err != nil {
-		s.o.meter.storeFailures.Inc()
-		s.o.log.Error("room was not saved", slog.String("key", s.key), slog.Any("error", err))
+		s.a.o.meter.storeFailures.Inc()
+		s.a.o.log.Error("room was not saved", slog.String("key", s.key), slog.Any("error", err))
 	}
 }
 
 func (s *saver) write(ctx context.Context, snapshot []byte) error {
-	value, err := json.Marshal(record{Application: s.name.Application, Room: snapshot})
+	term := s.a.term.Load()
+	value, err := json.Marshal(record{Application: s.a.name.Application, Name: s.a.name.Name, Term: term, Room: snapshot})
 	if err != nil {
 		return err
 	}
-	if s.revision == 0 {
-		s.revision, err = s.o.store.Create(ctx, s.key, value)
-		return err
-	}
-	revision, err := s.o.store.Update(ctx, s.key, value, s.revision)
-	if errors.Is(err, state.ErrConflict) {
-		// A write whose answer was lost: this process alone writes the key.
-		entry, getErr := s.o.store.Get(ctx, s.key)
-		if getErr != nil {
+	revision, err := s.store(ctx, value, s.revision)
+	if errors.Is(err, state.ErrConflict) || errors.Is(err, state.ErrExists) {
+		// A write whose answer was lost, or another member has the room.
+		entry, getErr := s.a.o.store.Get(ctx, s.key)
+		if getErr != nil && !errors.Is(getErr, state.ErrNotFound) {
 			return errors.Join(err, getErr)
 		}
-		revision, err = s.o.store.Update(ctx, s.key, value, entry.Revision)
+		var written record
+		if getErr == nil && json.Unmarshal(entry.Value, &written) == nil && written.Term > term {
+			s.a.o.fenced(s.a, written.Term)
+			return fmt.Errorf("orchestrator: another member wrote the room with term %d: %w", written.Term, err)
+		}
+		revision, err = s.store(ctx, value, entry.Revision)
 	}
 	if err == nil {
 		s.revision = revision
@@ -126,43 +126,20 @@ func (s *saver) write(ctx context.Context, snapshot []byte) error {
 	return err
 }
 
-func (s *saver) delete(ctx context.Context) error {
-	if s.revision == 0 {
-		return nil
+// store creates the entry, or replaces what was written at a revision.
+func (s *saver) store(ctx context.Context, value []byte, over uint64) (uint64, error) {
+	if over == 0 {
+		return s.a.o.store.Create(ctx, s.key, value)
 	}
-	revision := s.revision
-	s.revision = 0
-	return s.o.store.Delete(ctx, s.key, revision)
+	return s.a.o.store.Update(ctx, s.key, value, over)
 }
 
-// restore brings back the rooms of an earlier run. Their participants have the
-// grace time to resume.
-func (o *Orchestrator) restore(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	entries, err := o.store.List(ctx, "rooms.")
-	if err != nil {
-		return fmt.Errorf("orchestrator: listing rooms: %w", err)
+func (s *saver) delete(ctx context.Context) error {
+	revision := s.revision
+	s.revision = 0
+	var err error
+	if revision > 0 {
+		err = s.a.o.store.Delete(ctx, s.key, revision)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var faults []error
-	for _, e := range entries {
-		var saved record
-		if err := json.Unmarshal(e.Value, &saved); err != nil {
-			faults = append(faults, fmt.Errorf("orchestrator: %s: %w", e.Key, err))
-			continue
-		}
-		r, err := room.Restore(o.config.room(), saved.Room, o.now())
-		if err != nil {
-			faults = append(faults, fmt.Errorf("orchestrator: %s: %w", e.Key, err))
-			continue
-		}
-		a := newActor(o, signal.RoomName{Application: saved.Application, Name: r.Name()}, r, e.Revision)
-		for _, s := range r.Sessions() {
-			o.routes.add(s.Session, s.Node, a)
-		}
-		o.start(a)
-	}
-	return errors.Join(faults...)
+	return errors.Join(err, s.a.o.keeper.End(ctx, keyOf(s.a.name)))
 }

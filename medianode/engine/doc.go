@@ -1,6 +1,6 @@
 // Package engine is the Media Engine of a Media Node (whitepaper 4.3.5): the
 // sans-IO core of a selective forwarding unit. One Core holds the peers of one
-// worker: their ICE-lite state, the tracks they publish, the subscriptions
+// worker: their ICE state, the tracks they publish, the subscriptions
 // that forward those tracks, and the RTCP that keeps both sides honest.
 //
 // Contract: datagrams and commands go in with the time at which they happened;
@@ -23,6 +23,10 @@
 //	home                                     mirror
 //	layer ──▶ link ── state, media ────────▶ layer ──▶ ring ──▶ subscriptions
 //	          link ◀── want, interest, key frame asks, release
+//
+// A peer may be another node (relay.go): it is sent single layers of tracks of
+// several rooms, and publishes tracks of clients that are not here. Who opens such
+// a peer sends the connectivity checks (check.go); clients are never checked.
 //
 // Ciphers are lent by the shell as a Protection per peer; DTLS and SCTP live
 // in the shell. A Core is used by one goroutine at a time.

@@ -42,7 +42,8 @@ type RelayConfig struct {
 	SSRC, RTX  uint32
 	Codec      PayloadType
 	Extensions ExtensionIDs
-	// AudioGroup, of audio, names those that share a limit (SetAudioLimit).
+	// AudioGroup names the layers whose audio shares a limit (SetAudioLimit). It means
+	// nothing for video.
 	AudioGroup string
 }
 
@@ -122,6 +123,9 @@ func (c *Core) RelayLayer(now time.Time, id PeerID, cfg RelayConfig) error {
 	t, err := c.findTrack(cfg.Room, cfg.Track, cfg.Home)
 	if err != nil {
 		return err
+	}
+	if t.peer == p {
+		return fmt.Errorf("%w: %s comes from that peer", ErrTrack, cfg.Track)
 	}
 	if known := t.mirror == nil || t.mirror.known; known && cfg.Layer >= len(t.layers) {
 		c.releaseMirror(t)
@@ -235,7 +239,7 @@ func (c *Core) EndRelay(now time.Time, id PeerID, room drtc.RoomID) error {
 		return err
 	}
 	for _, s := range slices.Clone(p.subscriptions) {
-		if s.relay.account.name.room == room {
+		if s.relay != nil && s.relay.account.name.room == room {
 			c.removeSubscription(now, s)
 		}
 	}

@@ -325,6 +325,10 @@ func TestRelay_numbersGoOn(t *testing.T) {
 	if err := c.nodes[0].core.RelayLayer(c.now, h.upPeer, engine.RelayConfig{Track: "TR_v", Layer: 1, Room: "other", Codec: vp8, SSRC: 9, RTX: 10}); !errors.Is(err, engine.ErrOtherRoom) {
 		t.Errorf("a track of another room: got %v", err)
 	}
+	back := engine.RelayConfig{Track: "TR_v", Room: "room", Codec: vp8, SSRC: 9, RTX: 10}
+	if err := c.nodes[1].core.RelayLayer(c.now, h.downPeer, back); !errors.Is(err, engine.ErrTrack) {
+		t.Errorf("back to where it comes from: got %v", err)
+	}
 	if err := c.nodes[0].core.RelayLayer(c.now, c.viewers[0].id, engine.RelayConfig{Track: "TR_v", Layer: 1, Room: "room", Codec: vp8, SSRC: 9, RTX: 10}); !errors.Is(err, engine.ErrRelay) {
 		t.Errorf("to a client: got %v", err)
 	}
@@ -473,8 +477,9 @@ func TestRelay_scalableStreams(t *testing.T) {
 					}
 					follow(t, v.rtp)
 				}
+				cam.pictures(60) // long enough to ask for nothing by itself
 				far.resize(large)
-				cam.pictures(30)
+				cam.pictures(60)
 				far.rtp = nil
 				cam.pictures(2)
 				m.pass(100 * time.Millisecond)

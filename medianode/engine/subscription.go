@@ -170,6 +170,9 @@ func (c *Core) SetSend(now time.Time, id PeerID, sections []SendSection) error {
 		return fmt.Errorf("%w: %d", ErrPeer, id)
 	}
 	for _, s := range p.subscriptions {
+		if s.relay != nil {
+			continue
+		}
 		i := slices.IndexFunc(sections, func(x SendSection) bool { return x.Track == s.id() })
 		if i < 0 || !sections[i].Active {
 			s.ready = false
@@ -269,7 +272,7 @@ func (c *Core) SetSettings(now time.Time, id PeerID, track drtc.TrackID, setting
 
 func (p *peer) subscription(id drtc.TrackID) *subscription {
 	for _, s := range p.subscriptions {
-		if s.id() == id {
+		if s.relay == nil && s.id() == id {
 			return s
 		}
 	}
@@ -405,7 +408,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
 		return
 	}
-	if s.voice != nil && !s.voice.Hears(now, k.level) {
+	if s.voice != nil && !s.track.cfg.Video && !s.voice.Hears(now, k.level) {
 		s.waiting = true // it goes on with the packet with which it is heard again
 		return
 	}

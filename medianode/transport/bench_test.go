@@ -92,11 +92,20 @@ type forwarding struct {
 	port     uint16        // of everybody
 	sequence uint16
 	frames   uint32
+	nodes    bool // the subscribers are other nodes
 }
 
 var vp8 = engine.PayloadType{Number: 96, Mime: "video/VP8", ClockRate: 90000}
 
 func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int, on setup) *forwarding {
+	t.Helper()
+	f := newPort(t, on)
+	f.fill(t, profile, subscribers)
+	return f
+}
+
+// newPort is one without anybody yet.
+func newPort(t testing.TB, on setup) *forwarding {
 	t.Helper()
 	tr, err := New(Config{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:0")}, Handler: &recorder{},
@@ -111,9 +120,7 @@ func newForwarding(t testing.TB, profile srtp.ProtectionProfile, subscribers int
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sink.Close() })
-	f := &forwarding{Transport: tr, network: netip.MustParseAddr("127.0.1.0"), port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
-	f.fill(t, profile, subscribers)
-	return f
+	return &forwarding{Transport: tr, network: netip.MustParseAddr("127.0.1.0"), port: sink.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
 }
 
 // fill opens the publisher and the subscribers.
@@ -134,6 +141,10 @@ func (f *forwarding) fill(t testing.TB, profile srtp.ProtectionProfile, subscrib
 	for id := engine.PeerID(1); err == nil && id <= engine.PeerID(subscribers); id++ {
 		f.peer(t, id, profile)
 		f.do(t, id, func(now time.Time, c *engine.Core, _ *engine.Batch) {
+			if f.nodes {
+				err = c.RelayLayer(now, id, engine.RelayConfig{Track: "TR_v", Home: home, Room: "RM_bench", SSRC: 5000, Codec: vp8})
+				return
+			}
 			if err = c.Subscribe(now, id, engine.SubscribeConfig{Track: "TR_v", Home: home, SSRC: 5000, RTX: 5001}); err == nil {
 				err = c.SetSend(now, id, []engine.SendSection{{Track: "TR_v", Mid: "0", Codec: vp8, Active: true}})
 			}
@@ -200,7 +211,7 @@ func (f *forwarding) peer(t testing.TB, id engine.PeerID, profile srtp.Protectio
 	t.Helper()
 	ice := engine.ICE{Ufrag: fmt.Sprint("node", id), Pwd: fmt.Sprint("password-of-the-node-", id)}
 	if err := f.Open(PeerConfig{PeerConfig: engine.PeerConfig{
-		ID: id, Room: "RM_bench", Session: drtc.SessionID(fmt.Sprint("SE_", id)), Local: ice,
+		ID: id, Room: "RM_bench", Session: drtc.SessionID(fmt.Sprint("SE_", id)), Local: ice, Relay: f.nodes && id > 0,
 	}}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/engine/stun"
 	"github.com/pion/rtp"
 )
 
@@ -259,5 +260,23 @@ func TestTrunk_bounds(t *testing.T) {
 	b := n.directory.peer(1).bounds
 	if b.rate != 50<<20 || b.queueBytes != 8<<20 || b.messages != 30_000 || b.queueMessages != n.cfg.SendQueueMessages {
 		t.Errorf("got %+v", b)
+	}
+}
+
+// The answer to a check comes to whichever worker the kernel gives it, from an
+// address that nobody knows yet: it says itself whose it is.
+func TestTrunk_answersFindTheirWorker(t *testing.T) {
+	n := startNode(t, twoWorkers, nil)
+	for core := range engine.CoreID(2) {
+		answer := stun.AppendBindingSuccess(nil, [12]byte{byte(core), 7}, n.Addrs()[0], "password")
+		for _, w := range n.workers {
+			if got, known := w.home(&one(loopback4, answer)[0]); got != core || !known {
+				t.Errorf("worker %d takes an answer to core %d for core %d's (%v)", w.id, core, got, known)
+			}
+		}
+	}
+	stray := stun.AppendBindingSuccess(nil, [12]byte{9, 7}, n.Addrs()[0], "password")
+	if got, known := n.workers[1].home(&one(loopback4, stray)[0]); got != 1 || known {
+		t.Errorf("an answer to nobody is for core %d (%v), want the worker's own", got, known)
 	}
 }

@@ -33,7 +33,10 @@ func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason stri
 	case room.OpenSession:
 		return room.SessionOpened{Node: node, Session: s, Err: reason}
 	case room.InspectSession:
-		return room.Inspected{Session: s}
+		if code == connect.CodeNotFound {
+			reason = "" // the node's word
+		}
+		return room.Inspected{Session: s, Err: reason}
 	case room.SendOffer:
 		unusable := code == connect.CodeFailedPrecondition
 		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: unusable || code == connect.CodeInvalidArgument, Unusable: unusable}

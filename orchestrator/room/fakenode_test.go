@@ -176,7 +176,7 @@ func (f *fakeNode) offer(s *fakeSession, session drtc.SessionID, c SendOffer) Co
 	r := Offered{Session: session, ID: c.ID, SDP: fmt.Sprintf("from %d for %s", f.id[0], session), MIDs: map[string]drtc.TrackID{}}
 	s.offers++
 	if s.offers == 1 {
-		if s.client.id == s.of { // it may have joined anew meanwhile
+		if m := f.n.room.bySession(session); m != nil && m.ID == s.client.id && s.client.id == s.of { // still waited for
 			s.client.checkRestore(c.Restore)
 		}
 		if c.Restore != nil {

@@ -171,7 +171,7 @@ func (c Deny) carryOut(r *Room) error {
 	case !m.Lobby:
 		return ErrNotWaiting
 	}
-	return Expel{Identity: c.Identity, TokensFrom: c.TokensFrom}.carryOut(r)
+	return Expel(c).carryOut(r)
 }
 
 // permitted takes a server's word on what a participant may do, which counts

@@ -223,6 +223,11 @@ func (r *Room) switchOver() {
 	}
 }
 
+// keeps reports whether m's old session goes on.
+func (r *Room) keeps(m *member) bool {
+	return slices.ContainsFunc(r.retired, func(old retired) bool { return old.member == m.ID && old.node == m.move.from })
+}
+
 // retire ends old sessions: when their members are where they wanted to be and
 // nobody else is on the way from the same node, or after a time.
 func (r *Room) retire() {

@@ -102,8 +102,12 @@ func (r *Room) Shape() plan.Input {
 		if m.phase == waiting || r.lost(m.Node) {
 			p.Home = drtc.NodeID{}
 		}
-		if m.next != nil && !r.lost(m.next.node) {
+		switch {
+		case m.next != nil && !r.lost(m.next.node):
 			p.Pin = m.next.node
+		case m.move != nil && r.keeps(m) && !r.lost(m.Node):
+			// Until the client is connected the old node sends what it has.
+			p.Home, p.Pin = m.move.from, m.Node
 		}
 		in.Members = append(in.Members, p)
 	}

@@ -92,3 +92,6 @@ func (l *limiter) isTrusted(a netip.Addr) bool {
 	}
 	return false
 }
+
+// Client is the address of who sent r, by Config.TrustedProxies.
+func (s *Server) Client(r *http.Request) netip.Addr { return s.limit.client(r) }

@@ -44,6 +44,7 @@ func closeStore(t testing.TB, s *jetstream.Store) {
 }
 
 func TestEmbedded_conforms(t *testing.T) {
+	t.Parallel()
 	statetest.Conformance(t, func(t *testing.T) state.Store {
 		return embedded(t, jetstream.EmbeddedConfig{Unsynced: true}) // the same code but for the fsync
 	})
@@ -53,6 +54,7 @@ const token = "a token of members"
 
 // A second member over TCP keeps the same promises.
 func TestConnect_conforms(t *testing.T) {
+	t.Parallel()
 	n := 0
 	server := embedded(t, jetstream.EmbeddedConfig{Unsynced: true, Listen: "127.0.0.1:0", Token: token, MaxBytes: 16 << 30})
 	statetest.Conformance(t, func(t *testing.T) state.Store {
@@ -317,6 +319,7 @@ func write(dir string, out io.Writer) error {
 const gone = -1
 
 func TestEmbedded_losesNothingWhenItIsKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	said := map[string]int{}
 	for kill := range 20 {
@@ -462,4 +465,50 @@ func TestList_missesNothingThatMoves(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
+}
+
+// The server goes and comes back: calls fail meanwhile, and a watch goes
+// on where it was.
+func TestConnect_reconnects(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := jetstream.EmbeddedConfig{Dir: dir, Listen: "127.0.0.1:0", Token: token}
+	server := embedded(t, c)
+	c.Listen = strings.TrimPrefix(server.URL(), "nats://")
+	s := connect(t, jetstream.ConnectConfig{URLs: []string{server.URL()}, Token: token})
+	first := put(t, s, "rooms.a", "1")
+	w, err := s.Watch(t.Context(), "rooms.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	next := func(kind state.Kind, key string) {
+		t.Helper()
+		if e, err := w.Next(t.Context()); err != nil || e.Kind != kind || e.Entry.Key != key {
+			t.Errorf("got %+v, %v, want kind %d of %q", e, err, kind, key)
+		}
+	}
+	next(state.Put, "rooms.a")
+	next(state.Current, "")
+	closeStore(t, server)
+	began := time.Now()
+	if _, err := s.Create(t.Context(), "rooms.b", nil); err == nil || errors.Is(err, state.ErrClosed) || time.Since(began) > 6*time.Second {
+		t.Errorf("without a server: got %v after %v, want an error soon", err, time.Since(began))
+	}
+	server = embedded(t, c)
+	last := put(t, server, "rooms.c", "3")
+	if err := server.Delete(t.Context(), "rooms.a", first); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		e, err := s.Get(t.Context(), "rooms.c")
+		if err == nil {
+			if e.Revision != last || string(e.Value) != "3" {
+				t.Errorf("got %+v, want revision %d", e, last)
+			}
+			break
+		}
+	}
+	next(state.Put, "rooms.c")
+	next(state.Deleted, "rooms.a")
 }

@@ -20,6 +20,8 @@ type meter struct {
 	calls         *prometheus.HistogramVec
 	callFailures  *prometheus.CounterVec
 	lost          prometheus.Counter
+	decisions     *prometheus.CounterVec
+	moderations   *prometheus.CounterVec
 	storeFailures prometheus.Counter
 }
 
@@ -38,6 +40,12 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		reroutes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_reroutes_total", Help: "Requests about rooms, by whether they were sent to another member.",
 		}, []string{"outcome"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_policy_decisions_total", Help: "Joins and events that policies decided on, by application and outcome.",
+		}, []string{"application", "outcome"}),
+		moderations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_moderations_total", Help: "Requests of hosts, by action and HTTP status.",
+		}, []string{"action", "status"}),
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_allocations_refused_total", Help: "Participants for whom there was no node.",
 		}),
@@ -59,7 +67,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.plans, m.refusals, m.reroutes, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.reroutes, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),

@@ -19,7 +19,9 @@ import (
 	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/orchestrator/moderate"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
+	"github.com/drtc-network/drtc/orchestrator/policy"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -35,6 +37,8 @@ type Parts struct {
 	Discovery Discovery
 	// Store keeps the rooms; without it Config.State says where they are kept.
 	Store state.Store
+	// Policies decide for applications, by name, besides Config.Applications.
+	Policies map[string]policy.Policy
 	// Web serves what no other path does; without it / says that we are here.
 	Web http.Handler
 }
@@ -55,6 +59,8 @@ type Orchestrator struct {
 	openings  openings
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
+	policies  *policy.Policies
+	moderate  *moderate.Server
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -142,6 +148,9 @@ func (o *Orchestrator) assemble(p Parts) error {
 	o.webhooks, err = webhook.New(webhook.Config{Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
+	}
+	if err = o.decide(p.Policies); err != nil {
+		return err
 	}
 	if o.listener, err = o.listen(); err != nil {
 		return err
@@ -238,6 +247,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
+	loops.Go(func() { _ = o.policies.Run(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))
@@ -272,7 +282,11 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 // Enter implements signal.Rooms.
 func (o *Orchestrator) Enter(ctx context.Context, name signal.RoomName, out signal.Outlet, first func(room.Conn) room.Command) (room.Conn, error) {
 	conn := room.Conn(o.conns.Add(1))
-	l := letter{command: first(conn), conn: conn, outlet: out}
+	command, err := o.admitted(ctx, name, first(conn))
+	if err != nil {
+		return 0, err
+	}
+	l := letter{command: command, conn: conn, outlet: out}
 	for {
 		a, err := o.actor(ctx, name, true)
 		if err != nil {

@@ -19,6 +19,9 @@ func (a *actor) plan() []room.Effect {
 	now := a.o.now()
 	in := a.room.Shape()
 	in.Now, in.Nodes, in.Policy, in.Region = now, a.o.candidates(now), a.o.config.Plan, a.o.config.Region
+	if p, ok := a.room.Policy(); ok {
+		in.Policy = p
+	}
 	for i := range in.Members {
 		if m := &in.Members[i]; m.NeedMbps == 0 {
 			m.NeedMbps = a.o.config.NeedMbps

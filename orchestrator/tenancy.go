@@ -127,7 +127,7 @@ func (o *Orchestrator) running(name signal.RoomName) *actor {
 // of a new room where entry is empty.
 func (o *Orchestrator) open(name signal.RoomName, entry state.Entry, term uint64) (*actor, error) {
 	rooms := o.config.room()
-	rooms.Notify = o.webhooks.Wants(name.Application)
+	rooms.Notify = o.webhooks.Wants(name.Application) || o.policies.Wants(name.Application)
 	var r *room.Room
 	if entry.Revision > 0 {
 		var saved record

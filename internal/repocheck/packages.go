@@ -108,6 +108,7 @@ func Repository() Rules {
 			{"orchestrator/wire", Shell, "the room's face in messages of the client protocol"},
 			{"orchestrator/roomservice", Shell, "the server API of the client protocol"},
 			{"orchestrator/webhook", Shell, "tells applications' servers what happens in rooms"},
+			{"orchestrator/policy", Shell, "who takes part in an application's rooms, and how they run"},
 			{"orchestrator/moderate", Shell, "hosts of rooms over HTTP"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},

@@ -21,8 +21,8 @@ const (
 // it.
 const maxLobby = 100
 
-// ingress is the kind of clients that publish by WHIP.
-const ingress = 1
+// KindIngress is the Client.Kind of those who publish by WHIP.
+const KindIngress = 1
 
 // Why an order about the lobby was not obeyed.
 var (
@@ -82,7 +82,7 @@ func (r *Room) crowded(c Join) string {
 	switch {
 	case !c.Lobby:
 		return ""
-	case c.Watch != nil || c.Client.Kind == ingress:
+	case c.Watch != nil || c.Client.Kind == KindIngress:
 		return "the room has a lobby, in which WHIP and WHEP clients can't wait"
 	case r.waitingInLobby() >= maxLobby:
 		return "the lobby is full"

@@ -209,11 +209,11 @@ func (r *Room) allowed(m *member) Permission {
 	if !ok {
 		return m.granted()
 	}
-	return m.granted().within(limit)
+	return m.granted().Within(limit)
 }
 
-// within is what both permissions allow. What p says of who its holder is stays.
-func (p Permission) within(limit Permission) Permission {
+// Within is what both permissions allow. What p says of who its holder is stays.
+func (p Permission) Within(limit Permission) Permission {
 	p.Subscribe = p.Subscribe && limit.Subscribe
 	p.PublishData = p.PublishData && limit.PublishData
 	p.UpdateMetadata = p.UpdateMetadata && limit.UpdateMetadata

@@ -231,7 +231,7 @@ func TestLobby_isBoundedAndTakesNoPlaces(t *testing.T) {
 	}
 	for _, j := range []func(*Join){
 		func(j *Join) { j.Watch = &Watch{Audio: 1} },
-		func(j *Join) { j.Client.Kind = ingress },
+		func(j *Join) { j.Client.Kind = KindIngress },
 	} {
 		if lines := m.come("late", j); !mentions(lines, "refused: the room has a lobby") {
 			t.Errorf("got %q, want a refusal", lines)
@@ -467,7 +467,7 @@ func TestPermission_within(t *testing.T) {
 		{only(Camera), all, only(Camera)},
 		{Permission{Sources: []Source{Camera}}, all, Permission{}},
 	} {
-		if got := c.p.within(c.limit); !got.equal(c.want) {
+		if got := c.p.Within(c.limit); !got.equal(c.want) {
 			t.Errorf("%+v within %+v: got %+v, want %+v", c.p, c.limit, got, c.want)
 		}
 	}

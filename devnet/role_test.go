@@ -59,7 +59,7 @@ func pretend(role string, args []string) int {
 			Kind string   `toml:"kind"`
 			URLs []string `toml:"urls"`
 		} `toml:"state"`
-		Admission  struct {
+		Admission struct {
 			Mode       string   `toml:"mode"`
 			Registries []string `toml:"registries"`
 		} `toml:"admission"`

@@ -70,8 +70,11 @@ export async function startDevnet(binary, dir, flags = []) {
   let stopping;
   const stop = () =>
     (stopping ??= (async () => {
+      const running = [...revived.values()].filter((one) => one.exitCode === null && one.signalCode === null);
+      const gone = Promise.all(running.map((one) => new Promise((resolve) => one.once('exit', resolve))));
+      running.forEach((one) => one.kill('SIGTERM'));
+      await Promise.race([gone, sleep(stopLimit / 2)]); // while what they need is there
       if (!ended) child.kill('SIGINT');
-      revived.forEach((one) => one.kill('SIGTERM'));
       const late = await Promise.race([exit.then(() => false), sleep(stopLimit, true)]);
       const left = late ? [`drtc devnet (${child.pid})`] : [];
       if (late) child.kill('SIGKILL');

@@ -16,7 +16,8 @@ import (
 	"github.com/drtc-network/drtc/identity"
 )
 
-// ErrChain: the chain did not answer, or not as asked. Nobody is let in then.
+// ErrChain says that the chain did not answer, or not as asked. Nobody is let in
+// then.
 var ErrChain = errors.New("gate: the chain did not answer")
 
 // errReverted: the contract refused the call.

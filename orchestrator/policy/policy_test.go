@@ -365,11 +365,14 @@ func TestWebhook_failures(t *testing.T) {
 	defer close(hold)
 	for name, answer := range map[string]func(http.ResponseWriter, map[string]any){
 		"error": func(w http.ResponseWriter, _ map[string]any) {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, `{"admit":true}`)
 		},
-		"redirect": func(w http.ResponseWriter, _ map[string]any) { w.Header().Set("Location", "/x"); w.WriteHeader(302) },
-		"silence":  func(http.ResponseWriter, map[string]any) { <-hold },
+		"redirect": func(w http.ResponseWriter, _ map[string]any) {
+			w.Header().Set("Location", "/x")
+			w.WriteHeader(http.StatusFound)
+		},
+		"silence": func(http.ResponseWriter, map[string]any) { <-hold },
 		"half": func(w http.ResponseWriter, _ map[string]any) {
 			_, _ = io.WriteString(w, `{"admit":`)
 			_ = http.NewResponseController(w).Flush()

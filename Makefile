@@ -14,7 +14,7 @@ SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|
 FUZZTIME ?= 10s
 SOAK     ?= 20
 
-.PHONY: help run build check test race bench soak simulate fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate fuzz generate generated web-check browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ simulate: ## 10,000 random schedules of a network of Registries in virtual time:
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)
+
+soak-rooms: build web/node_modules ## a call over several nodes: RUNS (40) times a node is killed, a quarter as often frozen and drained, and the Orchestrator: 8 minutes
+	@DRTC_BIN=$(CURDIR)/bin/drtc $(LANE) soak-rooms node web/e2e/soak/rooms.mjs $(MODES)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@tools/fuzz $(FUZZTIME)

@@ -382,6 +382,9 @@ func TestOrchestrator_emptyRoomsEnd(t *testing.T) {
 	if first.GetRoom().GetSid() == second.GetRoom().GetSid() {
 		t.Error("the new room has the id of the old one")
 	}
+	if _, body, _ := n.get("/metrics"); !strings.Contains(body, "drtc_orchestrator_store_failures_total 0\n") {
+		t.Error("the end of a room counts as a failure of the store")
+	}
 }
 
 func TestConfig_namesWhatIsWrong(t *testing.T) {

@@ -128,7 +128,9 @@ func (s *saver) flush() {
 	defer cancel()
 	var err error
 	if gone {
-		err = s.delete(ctx)
+		if err = s.delete(ctx); err == nil {
+			s.deleted()
+		}
 	} else {
 		err = s.write(ctx, latest)
 	}
@@ -164,6 +166,13 @@ func (s *saver) write(ctx context.Context, snapshot []byte) error {
 		s.revision = revision
 	}
 	return err
+}
+
+// deleted notes that nothing is left to delete: the room is held no longer.
+func (s *saver) deleted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = false
 }
 
 // store creates the entry, or replaces what was written at a revision.

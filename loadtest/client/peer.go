@@ -166,7 +166,7 @@ func (o Options) settings() webrtc.SettingEngine {
 		s.SetInterfaceFilter(func(name string) bool { return slices.Contains(o.Interfaces, name) })
 	}
 	if o.Socket != nil {
-		s.SetICEUDPMux(webrtc.NewICEUDPMux(nil, o.Socket))
+		s.SetICEUDPMux(webrtc.NewICEUDPMux(quiet().NewLogger("ice"), o.Socket))
 	}
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	// The tally finds duplicates; a window would hide them.

@@ -82,6 +82,8 @@ func run(ctx context.Context, args []string) error {
 		switch args[0] {
 		case "fanout":
 			return fanOut(ctx, args[1:])
+		case "cities":
+			return cities(ctx, args[1:])
 		}
 	}
 	return errors.New("usage: run fanout|cities [flags]")
@@ -108,6 +110,30 @@ func fanOut(ctx context.Context, args []string) error {
 	defer remove()
 	cfg.Program, cfg.Dir = c.program, dir
 	result, err := scenario.FanOut(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return c.show(result, result.Table(), result.Problems)
+}
+
+func cities(ctx context.Context, args []string) error {
+	c := newCommon("cities")
+	cfg := scenario.CitiesConfig{Say: say}
+	c.flags.Float64Var(&cfg.Loss, "loss", 0.005, "share of packets lost between cities, each way")
+	c.flags.BoolVar(&cfg.Previous, "previous", true, "the node in Sydney speaks the previous version of the relay protocol")
+	c.flags.Uint64Var(&cfg.Seed, "seed", 1, "of the losses")
+	c.flags.DurationVar(&cfg.Settle, "settle", 5*time.Second, "time between the first media and the measurement")
+	c.flags.DurationVar(&cfg.Length, "length", 30*time.Second, "of each of the two measurements")
+	if err := c.flags.Parse(args); err != nil {
+		return err
+	}
+	dir, remove, err := c.dir()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	cfg.Program, cfg.Dir = c.program, dir
+	result, err := scenario.Cities(ctx, cfg)
 	if err != nil {
 		return err
 	}

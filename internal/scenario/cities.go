@@ -99,7 +99,8 @@ type CityPair struct {
 // CityFigures are of one way, from the publisher's write to the viewer's read.
 type CityFigures struct {
 	P50       float64 `json:"p50_ms"`
-	P99       float64 `json:"p99_ms"`
+	AudioP99  float64 `json:"audio_p99_ms"`
+	VideoP99  float64 `json:"video_p99_ms"`
 	AudioLost float64 `json:"audio_lost"` // share of packets that never came
 	VideoLost float64 `json:"video_lost"` // after retransmission
 }
@@ -311,8 +312,11 @@ func (c *call) measure(ctx context.Context, single int, r *CitiesResult) error {
 
 func (c *call) figures(from, to int) CityFigures {
 	t, l := c.talkers[from], c.listeners[to]
-	var delay tally.Histogram
-	l.account(t, &delay)
+	var audio, video, both tally.Histogram
+	l.stream(t.stream(microphone)).MergeDelay(&audio)
+	l.stream(t.stream(0)).MergeDelay(&video)
+	both.Merge(&audio)
+	both.Merge(&video)
 	lost := func(stream int) float64 {
 		sent, got := t.sent[stream].Load(), l.stream(t.stream(stream)).Counts().Unique
 		if sent == 0 {
@@ -320,7 +324,7 @@ func (c *call) figures(from, to int) CityFigures {
 		}
 		return max(0, 1-float64(got)/float64(sent))
 	}
-	return CityFigures{P50: ms(delay.Quantile(.5)), P99: ms(delay.Quantile(.99)), AudioLost: lost(microphone), VideoLost: lost(0)}
+	return CityFigures{P50: ms(both.Quantile(.5)), AudioP99: ms(audio.Quantile(.99)), VideoP99: ms(video.Quantile(.99)), AudioLost: lost(microphone), VideoLost: lost(0)}
 }
 
 // judge says what is not as it should be.

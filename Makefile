@@ -13,8 +13,9 @@ SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
+MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak simulate fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak simulate fanout cities chaos fuzz generate generated web-check browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,16 @@ bench: build ## every benchmark with allocations, then servers side by side (PEE
 
 simulate: ## 10,000 random schedules of a network of Registries in virtual time: 3 CPU minutes
 	@$(LANE) simulate go test -run '^$$' -bench Schedules -benchtime 10000x -timeout 1h ./registry/simulation
+
+fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a hop adds to the delay: 3 minutes (FLAGS=--json)
+	@go run ./internal/scenario/run fanout $(FLAGS)
+	@go run ./internal/scenario/run fanout --viewers 50 --nodes 10 --hop 2ms $(FLAGS)
+
+cities: build ## four cities on emulated links, with cascading and without: 90 seconds (FLAGS=--json; needs root and TUN)
+	@go run ./internal/scenario/run cities $(FLAGS)
+
+chaos: build web/node_modules ## nodes and the orchestrator struck by chance under a live room, for MINUTES
+	@DRTC_BIN=$(CURDIR)/bin/drtc node web/e2e/chaos.mjs --minutes $(MINUTES) $(FLAGS)
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)

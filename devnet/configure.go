@@ -60,6 +60,14 @@ type (
 		Listen     string   `toml:"listen"`
 		Registries []string `toml:"registries"`
 		LogLevel   string   `toml:"log_level"`
+		// The rest is for one of several.
+		Member    string `toml:"member,omitempty"`
+		MemberURL string `toml:"member_url,omitempty"`
+		State     *state `toml:"state,omitempty"`
+	}
+	state struct {
+		Kind string   `toml:"kind"`
+		URLs []string `toml:"urls"`
 	}
 	placeTable struct {
 		Lat float64 `toml:"lat"`

@@ -67,6 +67,48 @@ func TestNode_dataGoesToWhomItNames(t *testing.T) {
 	}
 }
 
+// Who waits to be let in may nothing: it gets what names it, and nothing that is
+// said to everybody.
+func TestNode_whoMayNothingHearsNothing(t *testing.T) {
+	n := startNode(t, nil)
+	o := newOrchestrator(t, n)
+	alice, bob := o.join("alice", everything()), o.join("bob", &medianodev1.Permissions{})
+	for _, p := range []*participant{alice, bob} {
+		p.negotiate()
+		for range 2 {
+			within(t, "open data channel", p.opened)
+		}
+	}
+	// The node knows a channel just after its client: packets that are answered
+	// first. Bob's own goes nowhere.
+	for len(bob.got) == 0 {
+		call(o, o.SendData, &medianodev1.SendDataRequest{Room: "RM_1", Sessions: []string{bob.session}, Reliable: true, Packet: dataPacket("are you there")})
+	}
+	for len(bob.got) > 0 {
+		<-bob.got
+	}
+	if err := alice.data["_reliable"].Send(dataPacket("among us")); err != nil {
+		t.Fatal(err)
+	}
+	call(o, o.SendData, &medianodev1.SendDataRequest{Room: "RM_1", Reliable: true, Packet: dataPacket("to everybody")})
+	if m := within(t, "what is for everybody", alice.got); !strings.Contains(string(m.Data), "to everybody") {
+		t.Errorf("alice got %q", m.Data)
+	}
+	if err := alice.data["_reliable"].Send(protowire.AppendString(protowire.AppendTag(dataPacket("for bob"), 5, protowire.BytesType), "bob")); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m := within(t, "what is for bob", bob.got)
+		switch text := string(m.Data); {
+		case strings.Contains(text, "are you there"):
+			continue
+		case !strings.Contains(text, "for bob"):
+			t.Errorf("bob got %q, which is not for him", text)
+		}
+		break
+	}
+}
+
 func TestNode_revokedPermissionEndsTracks(t *testing.T) {
 	n := startNode(t, nil)
 	o := newOrchestrator(t, n)

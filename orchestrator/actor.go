@@ -172,6 +172,7 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 			effects = append(effects, a.plan()...)
 		case room.Notify:
 			a.o.webhooks.Notify(a.name.Application, e.Event)
+			a.o.policies.Notify(a.name.Application, a.name.Name, e.Event)
 		case room.Ended:
 			if a.o.forget(a) {
 				a.o.routes.end(a)

@@ -10,6 +10,7 @@ import (
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/orchestrator/plan"
+	"github.com/drtc-network/drtc/orchestrator/policy"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/webhook"
@@ -85,6 +86,8 @@ type Config struct {
 	RemoteUnmute bool `toml:"remote_unmute"`
 	// Webhooks are told what happens in rooms.
 	Webhooks []webhook.Hook `toml:"webhooks"`
+	// Applications say who takes part in their rooms, and how these run.
+	Applications []policy.Application `toml:"applications"`
 }
 
 // Key is one API key.

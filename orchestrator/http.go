@@ -17,6 +17,7 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	o.signal.Register(mux)
 	o.whip.Register(mux)
 	o.api.Register(mux)
+	o.moderate.Register(mux)
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)

@@ -19,7 +19,9 @@ import (
 	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/orchestrator/moderate"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
+	"github.com/drtc-network/drtc/orchestrator/policy"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -35,6 +37,8 @@ type Parts struct {
 	Discovery Discovery
 	// Store keeps the rooms; without it Config.State says where they are kept.
 	Store state.Store
+	// Policies decide for applications, by name, besides Config.Applications.
+	Policies map[string]policy.Policy
 	// Web serves what no other path does; without it / says that we are here.
 	Web http.Handler
 }
@@ -53,8 +57,11 @@ type Orchestrator struct {
 	whip      *whip.Server
 	keeper    *tenure.Keeper
 	openings  openings
+	packer    *packer
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
+	policies  *policy.Policies
+	moderate  *moderate.Server
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -109,6 +116,9 @@ func (o *Orchestrator) assemble(p Parts) error {
 			return err
 		}
 	}
+	if o.packer, err = newPacker(); err != nil {
+		return err
+	}
 	o.keeper, err = tenure.New(tenure.Config{Store: o.store, Member: o.config.Member, URL: o.config.MemberURL, Log: o.log})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
@@ -139,9 +149,15 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
-	o.webhooks, err = webhook.New(webhook.Config{Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log})
+	o.webhooks, err = webhook.New(webhook.Config{
+		Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log,
+		Report: func(outcome string) { o.meter.webhooks.WithLabelValues(outcome).Inc() },
+	})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
+	}
+	if err = o.decide(p.Policies); err != nil {
+		return err
 	}
 	if o.listener, err = o.listen(); err != nil {
 		return err
@@ -238,6 +254,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
+	loops.Go(func() { _ = o.policies.Run(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))
@@ -272,7 +289,11 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 // Enter implements signal.Rooms.
 func (o *Orchestrator) Enter(ctx context.Context, name signal.RoomName, out signal.Outlet, first func(room.Conn) room.Command) (room.Conn, error) {
 	conn := room.Conn(o.conns.Add(1))
-	l := letter{command: first(conn), conn: conn, outlet: out}
+	command, err := o.admitted(ctx, name, first(conn))
+	if err != nil {
+		return 0, err
+	}
+	l := letter{command: command, conn: conn, outlet: out}
 	for {
 		a, err := o.actor(ctx, name, true)
 		if err != nil {
@@ -338,6 +359,7 @@ func (o *Orchestrator) nodeEvent(e nodes.Event) {
 			a.post(c)
 		}
 	case room.RelayReported:
+		o.meter.relay(c.Figures)
 		if a := o.routes.over(c.Link); a != nil {
 			a.post(c)
 		}

@@ -20,6 +20,9 @@ func (a *actor) plan() []room.Effect {
 	now := a.o.now()
 	in := a.room.Shape()
 	in.Now, in.Nodes, in.Policy, in.Region = now, a.o.candidates(now), a.o.config.Plan, a.o.config.Region
+	if p, ok := a.room.Policy(); ok {
+		in.Policy = p
+	}
 	for i := range in.Members {
 		if m := &in.Members[i]; m.NeedMbps == 0 {
 			m.NeedMbps = a.o.config.NeedMbps
@@ -56,6 +59,7 @@ func (a *actor) account(p plan.Plan) {
 		return slices.SortedFunc(maps.Keys(nodes), func(a, b drtc.NodeID) int { return bytes.Compare(a[:], b[:]) })
 	}
 	nodes := used(p)
+	a.o.log.Debug("plan", slog.String("room", string(a.id)), slog.Any("links", p.Links), slog.Any("routes", p.Routes))
 	if before := used(a.plans); !slices.Equal(nodes, before) || p.Strategy != a.plans.Strategy {
 		var names []string
 		for _, n := range nodes {

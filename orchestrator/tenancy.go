@@ -94,7 +94,7 @@ func (o *Orchestrator) actor(ctx context.Context, name signal.RoomName, create b
 	if a := o.running(name); a != nil {
 		return a, nil
 	}
-	entry, err := o.store.Get(ctx, storeKey(name))
+	_, err = o.store.Get(ctx, storeKey(name))
 	switch {
 	case errors.Is(err, state.ErrNotFound) && !create:
 		return nil, nil
@@ -110,7 +110,8 @@ func (o *Orchestrator) actor(ctx context.Context, name signal.RoomName, create b
 		return nil, fmt.Errorf("orchestrator: %w", err)
 	}
 	// Whoever had it before may have written until now.
-	if entry, err = o.store.Get(ctx, storeKey(name)); err != nil && !errors.Is(err, state.ErrNotFound) {
+	entry, err := o.store.Get(ctx, storeKey(name))
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return nil, fmt.Errorf("orchestrator: reading a room: %w", err)
 	}
 	return o.open(name, entry, term)
@@ -126,13 +127,17 @@ func (o *Orchestrator) running(name signal.RoomName) *actor {
 // of a new room where entry is empty.
 func (o *Orchestrator) open(name signal.RoomName, entry state.Entry, term uint64) (*actor, error) {
 	rooms := o.config.room()
-	rooms.Notify = o.webhooks.Wants(name.Application)
+	rooms.Notify = o.webhooks.Wants(name.Application) || o.policies.Wants(name.Application)
 	var r *room.Room
 	if entry.Revision > 0 {
 		var saved record
 		err := json.Unmarshal(entry.Value, &saved)
+		var snapshot []byte
 		if err == nil {
-			r, err = room.Restore(rooms, saved.Room, o.now())
+			snapshot, err = o.packer.unpack(saved.Room)
+		}
+		if err == nil {
+			r, err = room.Restore(rooms, snapshot, o.now())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("orchestrator: %s: %w", entry.Key, err)

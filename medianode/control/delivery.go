@@ -64,26 +64,34 @@ func (s *Service) OnData(peer engine.PeerID, label string, payload []byte) {
 // receivers lists the sessions of the room but the sender's, all or those
 // addressed.
 func (s *Service) receivers(room drtc.RoomID, from *session, p datapacket.Packet) []*session {
+	if !p.Addressed() {
+		return slices.DeleteFunc(s.audience(room), func(e *session) bool { return e == from })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var named map[drtc.Identity]bool
-	var ids map[drtc.ParticipantID]bool
-	if p.Addressed() {
-		named, ids = map[drtc.Identity]bool{}, map[drtc.ParticipantID]bool{}
-		for identity := range p.Destinations() {
-			named[identity] = true
-		}
-		for id := range p.DestinationIDs() {
-			ids[id] = true
-		}
+	named, ids := map[drtc.Identity]bool{}, map[drtc.ParticipantID]bool{}
+	for identity := range p.Destinations() {
+		named[identity] = true
+	}
+	for id := range p.DestinationIDs() {
+		ids[id] = true
 	}
 	var out []*session
 	for e := range s.rooms[room] {
-		if e != from && (named == nil || named[e.identity] || ids[e.participant]) {
+		if e != from && (named[e.identity] || ids[e.participant]) {
 			out = append(out, e)
 		}
 	}
 	return out
+}
+
+// audience lists the sessions of a room that get what is for everybody.
+func (s *Service) audience(room drtc.RoomID) []*session {
+	return slices.DeleteFunc(s.inRoom(room), func(e *session) bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.perms.secluded()
+	})
 }
 
 // deliver queues a message. A client that is not connected yet misses it; one
@@ -115,14 +123,12 @@ func (s *Service) SendData(ctx context.Context, req *connect.Request[medianodev1
 	if err := s.enter(ctx, owner, room); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
 	var to []*session
-	for e := range s.rooms[room] {
-		if len(req.Msg.Sessions) == 0 || slices.Contains(req.Msg.Sessions, string(e.id)) {
-			to = append(to, e)
-		}
+	if len(req.Msg.Sessions) == 0 {
+		to = s.audience(room)
+	} else {
+		to = slices.DeleteFunc(s.inRoom(room), func(e *session) bool { return !slices.Contains(req.Msg.Sessions, string(e.id)) })
 	}
-	s.mu.Unlock()
 	if len(to) == 0 {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("room: no such session in %.64q on this node", req.Msg.Room))
 	}

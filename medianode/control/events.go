@@ -51,7 +51,6 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 	if req.Instance != s.cfg.Instance {
 		after = 0
 	}
-	resync := after == 0
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	beat := func() error {
@@ -62,8 +61,7 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 		f.sent(taken, m.GetHeartbeat().Reports)
 		return nil
 	}
-	if resync { // what there is, before the node counts as up: sessions of now come later
-		resync = false
+	if after == 0 { // what there is, before the node counts as up: sessions of now come later
 		if err := send(s.resync(owner, member, f)); err != nil {
 			return err
 		}

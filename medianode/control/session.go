@@ -21,6 +21,10 @@ import (
 // permissions of a session's participant.
 type permissions struct{ publish, subscribe, publishData, hidden bool }
 
+// secluded reports whether the participant may do nothing at all, as one who
+// waits to be let in: what is said to everybody is not for it.
+func (p permissions) secluded() bool { return p == permissions{} }
+
 // session is one participant's presence on the node.
 type session struct {
 	owner       drtc.NodeID

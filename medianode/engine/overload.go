@@ -116,7 +116,7 @@ func (t *traffic) measure(now time.Time, highest uint64) {
 	switch elapsed := now.Sub(t.at).Seconds(); {
 	case elapsed == 0:
 		return
-	case t.at.IsZero() || highest < t.highest: // another source
+	case t.at.IsZero() || t.highest == 0 || highest < t.highest: // another source, or the first
 		t.rate = 0
 	case t.rate == 0:
 		t.rate = float64(highest-t.highest) / elapsed

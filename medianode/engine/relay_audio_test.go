@@ -160,12 +160,13 @@ func TestRelay_repairsAudio(t *testing.T) {
 	v.say(2 * time.Second) // a round trip is known
 	listener := v.nodes[1].peers[0]
 	listener.rtp = nil
+	v.say(40 * time.Millisecond)
 	v.h.cut = true
 	v.say(20 * time.Millisecond)
 	v.h.cut = false
 	v.say(200 * time.Millisecond)
-	if len(listener.rtp) < 9 {
-		t.Errorf("%d packets came of the 9 or more that were on the way", len(listener.rtp))
+	if len(listener.rtp) < 12 {
+		t.Errorf("%d packets came of the 12 or more that were on the way", len(listener.rtp))
 	}
 	seqs := map[uint16]bool{}
 	low, high := listener.rtp[0].SequenceNumber, listener.rtp[0].SequenceNumber

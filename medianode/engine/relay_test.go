@@ -477,8 +477,9 @@ func TestRelay_scalableStreams(t *testing.T) {
 					}
 					follow(t, v.rtp)
 				}
+				cam.pictures(60) // long enough to ask for nothing by itself
 				far.resize(large)
-				cam.pictures(30)
+				cam.pictures(60)
 				far.rtp = nil
 				cam.pictures(2)
 				m.pass(100 * time.Millisecond)

@@ -1,9 +1,11 @@
 package plan_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -204,5 +206,32 @@ func TestMake_anAudienceGrowsWithoutChurn(t *testing.T) {
 	t.Logf("%d nodes, %d links, at most %d hops", len(via)+1, len(in.Current.Links), deepest)
 	if deepest > 4 {
 		t.Errorf("a viewer is %d hops away", deepest)
+	}
+}
+
+// A node's round trips are known for some of its links before the others: that is
+// no reason to send streams round by those.
+func TestMake_comparesNoMeasurementWithDistance(t *testing.T) {
+	in := plan.Input{Now: time.Unix(1000, 0), Room: "RM_1", Policy: plan.DefaultPolicy()}
+	in.Nodes.At = in.Now
+	places := []drtc.Place{{Lat: 50.1, Lon: 8.7}, {Lat: 38.9, Lon: -77.4}, {Lat: 1.3, Lon: 103.8}, {Lat: -23.5, Lon: -46.6}}
+	for i, at := range places {
+		id := drtc.NodeID{byte(i + 1)}
+		in.Nodes.Nodes = append(in.Nodes.Nodes, allocate.Candidate{
+			ID: id, Place: at, Version: "1.0.0", CapacityMbps: 1000, Reachable: true, Owner: fmt.Sprint(i),
+		})
+		in.Members = append(in.Members, plan.Member{ID: drtc.ParticipantID(fmt.Sprint("PA_", i)), Place: &at, Publishes: true, Home: id})
+	}
+	for a := byte(1); a <= 3; a++ { // all of the first node, which are short: the places are not the true ones
+		in.Costs = append(in.Costs, plan.LinkCost{A: drtc.NodeID{1}, B: drtc.NodeID{a + 1}, RoundTrip: time.Millisecond})
+	}
+	p, err := plan.Make(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.Routes {
+		if r.Via != r.Origin {
+			t.Errorf("%s gets %s by way of %s, want it directly", r.Node.Short(), r.Origin.Short(), r.Via.Short())
+		}
 	}
 }

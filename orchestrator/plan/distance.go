@@ -74,8 +74,14 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // linkMs is what a link between two nodes costs a stream that goes over it.
 func (p *planner) linkMs(a, b int) float64 {
-	if c, ok := p.measured[pairOf(a, b)]; ok {
-		return milliseconds(c.RoundTrip) + lossMs*c.Loss + hopMs
+	far := p.nodes[a].spot.km(&p.nodes[b].spot)*msPerKm + hopMs
+	c, ok := p.measured[pairOf(a, b)]
+	if !ok {
+		return far
 	}
-	return p.nodes[a].spot.km(&p.nodes[b].spot)*msPerKm + hopMs
+	ms := milliseconds(c.RoundTrip) + lossMs*c.Loss + hopMs
+	if p.partly { // it may be worse than distance says, not better than those of which there is no more
+		return max(ms, far)
+	}
+	return ms
 }

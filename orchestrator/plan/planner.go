@@ -20,6 +20,7 @@ type planner struct {
 	nodes    []node
 	numbers  map[drtc.NodeID]int
 	measured measured
+	partly   bool      // not every link was measured
 	members  []*Member // by id
 
 	// Set by house.

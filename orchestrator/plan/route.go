@@ -16,6 +16,7 @@ const keepFactor = 0.75
 // stream keeps the way that it has, and what has none takes the shortest from
 // there.
 func (g *graph) routes() []Route {
+	g.partly = !g.allMeasured()
 	var current map[[2]drtc.NodeID]drtc.NodeID // origin and node to via
 	links := 0
 	for _, peers := range g.peers {
@@ -45,6 +46,18 @@ func (g *graph) routes() []Route {
 		}
 	}
 	return routes
+}
+
+// allMeasured reports whether every link was measured.
+func (g *graph) allMeasured() bool {
+	for v, peers := range g.peers {
+		for _, peer := range peers {
+			if _, known := g.measured[pairOf(g.vertices[v].node, g.vertices[peer].node)]; !known {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // paths finds for each vertex the neighbour through which the origin's streams

@@ -444,6 +444,7 @@ func (r *Room) permit(m *member, p Permission) {
 	m.Permission = p
 	m.Permission.Sources = slices.Clone(p.Sources)
 	r.changed = true
+	m.untold = !m.usable() || m.next != nil
 	r.toNode(m, ChangePermission{Permission: m.Permission})
 	for _, t := range slices.Clone(m.Tracks) {
 		if !p.MayPublish(t.Source) {

@@ -21,8 +21,8 @@ const (
 // it.
 const maxLobby = 100
 
-// ingress is the kind of clients that publish by WHIP.
-const ingress = 1
+// KindIngress is the Client.Kind of those who publish by WHIP.
+const KindIngress = 1
 
 // Why an order about the lobby was not obeyed.
 var (
@@ -82,7 +82,7 @@ func (r *Room) crowded(c Join) string {
 	switch {
 	case !c.Lobby:
 		return ""
-	case c.Watch != nil || c.Client.Kind == ingress:
+	case c.Watch != nil || c.Client.Kind == KindIngress:
 		return "the room has a lobby, in which WHIP and WHEP clients can't wait"
 	case r.waitingInLobby() >= maxLobby:
 		return "the lobby is full"
@@ -92,7 +92,7 @@ func (r *Room) crowded(c Join) string {
 
 // letIn lets m in: it is told of those who are in the room, and they of it.
 func (r *Room) letIn(m *member) {
-	m.Lobby, m.LetIn, r.changed = false, true, true
+	m.Lobby, r.changed = false, true
 	m.JoinedAt = r.now // for who has been inside longest
 	var others []Participant
 	for _, o := range r.state.Members {
@@ -143,6 +143,7 @@ func (r *Room) vanish(m *member, viewers []*member) {
 	gone.State, gone.Reason, gone.Tracks = Disconnected, UnknownReason, nil
 	for _, v := range viewers {
 		if v != m {
+			delete(v.unseen, m.ID)
 			r.tell(v, gone)
 		}
 	}
@@ -170,7 +171,7 @@ func (c Deny) carryOut(r *Room) error {
 	case !m.Lobby:
 		return ErrNotWaiting
 	}
-	return Expel{Identity: c.Identity, TokensFrom: c.TokensFrom}.carryOut(r)
+	return Expel(c).carryOut(r)
 }
 
 // permitted takes a server's word on what a participant may do, which counts

@@ -54,6 +54,7 @@ type member struct {
 	move     *move         // while it is on its way to another node
 	next     *next         // session that is prepared for such a way
 	settleAt time.Time     // some time after it
+	untold   bool          // the node where it goes has another permission of it
 	first    []AddTrack    // announced with the Join
 	watch    *spectator    // nil for a participant
 	departed []Participant

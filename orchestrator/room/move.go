@@ -191,6 +191,7 @@ func (r *Room) moveOn(m *member) {
 	}
 	if !m.Answered {
 		m.move = nil
+		r.tellNode(m)
 		for _, s := range m.Subscriptions {
 			s.held = false
 		}
@@ -320,6 +321,7 @@ func (r *Room) restored(m *member) {
 		return
 	}
 	m.move.answered = true
+	r.tellNode(m)
 	var start []Subscription
 	for id, s := range sortedSubscriptions(m) {
 		publisher, t := r.track(id)

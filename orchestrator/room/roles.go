@@ -100,7 +100,6 @@ type standing struct {
 	Given  string `json:"given,omitempty"`  // role with which it came
 	Acting bool   `json:"acting,omitempty"` // host for want of another
 	Lobby  bool   `json:"lobby,omitempty"`  // waits to be let in
-	LetIn  bool   `json:"let_in,omitempty"` // has waited
 	// Granted is what the token or the application's server allows, where
 	// Permission is less by the role or the lobby.
 	Granted *Permission `json:"granted,omitempty"`
@@ -140,8 +139,9 @@ func (r *Room) seat(m *member, c Join) {
 	}
 	m.Role, m.Given, m.Lobby = c.Role, c.Role, c.Lobby
 	if was, ok := r.before(m); ok {
-		m.Role, m.Acting, m.Lobby, m.LetIn = was.Role, was.Acting, was.Lobby && c.Lobby, was.LetIn
-	} else if r.leaderless(m) && (!c.Lobby || r.Vacant()) {
+		m.Role, m.Acting, m.Lobby = was.Role, was.Acting, was.Lobby && c.Lobby
+	}
+	if r.leaderless(m) && (!m.Lobby || r.Vacant()) {
 		m.Role, m.Acting, m.Lobby = RoleHost, true, false
 	}
 	delete(r.state.Absent, m.Identity)
@@ -176,7 +176,7 @@ func (r *Room) keepStanding(m *member, reason Reason) {
 	case ClientInitiated, ParticipantRemoved, RoomDeleted:
 		expected = false
 	}
-	if !expected || m.watch != nil || m.Role == "" && !m.Lobby && !m.LetIn {
+	if !expected || m.watch != nil {
 		return
 	}
 	if slices.ContainsFunc(r.state.Members, func(o *member) bool { return o != m && o.Identity == m.Identity && o.watch == nil }) {
@@ -209,11 +209,11 @@ func (r *Room) allowed(m *member) Permission {
 	if !ok {
 		return m.granted()
 	}
-	return m.granted().within(limit)
+	return m.granted().Within(limit)
 }
 
-// within is what both permissions allow. What p says of who its holder is stays.
-func (p Permission) within(limit Permission) Permission {
+// Within is what both permissions allow. What p says of who its holder is stays.
+func (p Permission) Within(limit Permission) Permission {
 	p.Subscribe = p.Subscribe && limit.Subscribe
 	p.PublishData = p.PublishData && limit.PublishData
 	p.UpdateMetadata = p.UpdateMetadata && limit.UpdateMetadata
@@ -337,6 +337,15 @@ func (p Permission) equal(q Permission) bool {
 	return p.Subscribe == q.Subscribe && p.Publish == q.Publish && p.PublishData == q.PublishData &&
 		p.UpdateMetadata == q.UpdateMetadata && p.Hidden == q.Hidden && p.Recorder == q.Recorder &&
 		p.Agent == q.Agent && p.SubscribeMetrics == q.SubscribeMetrics && slices.Equal(p.Sources, q.Sources)
+}
+
+// tellNode tells the node to which m has moved what m may do, if that has changed
+// since its session was opened.
+func (r *Room) tellNode(m *member) {
+	if m.untold {
+		m.untold = false
+		r.toNode(m, ChangePermission{Permission: m.atNode()})
+	}
 }
 
 // face is what others see of m's attributes.

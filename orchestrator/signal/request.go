@@ -41,7 +41,9 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 	if join.Permission.UpdateMetadata {
 		join.Metadata = cmp.Or(jr.GetMetadata(), join.Metadata)
 		for k, v := range jr.GetParticipantAttributes() {
-			join.Attributes[k] = v
+			if !room.Reserved(k) { // as the token has them, the application says so
+				join.Attributes[k] = v
+			}
 		}
 	}
 	if o := jr.GetPublisherOffer(); o.GetSdp() != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -80,8 +81,12 @@ func (s *Server) attend(w http.ResponseWriter, r *http.Request, caller Caller, j
 	first := s.first(c, r, jr)
 	conn, err := s.config.Rooms.Enter(r.Context(), c.name, c.out, first)
 	if err != nil {
-		s.config.Report("unavailable")
-		Refuse(w, refuse(http.StatusServiceUnavailable, "%s", err))
+		var forbidden *refusal
+		if !errors.As(err, &forbidden) {
+			forbidden = refuse(http.StatusServiceUnavailable, "%s", err)
+		}
+		s.config.Report(word(forbidden.status))
+		Refuse(w, forbidden)
 		return
 	}
 	defer func() {

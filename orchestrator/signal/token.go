@@ -146,6 +146,10 @@ func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status, fmt.Sprintf(format, args...)}
 }
 
+// Forbid is the error of Rooms.Enter for one whom the application does not let
+// in, with a cause for its user.
+func Forbid(cause string) error { return refuse(http.StatusForbidden, "%s", cause) }
+
 // Admin reports whether the token may act for others in its room.
 func (c Caller) Admin() bool { return c.grants.Video.RoomAdmin }
 

@@ -255,6 +255,8 @@ func asRefusal(err error) *refusal {
 		return r
 	case errors.Is(err, context.DeadlineExceeded):
 		return unavailable(busyRetry, "the media node did not answer in time: try again")
+	case signal.Status(err) == http.StatusForbidden:
+		return refuse(http.StatusForbidden, "%s", err)
 	}
 	return unavailable(busyRetry, "%s: try again", err)
 }

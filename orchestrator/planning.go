@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -67,13 +66,6 @@ func (a *actor) account(p plan.Plan) {
 		}
 		a.o.log.Info("room is planned", slog.String("room", string(a.id)), slog.String("strategy", p.Strategy.String()),
 			slog.Any("nodes", names), slog.Int("links", len(p.Links)))
-	}
-	if !slices.Equal(p.Links, a.plans.Links) {
-		var links []string
-		for _, l := range p.Links {
-			links = append(links, l.A.String()+"-"+l.B.String())
-		}
-		a.o.log.Debug("room's links are planned", slog.String("room", string(a.id)), slog.String("links", strings.Join(links, ",")))
 	}
 	a.o.meter.plans.WithLabelValues(p.Strategy.String()).Inc()
 	for id, err := range p.Refused {

@@ -162,7 +162,7 @@ func (c CitiesConfig) measure(ctx context.Context, nodes, single int, r *CitiesR
 	if err != nil {
 		return err
 	}
-	defer world.Close() // packets on the way are nobody's any more
+	defer func() { _ = world.Close() }() // packets on the way are nobody's any more
 	var sites []Site
 	for i, at := range fourCities[:nodes] {
 		s := Site{Name: fmt.Sprintf("node-%d", i+1), Region: at.region, Place: at.place, MaxSessions: 100, Host: world.Host("node in " + at.name)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -287,6 +288,9 @@ func (f *fanOut) pages(ctx context.Context) (pages []map[string]float64, err err
 	return pages, nil
 }
 
+// plannedLink is one in the Orchestrator's log.
+var plannedLink = regexp.MustCompile(`A:(0x[0-9a-f]{40}) B:(0x[0-9a-f]{40})`)
+
 // depths are how many links each node is from the publisher's, by what the
 // Orchestrator planned last; -1 is not in the plan.
 func (f *fanOut) depths() ([]int, error) {
@@ -295,14 +299,11 @@ func (f *fanOut) depths() ([]int, error) {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
 	peers := map[string][]string{}
-	if at := strings.LastIndex(log, "room's links are planned"); at >= 0 {
-		line, _, _ := strings.Cut(log[at:], "\n")
-		_, list, _ := strings.Cut(line, "links=")
-		list, _, _ = strings.Cut(list, " ")
-		for _, link := range strings.Split(strings.Trim(list, `"`), ",") {
-			if a, b, ok := strings.Cut(link, "-"); ok {
-				peers[a], peers[b] = append(peers[a], b), append(peers[b], a)
-			}
+	if at := strings.LastIndex(log, "msg=plan "); at >= 0 {
+		line, _, _ := strings.Cut(log[at:], " routes=")
+		for _, link := range plannedLink.FindAllStringSubmatch(line, -1) {
+			a, b := link[1], link[2]
+			peers[a], peers[b] = append(peers[a], b), append(peers[b], a)
 		}
 	}
 	depth := map[string]int{f.bed.nodes[f.home].ID.String(): 0}

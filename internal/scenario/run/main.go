@@ -66,8 +66,8 @@ func (c *common) show(result any, table string, problems []string) error {
 		if err := out.Encode(result); err != nil {
 			return err
 		}
-	} else {
-		fmt.Print(table)
+	} else if _, err := os.Stdout.WriteString(table); err != nil {
+		return err
 	}
 	if len(problems) > 0 {
 		return errBroken

@@ -31,8 +31,8 @@ type FanOutConfig struct {
 	Settle   time.Duration // after the last join
 	Length   time.Duration // of the measurement
 	// Hop is the most that a hop may add to the 99th percentile of the delay; 0
-	// asks for nothing. It says something of servers on a machine that is at most
-	// half busy.
+	// asks for nothing. It says something of the nodes only on a machine that is
+	// at most half busy: above, it is not judged.
 	Hop time.Duration
 	Say func(format string, args ...any)
 }
@@ -67,6 +67,8 @@ type FanOutResult struct {
 	Depths   []AtDepth `json:"depths"`
 	Load     Machine   `json:"machine"`
 	Problems []string  `json:"problems"`
+	// NotJudged is what the machine was too busy for, in words.
+	NotJudged string `json:"not_judged,omitempty"`
 }
 
 // FanOutNode is what one node did.
@@ -391,6 +393,11 @@ func (f *fanOut) judge(r *FanOutResult, before, after []map[string]float64, took
 	}
 	if r.Links != spanned-1 {
 		f.problem("%d nodes have %d links, want a tree", spanned, r.Links)
+	}
+	const half = 0.5
+	if f.cfg.Hop > 0 && r.Load.Busy > half {
+		r.NotJudged = fmt.Sprintf("what a hop adds to the delay: the machine was %.0f %% busy, which delays everybody", 100*r.Load.Busy)
+		f.cfg.Hop = 0
 	}
 	for d := 1; d < len(r.Depths); d++ {
 		here, before := r.Depths[d], r.Depths[d-1]

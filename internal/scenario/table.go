@@ -22,6 +22,9 @@ func (r *FanOutResult) Table() string {
 		r.Links, r.Degree, r.Streams, r.Layers, r.Copies)
 	fmt.Fprintf(&b, "%d of %d packets arrived, %d lost; machine: %d cores, %.0f %% busy, load average %.1f\n",
 		r.Received, r.Expected, r.Expected-r.Received, r.Load.Cores, 100*r.Load.Busy, r.Load.LoadAverage)
+	if r.NotJudged != "" {
+		fmt.Fprintf(&b, "NOT JUDGED: %s\n", r.NotJudged)
+	}
 	b.WriteString(problems(r.Problems))
 	return b.String()
 }

@@ -8,13 +8,17 @@ LANE  := tools/lane
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
 CORES := identity rpcauth envelope admission medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
+# internal/scenario is left out too: what it measures are processes without the
+# detector, and pion, its clients, races with itself where media is faster than
+# the answer, as on its long ways.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
+MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +48,16 @@ bench: build ## every benchmark with allocations, then servers side by side (PEE
 
 simulate: ## 10,000 random schedules of a network of Registries in virtual time: 3 CPU minutes
 	@$(LANE) simulate go test -run '^$$' -bench Schedules -benchtime 10000x -timeout 1h ./registry/simulation
+
+fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a hop adds to the delay: 3 minutes (FLAGS=--json)
+	@go run ./internal/scenario/run fanout $(FLAGS)
+	@go run ./internal/scenario/run fanout --viewers 50 --nodes 10 --hop 2ms $(FLAGS)
+
+cities: build ## four cities on emulated links, with cascading and without: 90 seconds (FLAGS=--json; needs root and TUN)
+	@go run ./internal/scenario/run cities $(FLAGS)
+
+chaos: build web/node_modules ## nodes and the orchestrator struck by chance under a live room, for MINUTES
+	@DRTC_BIN=$(CURDIR)/bin/drtc node web/e2e/chaos.mjs --minutes $(MINUTES) $(FLAGS)
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely
 	@$(LANE) soak go test -race -count=$(SOAK) -timeout 4h $(SHELLS)

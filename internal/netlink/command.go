@@ -23,6 +23,9 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
 	return &Cmd{exec.CommandContext(ctx, name, args...), h}
 }
 
+// Wrap has a command that is made already run in the host.
+func (h *Host) Wrap(c *exec.Cmd) *Cmd { return &Cmd{c, h} }
+
 // Start starts the program. A child has the namespace of the thread that forks
 // it, and gets its parent-death signal when that thread ends: so it is started
 // by the host's own thread, which lives until Close.

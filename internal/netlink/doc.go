@@ -5,7 +5,8 @@
 // which not every machine has the module.
 //
 // The contract in one sentence: a packet from one host to another goes through
-// the sender's Up and the receiver's Down settings, and reaches nothing else.
+// the sender's Up and the receiver's Down settings, and between them through the
+// path of the two hosts where there is one, and reaches nothing else.
 //
 //	 host "alice"                 this process                   host "bob"
 //	┌──────────────┐        ┌──────────────────────┐        ┌──────────────┐

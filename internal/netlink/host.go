@@ -31,7 +31,8 @@ type Host struct {
 	addresses [2]netip.Prefix
 	router    *router
 	tun       int
-	shapers   [2]*shape.Shaper // by Direction; guarded by the router's mutex
+	shapers   [2]*shape.Shaper        // by Direction; guarded by the router's mutex
+	paths     map[*Host]*shape.Shaper // to other hosts, where anything lies between; guarded likewise
 
 	tasks chan func()   // for the host's own thread
 	quit  chan struct{} // closed to end it
@@ -45,7 +46,7 @@ type Host struct {
 func newHost(name string, addresses [2]netip.Prefix, mtu int, r *router) (*Host, error) {
 	h := &Host{
 		name: name, addresses: addresses, router: r, tun: -1, namespace: -1,
-		tasks: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{}),
+		paths: map[*Host]*shape.Shaper{}, tasks: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	ready := make(chan error)
 	onThread(func() {

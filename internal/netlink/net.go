@@ -26,6 +26,15 @@ type Config struct {
 	// depends on when programs send it.
 	Seed  uint64
 	Hosts []HostConfig // 1 to MaxHosts
+	// Paths are what lies between the access links of two hosts, where that is
+	// anything: the distance between cities. Each is one direction.
+	Paths []PathConfig
+}
+
+// PathConfig describes the way from one host's Up to another's Down.
+type PathConfig struct {
+	From, To string // names of hosts
+	Settings shape.Settings
 }
 
 // HostConfig describes one host and its access link.
@@ -54,6 +63,22 @@ func (c Config) Validate() error {
 		}
 		if err := h.Down.Validate(); err != nil {
 			return fmt.Errorf("netlink: Hosts[%d].Down: %w", i, err)
+		}
+	}
+	paths := map[[2]string]bool{}
+	for i, p := range c.Paths {
+		ends := [2]string{p.From, p.To}
+		switch {
+		case !seen[p.From]:
+			return fmt.Errorf("netlink: Paths[%d].From %q is no host's name", i, p.From)
+		case !seen[p.To]:
+			return fmt.Errorf("netlink: Paths[%d].To %q is no host's name", i, p.To)
+		case paths[ends]:
+			return fmt.Errorf("netlink: Paths[%d] is from %s to %s, and so is one before", i, p.From, p.To)
+		}
+		paths[ends] = true
+		if err := p.Settings.Validate(); err != nil {
+			return fmt.Errorf("netlink: Paths[%d]: %w", i, err)
 		}
 	}
 	return nil
@@ -89,8 +114,24 @@ func New(config Config) (*Net, error) {
 			return fail(err)
 		}
 	}
+	for _, p := range config.Paths {
+		if err := r.join(n.Host(p.From), n.Host(p.To), p.Settings, config.Seed); err != nil {
+			return fail(err)
+		}
+	}
 	r.start()
 	return n, nil
+}
+
+// SetPath changes what lies between two hosts now, in the one direction. Packets
+// take up a way that was not there before with the next one sent.
+func (n *Net) SetPath(from, to *Host, settings shape.Settings) error {
+	return n.router.change(func(now time.Time) error {
+		if s := from.paths[to]; s != nil {
+			return s.Set(now, settings)
+		}
+		return n.router.join(from, to, settings, 0)
+	})
 }
 
 // Start is New for tests: it ends the test if there is no network, closes the

@@ -375,3 +375,51 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+func TestPath_liesBetweenTwoHostsAlone(t *testing.T) {
+	n := Start(t, Config{Seed: 1, Hosts: []HostConfig{
+		{Name: "a", Up: shape.Settings{Delay: 5 * ms}}, {Name: "b"}, {Name: "c", Down: shape.Settings{Delay: 10 * ms}},
+	}, Paths: []PathConfig{
+		{From: "a", To: "b", Settings: shape.Settings{Delay: 30 * ms}}, {From: "b", To: "a", Settings: shape.Settings{Delay: 20 * ms}},
+	}})
+	a, b, c := n.Host("a"), n.Host("b"), n.Host("c")
+	for _, way := range []struct {
+		to   *Host
+		want time.Duration
+	}{{b, 55 * ms}, {c, 15 * ms}} {
+		if got := quantile(ping(t, a, way.to, 5, a.Addr4(), way.to.Addr4()), 0); got < way.want || got > way.want+3*ms {
+			t.Errorf("there and back to %s: got %v, want %v to %v", way.to.Name(), got, way.want, way.want+3*ms)
+		}
+	}
+	for _, set := range []error{
+		n.SetPath(a, b, shape.Settings{Delay: 2 * ms}), // was there
+		n.SetPath(c, a, shape.Settings{Delay: 40 * ms}),
+	} {
+		if set != nil {
+			t.Fatal(set)
+		}
+	}
+	if got := quantile(ping(t, a, b, 5, a.Addr4(), b.Addr4()), 0); got < 27*ms || got > 30*ms {
+		t.Errorf("there and back to b with a shorter path: got %v, want 27ms to 30ms", got)
+	}
+	if got := quantile(ping(t, a, c, 5, a.Addr4(), c.Addr4()), 0); got < 55*ms || got > 58*ms {
+		t.Errorf("there and back to c with a new path: got %v, want 55ms to 58ms", got)
+	}
+}
+
+func TestConfig_namesWrongPaths(t *testing.T) {
+	hosts := []HostConfig{{Name: "a"}, {Name: "b"}}
+	for _, c := range []struct {
+		paths []PathConfig
+		want  string
+	}{
+		{[]PathConfig{{From: "x", To: "b"}}, "Paths[0].From"},
+		{[]PathConfig{{From: "a", To: "x"}}, "Paths[0].To"},
+		{[]PathConfig{{From: "a", To: "b"}, {From: "b", To: "a"}, {From: "a", To: "b"}}, "Paths[2]"},
+		{[]PathConfig{{From: "a", To: "b", Settings: shape.Settings{Delay: -1}}}, "Paths[0]"},
+	} {
+		if err := (Config{Hosts: hosts, Paths: c.paths}).Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want an error that names %s", c.paths, err, c.want)
+		}
+	}
+}

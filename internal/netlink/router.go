@@ -27,10 +27,20 @@ type router struct {
 	stopping bool
 	failure  error
 	hosts    []*Host
+	legs     []leg // every Shaper, in the order in which they were made
 	byAddr   map[netip.Addr]*Host
 	stray    uint64
 	late     histogram
 	buffer   []byte
+}
+
+// leg is a part of the ways of packets: a direction of a host's link, or what
+// lies between two hosts.
+type leg struct {
+	shaper    *shape.Shaper
+	host      *Host
+	direction Direction // of a link
+	to        *Host     // where it lies between two hosts; nil of a link
 }
 
 func newRouter() (*router, error) {
@@ -49,11 +59,24 @@ func (r *router) attach(h *Host, config HostConfig, seed uint64) error {
 			return err
 		}
 		h.shapers[d] = s
+		r.legs = append(r.legs, leg{shaper: s, host: h, direction: Direction(d)})
 	}
 	r.hosts = append(r.hosts, h)
 	for _, a := range h.addresses {
 		r.byAddr[a.Addr()] = h
 	}
+	return nil
+}
+
+// join puts something between two hosts, in the one direction.
+func (r *router) join(from, to *Host, settings shape.Settings, seed uint64) error {
+	const links = 2 * MaxHosts // have the seeds before
+	s, err := shape.New(settings, seed+links+uint64(len(r.legs)))
+	if err != nil {
+		return err
+	}
+	from.paths[to] = s
+	r.legs = append(r.legs, leg{shaper: s, host: from, to: to})
 	return nil
 }
 
@@ -141,8 +164,8 @@ func (r *router) read(h *Host) bool {
 func (r *router) carry() (next time.Time, waiting bool) {
 	now := time.Now()
 	for {
-		h, d, at := r.first()
-		if h == nil {
+		l, at := r.first()
+		if l == nil {
 			return time.Time{}, false
 		}
 		if at.After(now) {
@@ -150,13 +173,20 @@ func (r *router) carry() (next time.Time, waiting bool) {
 				return at, true
 			}
 		}
-		packet, left, ok := h.shapers[d].Poll(at)
+		packet, left, ok := l.shaper.Poll(at)
 		switch {
 		case !ok: // it only left the queue
-		case d == Up:
-			r.destination(packet).shapers[Down].Push(left, packet)
+		case l.to != nil:
+			l.to.shapers[Down].Push(left, packet)
+		case l.direction == Up:
+			to := r.destination(packet)
+			if path := l.host.paths[to]; path != nil {
+				path.Push(left, packet)
+			} else {
+				to.shapers[Down].Push(left, packet)
+			}
 		default:
-			if _, err := unix.Write(h.tun, packet); err != nil {
+			if _, err := unix.Write(l.host.tun, packet); err != nil {
 				r.stray++
 			}
 			r.late.add(time.Since(left))
@@ -164,17 +194,15 @@ func (r *router) carry() (next time.Time, waiting bool) {
 	}
 }
 
-// first returns the link on which something happens next. It looks at all of
+// first returns the leg on which something happens next. It looks at all of
 // them: networks of tests are small.
-func (r *router) first() (host *Host, d Direction, at time.Time) {
-	for _, h := range r.hosts {
-		for direction, s := range h.shapers {
-			if t, ok := s.NextTimeout(); ok && (host == nil || t.Before(at)) {
-				host, d, at = h, Direction(direction), t
-			}
+func (r *router) first() (next *leg, at time.Time) {
+	for i := range r.legs {
+		if t, ok := r.legs[i].shaper.NextTimeout(); ok && (next == nil || t.Before(at)) {
+			next, at = &r.legs[i], t
 		}
 	}
-	return host, d, at
+	return next, at
 }
 
 // destination returns the host that an IP packet goes to, or nil.

@@ -133,6 +133,7 @@ func Repository() Rules {
 			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
 			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"internal/scenario/...", TestOnly, "whole networks whose rooms span nodes, measured"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},
 		Roles: []string{"medianode", "registry", "orchestrator"},

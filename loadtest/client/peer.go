@@ -30,6 +30,11 @@ type Options struct {
 	// NACK asks for lost packets again, RTX has them come as a stream of their
 	// own, TWCC numbers every packet and reports its arrival.
 	NACK, RTX, TWCC bool
+	// Layers lets cameras have simulcast layers.
+	Layers bool
+	// Socket is open already, such as in another network namespace, and is used
+	// instead of new ones. The API is then for one connection alone.
+	Socket net.PacketConn
 	// Interfaces are the only ones used when there are any; otherwise all are
 	// but loopback.
 	Interfaces []string
@@ -39,6 +44,11 @@ type Options struct {
 type Publisher struct {
 	Name         string
 	Audio, Video webrtc.TrackLocal
+	// Layers are the camera instead of Video, lowest first, and Sizes what they
+	// are announced as. Only Signal.Join publishes layers; its API needs
+	// Options.Layers.
+	Layers []*Layer
+	Sizes  []Size
 	// KeyFrame is called for every request of a key frame, from any goroutine.
 	KeyFrame func()
 }
@@ -132,8 +142,13 @@ func (o Options) mediaEngine() (*webrtc.MediaEngine, error) {
 			return nil, err
 		}
 	}
+	if o.Layers {
+		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: extensionRID}, webrtc.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-		mid := webrtc.RTPHeaderExtensionCapability{URI: "urn:ietf:params:rtp-hdrext:sdes:mid"}
+		mid := webrtc.RTPHeaderExtensionCapability{URI: extensionMid}
 		if err := media.RegisterHeaderExtension(mid, kind); err != nil {
 			return nil, err
 		}
@@ -149,6 +164,9 @@ func (o Options) settings() webrtc.SettingEngine {
 	s.SetIncludeLoopbackCandidate(len(o.Interfaces) > 0)
 	if len(o.Interfaces) > 0 {
 		s.SetInterfaceFilter(func(name string) bool { return slices.Contains(o.Interfaces, name) })
+	}
+	if o.Socket != nil {
+		s.SetICEUDPMux(webrtc.NewICEUDPMux(quiet().NewLogger("ice"), o.Socket))
 	}
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	// The tally finds duplicates; a window would hide them.
@@ -182,21 +200,37 @@ func newPeer(api *webrtc.API, failed func()) (*webrtc.PeerConnection, error) {
 }
 
 // attach adds what p publishes and listens for key frame requests until the
-// connection closes.
-func attach(pc *webrtc.PeerConnection, p Publisher) error {
-	for _, track := range []webrtc.TrackLocal{p.Audio, p.Video} {
-		t, err := pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-		if err != nil {
-			return fmt.Errorf("client: adding a track: %w", err)
-		}
-		go listen(t.Sender(), p.KeyFrame)
+// connection closes. It returns the section of the camera.
+func attach(pc *webrtc.PeerConnection, p Publisher) (video *webrtc.RTPTransceiver, err error) {
+	camera := p.Video
+	if len(p.Layers) > 0 {
+		camera = p.Layers[0]
 	}
-	return nil
+	for _, track := range []webrtc.TrackLocal{p.Audio, camera} {
+		video, err = pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+		if err != nil {
+			return nil, fmt.Errorf("client: adding a track: %w", err)
+		}
+		sender := video.Sender()
+		go listen(sender.ReadRTCP, p.KeyFrame)
+	}
+	for i, layer := range p.Layers {
+		if i == 0 {
+			continue // the section has it
+		}
+		if err := video.Sender().AddEncoding(layer); err != nil {
+			return nil, fmt.Errorf("client: adding a layer: %w", err)
+		}
+		go listen(func() ([]rtcp.Packet, interceptor.Attributes, error) {
+			return video.Sender().ReadSimulcastRTCP(layer.RID())
+		}, p.KeyFrame)
+	}
+	return video, nil
 }
 
-func listen(sender *webrtc.RTPSender, keyFrame func()) {
+func listen(read func() ([]rtcp.Packet, interceptor.Attributes, error), keyFrame func()) {
 	for {
-		packets, _, err := sender.ReadRTCP()
+		packets, _, err := read()
 		if err != nil {
 			return
 		}

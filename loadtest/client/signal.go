@@ -30,6 +30,7 @@ type Signal struct {
 	Base *url.URL // http, https, ws or wss
 	Room string
 	Sign Sign
+	HTTP *http.Client // that Join connects with; nil for the usual one
 }
 
 // Publish opens a session for p.
@@ -50,7 +51,7 @@ func (s *Signal) Publish(ctx context.Context, p Publisher) (*Session, error) {
 			if c.published++; c.published < 2 {
 				return nil
 			}
-			if err := attach(pc, p); err != nil {
+			if _, err := attach(pc, p); err != nil {
 				return err
 			}
 			sdp, err := offer(ctx, pc)

@@ -42,7 +42,7 @@ func (w *WHIP) Publish(ctx context.Context, p Publisher) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := attach(pc, p); err != nil {
+	if _, err := attach(pc, p); err != nil {
 		return nil, closeOnError(pc, err)
 	}
 	resource, err := w.open(ctx, pc, "whip", p.Name, p.Name, true)

@@ -39,6 +39,9 @@ type Config struct {
 	// Listen is where the Orchestrator serves clients and the page, host:port
 	// with an IP address or localhost. Port 0 picks a free one.
 	Listen string
+	// Orchestrator is a TOML file whose tables are added to the Orchestrator's
+	// configuration, such as [[applications]]; empty for none.
+	Orchestrator string
 	// Command is how the user called the program, for the final block; empty
 	// means drtc.
 	Command string

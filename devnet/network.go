@@ -190,6 +190,9 @@ func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *l
 			Listen: n.listen.String(), Registries: registries,
 		}
 	}, &server, func() string { return server.URL })
+	if err == nil {
+		err = n.configureFurther(files)
+	}
 	if err != nil {
 		return Server{}, err
 	}

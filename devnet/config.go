@@ -13,10 +13,11 @@ import (
 
 // Limits of a network on one machine.
 const (
-	MaxNodes      = 64
-	MaxRegistries = 16
-	MaxWorkers    = 64
-	maxFrameHold  = 3 * time.Millisecond
+	MaxNodes         = 64
+	MaxRegistries    = 16
+	MaxOrchestrators = 8 // of one operator
+	MaxWorkers       = 64
+	maxFrameHold     = 3 * time.Millisecond
 )
 
 // Config says how large the network is and where it listens.
@@ -27,6 +28,9 @@ type Config struct {
 	// Nodes and Registries are how many of each to start, from 1.
 	Nodes      int
 	Registries int
+	// Orchestrators is how many share key and rooms, from 1. With more than one,
+	// a process of its own keeps the rooms for all of them.
+	Orchestrators int
 	// Workers is how many threads carry media in each node, 0 for one of each
 	// processor, and WorkerRoomPeers how many clients of a room one of them
 	// carries before another takes part in it, 0 for the node's default.
@@ -36,12 +40,13 @@ type Config struct {
 	// FrameHold and PadFrames are the nodes' settings of the same names.
 	FrameHold time.Duration
 	PadFrames bool
-	// Listen is where the Orchestrator serves clients and the page, host:port
-	// with an IP address or localhost. Port 0 picks a free one.
+	// Listen is where the first Orchestrator serves clients and the page, host:port
+	// with an IP address or localhost. Port 0 picks a free one; the others always
+	// get such a one.
 	Listen string
-	// Orchestrator is a TOML file whose tables are added to the Orchestrator's
-	// configuration, such as [[applications]]; empty for none.
-	Orchestrator string
+	// OrchestratorConfig is a TOML file whose tables are added to the
+	// Orchestrators' configuration, such as [[applications]]; empty for none.
+	OrchestratorConfig string
 	// Command is how the user called the program, for the final block; empty
 	// means drtc.
 	Command string
@@ -68,15 +73,16 @@ type Config struct {
 // 127.0.0.1:7880. Program is left empty.
 func DefaultConfig() Config {
 	return Config{
-		Nodes:      3,
-		Registries: 4,
-		FrameHold:  time.Millisecond,
-		PadFrames:  true,
-		Listen:     "127.0.0.1:7880",
-		LogLevel:   "info",
-		Out:        os.Stdout,
-		Patience:   20 * time.Second,
-		Grace:      5 * time.Second,
+		Nodes:         3,
+		Registries:    4,
+		Orchestrators: 1,
+		FrameHold:     time.Millisecond,
+		PadFrames:     true,
+		Listen:        "127.0.0.1:7880",
+		LogLevel:      "info",
+		Out:           os.Stdout,
+		Patience:      20 * time.Second,
+		Grace:         5 * time.Second,
 	}
 }
 
@@ -87,6 +93,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("devnet: nodes: want 1 to %d, got %d", MaxNodes, c.Nodes)
 	case c.Registries < 1 || c.Registries > MaxRegistries:
 		return fmt.Errorf("devnet: registries: want 1 to %d, got %d", MaxRegistries, c.Registries)
+	case c.Orchestrators < 1 || c.Orchestrators > MaxOrchestrators:
+		return fmt.Errorf("devnet: orchestrators: want 1 to %d, got %d", MaxOrchestrators, c.Orchestrators)
 	case c.Workers < 0 || c.Workers > MaxWorkers:
 		return fmt.Errorf("devnet: workers: want 1 to %d, or 0 for one of each processor, got %d", MaxWorkers, c.Workers)
 	case c.Portable && c.Workers > 1:

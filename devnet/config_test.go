@@ -22,6 +22,7 @@ func TestConfig_validateNamesTheField(t *testing.T) {
 	}{
 		{func(c *Config) { c.Nodes = 0 }, "nodes: want 1 to 64, got 0"},
 		{func(c *Config) { c.Registries = MaxRegistries + 1 }, "registries: want 1 to 16, got 17"},
+		{func(c *Config) { c.Orchestrators = 0 }, "orchestrators: want 1 to 8, got 0"},
 		{func(c *Config) { c.Workers = MaxWorkers + 1 }, "workers: want 1 to 64"},
 		{func(c *Config) { c.Workers, c.Portable = 2, true }, "workers: want 1 with portable sockets, got 2"},
 		{func(c *Config) { c.WorkerRoomPeers = -1 }, "worker room peers: want 1 or more"},

@@ -61,6 +61,14 @@ type (
 		Listen     string   `toml:"listen"`
 		Registries []string `toml:"registries"`
 		LogLevel   string   `toml:"log_level"`
+		// The rest is for one of several.
+		Member    string `toml:"member,omitempty"`
+		MemberURL string `toml:"member_url,omitempty"`
+		State     *state `toml:"state,omitempty"`
+	}
+	state struct {
+		Kind string   `toml:"kind"`
+		URLs []string `toml:"urls"`
 	}
 	placeTable struct {
 		Lat float64 `toml:"lat"`
@@ -85,16 +93,16 @@ func writeConfig(h home, v any) error {
 	return nil
 }
 
-// configureFurther adds Config.Orchestrator to the Orchestrator's file.
-func (n *Network) configureFurther(files *layout) error {
-	if n.cfg.Orchestrator == "" {
+// configureFurther adds Config.OrchestratorConfig to an Orchestrator's file.
+func (n *Network) configureFurther(files *layout, name string) error {
+	if n.cfg.OrchestratorConfig == "" {
 		return nil
 	}
-	more, err := os.ReadFile(n.cfg.Orchestrator)
+	more, err := os.ReadFile(n.cfg.OrchestratorConfig)
 	if err != nil {
 		return fmt.Errorf("devnet: orchestrator configuration: %w", err)
 	}
-	h, err := files.child(orchestratorName)
+	h, err := files.child(name)
 	if err != nil {
 		return err
 	}
@@ -102,7 +110,7 @@ func (n *Network) configureFurther(files *layout) error {
 	if err != nil {
 		return fmt.Errorf("devnet: %w", err)
 	}
-	text = append(text, "\n# From "+n.cfg.Orchestrator+"\n"...)
+	text = append(text, "\n# From "+n.cfg.OrchestratorConfig+"\n"...)
 	if err := writeFile(h.config(), append(text, more...)); err != nil {
 		return fmt.Errorf("devnet: %w", err)
 	}

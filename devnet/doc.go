@@ -7,10 +7,14 @@
 //
 //	stage 1        stage 2           stage 3            stage 4
 //	registry-1 ──▶ registry-2..n ──▶ medianode-1..n ──▶ orchestrator ──▶ ready file, final block
+//	                                 store
 //
 // Registries find each other through the first. devnet makes the keys beforehand
 // and writes the list of who takes part (bonding.json); a node obeys the
 // Orchestrator once a quorum of the Registries has signed that list.
+//
+// Several Orchestrators are those of one operator: they have one key, and their
+// rooms are in a store that is a process of its own, so that each of them can die.
 //
 // A stage starts when every child of the one before says it is ready, which a
 // child does by writing its ready file. A child that ends early or is not ready

@@ -77,8 +77,9 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	n.term.say("devnet", fmt.Sprintf("starting %s, %s and 1 orchestrator; Ctrl-C stops them",
-		count(n.cfg.Registries, "registry", "registries"), count(n.cfg.Nodes, "media node", "media nodes")))
+	n.term.say("devnet", fmt.Sprintf("starting %s, %s and %s; Ctrl-C stops them",
+		count(n.cfg.Registries, "registry", "registries"), count(n.cfg.Nodes, "media node", "media nodes"),
+		count(n.cfg.Orchestrators, "orchestrator", "orchestrators")))
 	ready := &Ready{APIKey: key.Key, APISecret: key.Secret, PID: os.Getpid()}
 
 	members, err := files.members(n.cfg.Registries)
@@ -91,10 +92,9 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 	if ready.Nodes, err = n.startNodes(ctx, s, files, ready.Registries, members); err != nil {
 		return nil, err
 	}
-	if ready.Orchestrator, err = n.startOrchestrator(ctx, s, files, ready.Registries, key); err != nil {
+	if err := n.startOrchestrators(ctx, s, files, ready); err != nil {
 		return nil, err
 	}
-	ready.URL = ready.Orchestrator.URL
 	return ready, nil
 }
 
@@ -182,34 +182,6 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 	return nodes, nil
 }
 
-func (n *Network) startOrchestrator(ctx context.Context, s *supervisor, files *layout, registries []string, key apiKey) (Server, error) {
-	var server Server
-	child, err := prepare(files, "orchestrator", orchestratorName, func(h home) any {
-		return orchestratorFile{
-			Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
-			Listen: n.listen.String(), Registries: registries,
-		}
-	}, &server, func() string { return server.URL })
-	if err == nil {
-		err = n.configureFurther(files)
-	}
-	if err != nil {
-		return Server{}, err
-	}
-	listens := child.Ready
-	child.Ready = func(ctx context.Context) (string, error) {
-		detail, err := listens(ctx)
-		if err == nil {
-			err = awaitNodes(ctx, server.URL, n.cfg.Nodes)
-		}
-		return fmt.Sprintf("%s, commands %s", detail, count(n.cfg.Nodes, "media node", "media nodes")), err
-	}
-	child.Args = append(child.Args, "--dev-tokens")
-	child.Env = []string{"DRTC_API_KEY=" + key.Key, "DRTC_API_SECRET=" + key.Secret}
-	_, err = s.startStage(ctx, []Child{child})
-	return server, err
-}
-
 // prepare makes the folder and the configuration of a child. Once the child is
 // ready, what it says of itself is in said and detail describes it.
 func prepare(files *layout, role, name string, config func(home) any, said any, detail func() string) (Child, error) {
@@ -239,6 +211,9 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "\n  The network is running (ready in %s).\n\n", seconds(took))
 	fmt.Fprintf(&b, "    Call page    %s   open it in two tabs\n", r.URL)
 	fmt.Fprintf(&b, "    Client URL   %s   for LiveKit client SDKs\n", client)
+	for _, other := range r.Orchestrators[1:] {
+		fmt.Fprintf(&b, "    the same at  %s\n", other.URL)
+	}
 	fmt.Fprintf(&b, "    API key      %s\n", r.APIKey)
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
 	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)

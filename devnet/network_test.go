@@ -317,9 +317,9 @@ func TestProcess_leavesNothingBehind(t *testing.T) {
 func TestRun_orchestratorConfigurationIsAdded(t *testing.T) {
 	cfg, out := testConfig(t)
 	cfg.Nodes = 1
-	cfg.Orchestrator = filepath.Join(t.TempDir(), "more.toml")
+	cfg.OrchestratorConfig = filepath.Join(t.TempDir(), "more.toml")
 	more := "[[applications]]\nname = \"*\"\npolicy = \"audio\"\n"
-	if err := os.WriteFile(cfg.Orchestrator, []byte(more), 0o600); err != nil {
+	if err := os.WriteFile(cfg.OrchestratorConfig, []byte(more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stop := run(t, cfg)
@@ -336,7 +336,7 @@ func TestRun_orchestratorConfigurationIsAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cfg.Orchestrator += ".missing"
+	cfg.OrchestratorConfig += ".missing"
 	n, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,11 @@ type Ready struct {
 	Registries   []string `json:"registries"` // base URLs
 	Nodes        []Node   `json:"nodes"`
 	Orchestrator Server   `json:"orchestrator"`
+	// Orchestrators are the one above and those that share its rooms, StateToken
+	// the secret of the store in which they are, and Store its process.
+	Orchestrators []Server `json:"orchestrators"`
+	Store         *Store   `json:"store,omitempty"`
+	StateToken    string   `json:"state_token,omitempty"`
 	// PID is devnet's own.
 	PID int `json:"pid"`
 }
@@ -50,6 +55,12 @@ type Server struct {
 	PID int         `json:"pid"`
 	// Metrics is the URL of the Prometheus page.
 	Metrics string `json:"metrics,omitempty"`
+}
+
+// Store is what the store of several Orchestrators writes into its ready file.
+type Store struct {
+	URL string `json:"url"` // nats://ip:port
+	PID int    `json:"pid"`
 }
 
 // WriteReady writes v as JSON at path in one step: a reader sees all of it or

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 }
 
 func pretend(role string, args []string) int {
+	if role == "orchestrator" && args[0] == "store" {
+		return pretendStore(args[1:])
+	}
 	flags := flag.NewFlagSet(role, flag.ExitOnError)
 	config := flags.String("config", "", "")
 	ready := flags.String("ready-file", "", "")
@@ -49,7 +52,14 @@ func pretend(role string, args []string) int {
 		PlaceName  string   `toml:"place_name"`
 		Registries []string `toml:"registries"`
 		Bootstrap  []string `toml:"bootstrap"`
-		Admission  struct {
+		Member     string   `toml:"member"`
+		MemberURL  string   `toml:"member_url"`
+		KeyFile    string   `toml:"key_file"`
+		State      struct {
+			Kind string   `toml:"kind"`
+			URLs []string `toml:"urls"`
+		} `toml:"state"`
+		Admission struct {
 			Mode       string   `toml:"mode"`
 			Registries []string `toml:"registries"`
 		} `toml:"admission"`
@@ -64,6 +74,11 @@ func pretend(role string, args []string) int {
 		name, file.Listen, len(file.Registries), *devTokens, os.Getenv("DRTC_API_SECRET") != "")
 	if role == "registry" {
 		fmt.Printf("%s was told of %q\n", name, file.Bootstrap)
+	}
+	if file.Member != "" {
+		parts := strings.Split(file.KeyFile, string(os.PathSeparator))
+		fmt.Printf("%s is member %s of %s at %s, store %s %q token %t\n", name, file.Member, parts[len(parts)-2],
+			file.MemberURL, file.State.Kind, file.State.URLs, os.Getenv("DRTC_STATE_TOKEN") != "")
 	}
 	if role == "medianode" {
 		fmt.Printf("%s obeys by %s, %d sign\n", name, file.Admission.Mode, len(file.Admission.Registries))
@@ -119,6 +134,27 @@ func pretend(role string, args []string) int {
 	}
 	<-terminate
 	fmt.Println(name, "says goodbye")
+	return 0
+}
+
+func pretendStore(args []string) int {
+	flags := flag.NewFlagSet("store", flag.ExitOnError)
+	listen := flags.String("listen", "", "")
+	ready := flags.String("ready-file", "", "")
+	flags.String("dir", "", "")
+	flags.String("log-level", "", "")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	fmt.Printf("store listens at %s, token %t\n", *listen, os.Getenv("DRTC_STATE_TOKEN") != "")
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
+	if err := WriteReady(*ready, Store{URL: "nats://store", PID: os.Getpid()}); err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	<-terminate
+	fmt.Println("store says goodbye")
 	return 0
 }
 

@@ -186,7 +186,6 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 
 // toNode hands a command to the node's queue. Its result comes back as a letter.
 func (a *actor) toNode(e room.ToNode) {
-	a.o.log.Debug("command", slog.String("node", e.Node.Short()), slog.String("lane", string(e.Session)), slog.String("is", fmt.Sprintf("%.300v", e.Command)))
 	switch e.Command.(type) {
 	case room.OpenSession:
 		a.o.routes.add(e.Session, e.Node, a)

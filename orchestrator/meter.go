@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/drtc-network/drtc/orchestrator/room"
 )
 
 // meter counts what an Orchestrator does.
@@ -17,6 +19,9 @@ type meter struct {
 	plans         *prometheus.CounterVec
 	refusals      prometheus.Counter
 	reroutes      *prometheus.CounterVec
+	webhooks      *prometheus.CounterVec
+	relayDelay    prometheus.Histogram
+	relayLoss     prometheus.Histogram
 	calls         *prometheus.HistogramVec
 	callFailures  *prometheus.CounterVec
 	lost          prometheus.Counter
@@ -37,6 +42,17 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		plans: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_plans_total", Help: "Plans of rooms, by strategy.",
 		}, []string{"strategy"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_webhook_events_total", Help: "Events for the servers of applications, by what became of them.",
+		}, []string{"outcome"}),
+		relayDelay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "drtc_orchestrator_relay_round_trip_seconds", Help: "Round trips of relay links, as their ends report them.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 10),
+		}),
+		relayLoss: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "drtc_orchestrator_relay_loss_ratio", Help: "Loss on relay links before retransmission, as their ends report it.",
+			Buckets: []float64{0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5},
+		}),
 		reroutes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_reroutes_total", Help: "Requests about rooms, by whether they were sent to another member.",
 		}, []string{"outcome"}),
@@ -67,7 +83,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.reroutes, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.reroutes, m.webhooks, m.relayDelay, m.relayLoss, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),
@@ -84,6 +100,14 @@ func newMeter(o *Orchestrator) (*meter, error) {
 
 func (m *meter) whip(protocol string, status int) {
 	m.whips.WithLabelValues(protocol, strconv.Itoa(status)).Inc()
+}
+
+// relay takes the figures of one end of a relay link.
+func (m *meter) relay(f room.RelayFigures) {
+	if f.RoundTrip > 0 {
+		m.relayDelay.Observe(f.RoundTrip.Seconds())
+	}
+	m.relayLoss.Observe(f.LossSent)
 }
 
 func (m *meter) connection(outcome string) { m.connections.WithLabelValues(outcome).Inc() }

@@ -57,6 +57,7 @@ type Orchestrator struct {
 	whip      *whip.Server
 	keeper    *tenure.Keeper
 	openings  openings
+	packer    *packer
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
 	policies  *policy.Policies
@@ -115,6 +116,9 @@ func (o *Orchestrator) assemble(p Parts) error {
 			return err
 		}
 	}
+	if o.packer, err = newPacker(); err != nil {
+		return err
+	}
 	o.keeper, err = tenure.New(tenure.Config{Store: o.store, Member: o.config.Member, URL: o.config.MemberURL, Log: o.log})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
@@ -145,7 +149,10 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
-	o.webhooks, err = webhook.New(webhook.Config{Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log})
+	o.webhooks, err = webhook.New(webhook.Config{
+		Hooks: c.Webhooks, Keys: c.signalKeys(), Log: o.log,
+		Report: func(outcome string) { o.meter.webhooks.WithLabelValues(outcome).Inc() },
+	})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
@@ -352,6 +359,7 @@ func (o *Orchestrator) nodeEvent(e nodes.Event) {
 			a.post(c)
 		}
 	case room.RelayReported:
+		o.meter.relay(c.Figures)
 		if a := o.routes.over(c.Link); a != nil {
 			a.post(c)
 		}

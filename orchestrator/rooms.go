@@ -48,7 +48,11 @@ func (o *Orchestrator) List(ctx context.Context, application string, _ []string)
 		if err := json.Unmarshal(e.Value, &saved); err != nil || saved.Application != application {
 			continue
 		}
-		if info, err := room.ReadInfo(o.config.room(), saved.Room); err == nil {
+		snapshot, err := o.packer.unpack(saved.Room)
+		if err != nil {
+			continue
+		}
+		if info, err := room.ReadInfo(o.config.room(), snapshot); err == nil {
 			all = append(all, info)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/drtc-network/drtc/orchestrator/state"
 )
 
@@ -20,8 +22,44 @@ type record struct {
 	Application string `json:"application"`
 	Name        string `json:"name"`
 	// Term is that of who wrote it: nobody writes over a higher one.
-	Term uint64          `json:"term"`
-	Room json.RawMessage `json:"room"`
+	Term uint64 `json:"term"`
+	// Room is its Snapshot, packed: a value of the store has a limit.
+	Room []byte `json:"room"`
+}
+
+// maxSnapshot bounds what unpack makes, bytes.
+const maxSnapshot = 256 << 20
+
+// packer makes Snapshots small. It is safe for concurrent use.
+type packer struct {
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+}
+
+func newPacker() (*packer, error) {
+	// Viewers of a room repeat each other, further apart than a small window sees.
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(8<<20), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("orchestrator: packing rooms: %w", err)
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxSnapshot))
+	if err != nil {
+		return nil, fmt.Errorf("orchestrator: unpacking rooms: %w", err)
+	}
+	return &packer{e, d}, nil
+}
+
+func (p *packer) pack(snapshot []byte) []byte { return p.encoder.EncodeAll(snapshot, nil) }
+
+func (p *packer) unpack(packed []byte) ([]byte, error) {
+	snapshot, err := p.decoder.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("orchestrator: unpacking a room: %w", err)
+	}
+	if len(snapshot) == 0 {
+		return nil, errors.New("orchestrator: unpacking a room: there is nothing")
+	}
+	return snapshot, nil
 }
 
 // saver writes the latest state of one room to the store, so that the room need
@@ -102,7 +140,9 @@ func (s *saver) flush() {
 
 func (s *saver) write(ctx context.Context, snapshot []byte) error {
 	term := s.a.term.Load()
-	value, err := json.Marshal(record{Application: s.a.name.Application, Name: s.a.name.Name, Term: term, Room: snapshot})
+	value, err := json.Marshal(record{
+		Application: s.a.name.Application, Name: s.a.name.Name, Term: term, Room: s.a.o.packer.pack(snapshot),
+	})
 	if err != nil {
 		return err
 	}

@@ -132,8 +132,12 @@ func (o *Orchestrator) open(name signal.RoomName, entry state.Entry, term uint64
 	if entry.Revision > 0 {
 		var saved record
 		err := json.Unmarshal(entry.Value, &saved)
+		var snapshot []byte
 		if err == nil {
-			r, err = room.Restore(rooms, saved.Room, o.now())
+			snapshot, err = o.packer.unpack(saved.Room)
+		}
+		if err == nil {
+			r, err = room.Restore(rooms, snapshot, o.now())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("orchestrator: %s: %w", entry.Key, err)

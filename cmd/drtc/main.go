@@ -3,7 +3,8 @@
 //
 // It parses flags and configuration files, sets up logs and signals, and calls
 // the packages that do the work; nothing is decided here. Environment is read
-// here alone, and only for secrets: DRTC_API_KEY and DRTC_API_SECRET.
+// here alone, and only for secrets: DRTC_API_KEY, DRTC_API_SECRET and
+// DRTC_STATE_TOKEN.
 //
 // A role's configuration is its defaults, then the file named by --config, then
 // the flags that were given. Exit codes: 0 done, 1 failed, 2 wrong usage.

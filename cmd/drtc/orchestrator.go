@@ -41,7 +41,7 @@ secret) and from DRTC_API_KEY and DRTC_API_SECRET.`
 	flag(c, &file.KeyFile, "key-file", "private key; made when missing (default: orchestrator.key in the folder)")
 	flag(c, &file.Network, "network", "name that records of nodes must carry")
 	flag(c, &file.Registries, "registries", "base URLs of Registries, comma-separated")
-	c.cmd.AddCommand(newOrchestratorBackup(), newOrchestratorRestore())
+	c.cmd.AddCommand(newOrchestratorBackup(), newOrchestratorRestore(), newOrchestratorStore())
 	c.cmd.Flags().BoolVar(&devTokens, "dev-tokens", false, "serve the call page and give a token to everybody who asks; for development")
 	return c.cmd
 }

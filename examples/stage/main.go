@@ -138,8 +138,8 @@ func start(ctx context.Context, name, drtc, policy string, out io.Writer) (n Net
 	}
 	c := devnet.DefaultConfig()
 	c.Program, c.Out, c.Listen, c.LogLevel = program, out, "127.0.0.1:0", "warn"
-	c.Dir, c.ReadyFile, c.Orchestrator = filepath.Join(folder, "net"), filepath.Join(folder, "ready.json"), filepath.Join(folder, "policy.toml")
-	if err := os.WriteFile(c.Orchestrator, []byte(policy), 0o600); err != nil {
+	c.Dir, c.ReadyFile, c.OrchestratorConfig = filepath.Join(folder, "net"), filepath.Join(folder, "ready.json"), filepath.Join(folder, "policy.toml")
+	if err := os.WriteFile(c.OrchestratorConfig, []byte(policy), 0o600); err != nil {
 		return n, nil, err
 	}
 	network, err := devnet.New(c)

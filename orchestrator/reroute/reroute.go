@@ -21,7 +21,11 @@ import (
 const (
 	ownerLimit = 2 * time.Second // of the question who the owner is
 	lookEvery  = time.Second     // whether the owner of a connection is another
-	minSecret  = 32              // bytes
+	// While a request waits for an owner that answers, it asks this often who that
+	// is, and tries the same one again after that long.
+	awaitEvery = 50 * time.Millisecond
+	tryEvery   = 500 * time.Millisecond
+	minSecret  = 32 // bytes
 )
 
 // Outcomes of a request, for Config.Report.
@@ -55,6 +59,10 @@ type Config struct {
 	// MaxRequests is how many may be under way to others at once, connections that
 	// were upgraded among them; default 10,000.
 	MaxRequests int
+	// Hold is how long a request without a body waits when the owner does not
+	// answer, until the room has another one: longer than it takes to find a member
+	// dead. Default 5 s, negative for not at all.
+	Hold time.Duration
 	// Transport reaches the other members; nil for one of this package's.
 	Transport http.RoundTripper
 	Now       func() time.Time // default time.Now
@@ -84,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxRequests == 0 {
 		c.MaxRequests = 10_000
+	}
+	if c.Hold == 0 {
+		c.Hold = 5 * time.Second
 	}
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
@@ -161,17 +172,79 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.config.Next.ServeHTTP(w, r)
 		return
 	}
-	owner, err := h.owner(r.Context(), room)
-	switch {
-	case err != nil:
-		h.later(w, Unknown, "it is not known which server has this room")
-	case owner.Member == "" || owner.Member == h.config.Self:
-		h.config.Report(Served)
-		h.config.Next.ServeHTTP(w, r)
-	case len(sent) > 0:
-		h.later(w, Astray, "this room has just moved to another server")
+	h.serve(w, r, room, len(sent) > 0)
+}
+
+// serve answers a request about a room: here, or by its owner. One whose owner
+// has just died waits for the next one.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, room tenure.Key, sent bool) {
+	way := &way{until: time.Now().Add(h.config.Hold)}
+	defer way.leave(h)
+	for {
+		owner, err := h.owner(r.Context(), room)
+		switch {
+		case err != nil:
+			h.later(w, Unknown, "it is not known which server has this room")
+		case owner.Member == "" || owner.Member == h.config.Self:
+			way.leave(h)
+			h.config.Report(Served)
+			h.config.Next.ServeHTTP(w, r)
+		case sent:
+			h.later(w, Astray, "this room has just moved to another server")
+		case !way.enter(h):
+			h.later(w, Full, "too many requests are on their way to other servers")
+		case !h.send(w, r, room, owner, way):
+			h.await(r.Context(), room, owner.Member)
+			continue
+		}
+		return
+	}
+}
+
+// way is what a request keeps while it is sent on, maybe more than once.
+type way struct {
+	until time.Time // then it waits no longer
+	taken bool      // it has one of the places
+}
+
+func (y *way) enter(h *Handler) bool {
+	if y.taken {
+		return true
+	}
+	select {
+	case h.places <- struct{}{}:
+		y.taken = true
+		h.config.Report(Sent)
+		return true
 	default:
-		h.send(w, r, room, owner)
+		return false
+	}
+}
+
+func (y *way) leave(h *Handler) {
+	if y.taken {
+		y.taken = false
+		<-h.places
+	}
+}
+
+// await returns when the room may have another owner, or its owner may answer.
+func (h *Handler) await(ctx context.Context, room tenure.Key, member string) {
+	again := time.NewTimer(tryEvery)
+	defer again.Stop()
+	look := time.NewTicker(awaitEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+			return
+		case <-look.C:
+			if owner, err := h.owner(ctx, room); err != nil || owner.Member != member {
+				return
+			}
+		}
 	}
 }
 
@@ -189,19 +262,13 @@ func (h *Handler) later(w http.ResponseWriter, outcome, text string) {
 }
 
 // send hands a request to the owner and carries what comes back, for as long as
-// the room has that owner.
-func (h *Handler) send(w http.ResponseWriter, r *http.Request, room tenure.Key, owner tenure.Owner) {
+// the room has that owner. It reports false when the owner did not answer and the
+// request may wait for one that does.
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, room tenure.Key, owner tenure.Owner, y *way) (done bool) {
 	target, err := url.Parse(owner.URL)
 	if err != nil || target.Host == "" {
 		h.later(w, Unknown, "the server that has this room can't be reached")
-		return
-	}
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	default:
-		h.later(w, Full, "too many requests are on their way to other servers")
-		return
+		return true
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	watched := make(chan struct{})
@@ -214,7 +281,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, room tenure.Key, 
 		<-watched
 	}()
 	client := h.config.Client(r)
-	h.config.Report(Sent)
+	done, answered := true, false
 	proxy := httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
@@ -223,12 +290,21 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, room tenure.Key, 
 		},
 		Transport: h.config.Transport, FlushInterval: -1,
 		ErrorLog: slog.NewLogLogger(h.config.Log.Handler(), slog.LevelDebug),
+		ModifyResponse: func(*http.Response) error {
+			answered = true
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			h.config.Log.Debug("the owner of a room did not answer", slog.String("member", owner.Member), slog.Any("error", err))
+			if !answered && r.ContentLength == 0 && r.Context().Err() == nil && time.Now().Before(y.until) {
+				done = false
+				return
+			}
 			h.later(w, Unheard, "the server that has this room does not answer")
 		},
 	}
 	proxy.ServeHTTP(w, r.WithContext(ctx))
+	return done
 }
 
 // watch ends a request when the room's owner is not the one that it went to.

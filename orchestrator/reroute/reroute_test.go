@@ -258,7 +258,7 @@ func TestHandler_cutsWhenTheOwnerChanges(t *testing.T) {
 }
 
 func TestHandler_ownerDies(t *testing.T) {
-	s := newSite(t, nil, "a", "b")
+	s := newSite(t, func(c *reroute.Config) { c.Hold = -1 }, "a", "b")
 	s.give("x", "b")
 	a, b := s.members["a"], s.members["b"]
 	conn := dial(t, a, "x")
@@ -275,6 +275,69 @@ func TestHandler_ownerDies(t *testing.T) {
 	if got := talk(t, dial(t, a, "x"), "again"); got != "a: again" {
 		t.Errorf("got %q, want a", got)
 	}
+}
+
+// Nobody has to come again: a request waits until a dead member's room has been
+// taken by another one, or for as long as Hold says.
+func TestHandler_holdsRequestsUntilTheRoomHasAnOwner(t *testing.T) {
+	s := newSite(t, nil, "a", "b", "c")
+	a := s.members["a"]
+	s.members["b"].sockets.kill()
+	for _, heir := range []string{"a", "c"} {
+		s.give("x", "b")
+		asked := make(chan struct{}, 1)
+		answer := make(chan string, 1)
+		go func() {
+			asked <- struct{}{}
+			answer <- visit(t, a.server.URL+"/rtc?room=x")
+		}()
+		<-asked
+		select {
+		case got := <-answer:
+			t.Fatalf("while nobody has the room: got %s", got)
+		case <-time.After(100 * time.Millisecond):
+		}
+		s.give("x", heir)
+		if got := <-answer; !strings.HasPrefix(got, "200 "+heir+" ") {
+			t.Errorf("got %s, want an answer of %s", got, heir)
+		}
+	}
+}
+
+func TestHandler_holdsNothingForLong(t *testing.T) {
+	s := newSite(t, func(c *reroute.Config) { c.Hold, c.MaxRequests = 700*time.Millisecond, 1 }, "a", "b")
+	s.give("x", "b")
+	a := s.members["a"]
+	s.members["b"].sockets.kill()
+	for range 2 { // nothing is kept of the first
+		if got := visit(t, a.server.URL+"/rtc?room=x"); !strings.HasPrefix(got, "503 ") || a.last() != reroute.Unheard {
+			t.Errorf("nobody takes the room: got %s and %q", got, a.last())
+		}
+	}
+	// A body that was read can't be sent again.
+	began := time.Now()
+	if status, _, h := get(t, a.server.URL+"/rtc?room=x"); status != http.StatusServiceUnavailable || h.Get("Retry-After") != "1" {
+		t.Errorf("with a body: got %d, Retry-After %q", status, h.Get("Retry-After"))
+	}
+	if took := time.Since(began); took > 600*time.Millisecond {
+		t.Errorf("with a body: an answer after %v, want it at once", took)
+	}
+}
+
+// visit gets a page without sending a body.
+func visit(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return fmt.Sprint(r.StatusCode, " ", string(text))
 }
 
 // A and B each think that the other has the room: one step and an answer.

@@ -53,7 +53,7 @@ func (r *Room) calmOver(m *member) {
 	news := m.departed
 	m.departed = nil
 	for _, o := range r.state.Members {
-		if unseen[o.ID] {
+		if unseen[o.ID] && r.hears(m, o) { // it may have been hidden since
 			news = append(news, o.view())
 		}
 	}

@@ -36,7 +36,7 @@ type retired struct {
 // client can't go on elsewhere are told to join anew.
 func (r *Room) nodeLost(c NodeLost) {
 	n := r.node(c.Node)
-	n.lost, n.draining, n.unheard, n.claimAt = true, false, false, time.Time{}
+	n.lost, n.draining, n.unheard, n.had, n.claimAt = true, false, false, nil, time.Time{}
 	clear(n.tracks)
 	r.cascade.Lost(r.now, c.Node)
 	for _, old := range r.retired {
@@ -104,7 +104,7 @@ func (r *Room) sessionEnded(m *member, reason Reason) {
 func (r *Room) nodeSynced(c NodeSynced) {
 	n := r.node(c.Node)
 	back := n.lost
-	n.lost, n.unheard = false, false
+	n.lost, n.unheard, n.had = false, false, nil
 	for _, session := range n.ghosts {
 		if slices.Contains(c.Sessions, session) {
 			r.close(c.Node, session)
@@ -126,6 +126,29 @@ func (r *Room) nodeSynced(c NodeSynced) {
 	}
 	if back {
 		r.needPlan()
+	}
+	r.knownNow()
+}
+
+// heard takes the first answer of a node to a restored room, which is what
+// NodeSynced says where the node has just come up. Sessions that are younger than
+// the room's state are of joins that nobody knows of any more.
+func (r *Room) heard(n *node, c Claimed) {
+	known := map[drtc.SessionID]bool{}
+	for _, s := range r.Sessions() {
+		known[s.Session] = true
+	}
+	for _, session := range c.Sessions {
+		if !known[session] {
+			r.close(c.Node, session)
+		}
+	}
+	had := n.had
+	n.unheard, n.had, n.ghosts = false, nil, nil
+	for _, m := range r.members() {
+		if m.Node == c.Node && m.phase == present && slices.Contains(had, m.Session) && !slices.Contains(c.Sessions, m.Session) {
+			r.sessionEnded(m, StateMismatch)
+		}
 	}
 	r.knownNow()
 }

@@ -25,6 +25,8 @@ type node struct {
 	lost     bool
 	draining bool
 	unheard  bool // since the room was restored
+	// had are the sessions that a restored room takes it to have, while unheard.
+	had []drtc.SessionID
 	// tracks of other nodes' clients that are there, with their origins.
 	tracks map[drtc.TrackID]drtc.NodeID
 	// ghosts are sessions that it may still have when it is back.

@@ -181,7 +181,8 @@ func (r *Room) claim(at drtc.NodeID) {
 	r.out = append(r.out, ToNode{Node: at, Session: r.lane(), Command: ClaimRoom{Room: r.state.ID}})
 }
 
-// claimed takes what a node has of the room. Sessions are told by NodeSynced.
+// claimed takes what a node has of the room. Sessions are told by NodeSynced, but
+// to a restored room.
 func (r *Room) claimed(c Claimed) {
 	if r.lost(c.Node) {
 		return
@@ -192,6 +193,9 @@ func (r *Room) claimed(c Claimed) {
 	}
 	r.cascade.Claimed(r.now, c.Node, c.Links)
 	n := r.node(c.Node)
+	if n.unheard {
+		r.heard(n, c)
+	}
 	news := n.news // came later than what it answers
 	n.news = nil
 	for _, id := range slices.Sorted(maps.Keys(n.tracks)) {

@@ -29,7 +29,7 @@ import (
 //	connected ann | down ann | closed ann | demand ann CID 0,1 | active ann CID
 //	speak [NODE] ann:0.5 … | report ann MS LOSS
 //	drop ann | resume ann | inspected ann [lost] [seq=N] | leave ann
-//	lost 1 | synced 1 ann … | after 5s | save
+//	lost 1 | synced 1 ann … | claimed 1 ann … | after 5s | save
 //
 // A track's CID stands for its id too. Names that begin with v are videos, those
 // with vs are of a shared screen.
@@ -146,6 +146,12 @@ func (s *scenario) line(t *testing.T, line string) []Effect {
 		return s.handle(NodeLost{Node: nodeID(who)})
 	case "synced":
 		c := NodeSynced{Node: nodeID(who)}
+		for _, name := range w.list {
+			c.Sessions = append(c.Sessions, se(name))
+		}
+		return s.handle(c)
+	case "claimed":
+		c := Claimed{Node: nodeID(who)}
 		for _, name := range w.list {
 			c.Sessions = append(c.Sessions, se(name))
 		}

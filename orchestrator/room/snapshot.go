@@ -102,7 +102,14 @@ func (r *Room) restoreNodes() {
 	r.weave()
 	for _, id := range r.Nodes() {
 		n := r.node(id)
-		n.unheard = !n.lost
+		if n.unheard = !n.lost; n.unheard {
+			n.claimAt = r.now // one that has been up all the time says nothing by itself
+		}
+	}
+	for _, m := range r.state.Members {
+		if n := r.nodes[m.Node]; n != nil && n.unheard {
+			n.had = append(n.had, m.Session)
+		}
 	}
 	if len(r.nodeIDs(func(n *node) bool { return n.unheard })) > 0 {
 		r.knownAt = r.now.Add(knownWithin)

@@ -22,7 +22,7 @@ let adasHome;
 before(async () => {
   const dir = join(process.env.DRTC_E2E_DIR, 'cascade');
   mkdirSync(dir, { recursive: true });
-  devnet = await startDevnet(process.env.DRTC_BIN, dir, ['--nodes', '4', '--log-level', 'debug']);
+  devnet = await startDevnet(process.env.DRTC_BIN, dir, ['--nodes', '4']);
   browsers = await Promise.all([openBrowser({ fps: 10 }), openBrowser({ fps: 10 })]);
   const clients = await Promise.all(names.map((name, index) => browsers[index % 2].client(name)));
   people = Object.fromEntries(names.map((name, index) => [name, clients[index]]));

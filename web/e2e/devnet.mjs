@@ -39,25 +39,57 @@ export async function startDevnet(binary, dir, flags = []) {
     throw new Error(`the network did not start (${ended ?? `no ready file after ${startLimit / 1000} s`}), log ${logFile}:\n${tail}`);
   }
 
+  const revived = new Map(); // name -> process
+  /**
+   * Starts a Media Node or an Orchestrator that was killed again, with the configuration that it had; the index is that of
+   * ready.nodes or ready.orchestrators, where what it says of itself now replaces what it said before.
+   */
+  async function revive(role, index) {
+    const name = role === 'orchestrator' && index === 0 ? role : `${role}-${index + 1}`;
+    const said = join(data, name, 'ready.json');
+    rmSync(said, { force: true });
+    const list = role === 'orchestrator' ? ready.orchestrators : ready.nodes;
+    const more = role === 'orchestrator' ? ['--dev-tokens', '--listen', new URL(list[index].url).host] : [];
+    const out = openSync(join(dir, `${name}.log`), 'a');
+    const again = spawn(binary, [role, '--config', join(data, name, 'config.toml'), '--ready-file', said, ...more], {
+      stdio: ['ignore', out, out],
+      env: { ...process.env, DRTC_API_KEY: ready.api_key, DRTC_API_SECRET: ready.api_secret, DRTC_STATE_TOKEN: ready.state_token ?? '' },
+    });
+    closeSync(out);
+    revived.set(name, again);
+    for (const limit = Date.now() + startLimit; Date.now() < limit && again.exitCode === null; await sleep(20)) {
+      const words = readReady(said);
+      if (words) return (list[index] = { ...list[index], ...words });
+    }
+    throw new Error(`${name} did not start again, log ${join(dir, `${name}.log`)}`);
+  }
+  const killRevived = () => [...revived.values()].forEach((one) => one.kill('SIGKILL'));
+  process.on('exit', killRevived);
+
   /** Interrupts it as Ctrl-C does; resolves to the names of processes that outlived it. */
   let stopping;
   const stop = () =>
     (stopping ??= (async () => {
+      const running = [...revived.values()].filter((one) => one.exitCode === null && one.signalCode === null);
+      const gone = Promise.all(running.map((one) => new Promise((resolve) => one.once('exit', resolve))));
+      running.forEach((one) => one.kill('SIGTERM'));
+      await Promise.race([gone, sleep(stopLimit / 2)]); // while what they need is there
       if (!ended) child.kill('SIGINT');
       const late = await Promise.race([exit.then(() => false), sleep(stopLimit, true)]);
       const left = late ? [`drtc devnet (${child.pid})`] : [];
       if (late) child.kill('SIGKILL');
-      const roles = [...ready.nodes, ready.orchestrator].filter((role) => role?.pid);
+      const roles = [...ready.nodes, ...ready.orchestrators, ready.store].filter((role) => role?.pid);
       const deadline = Date.now() + 2000;
       while (roles.some((role) => alive(role.pid)) && Date.now() < deadline) await sleep(50);
       for (const role of roles) {
         if (!alive(role.pid)) continue;
-        left.push(`${role.id} (${role.pid})`);
+        left.push(`${role.id ?? 'store'} (${role.pid})`);
         process.kill(role.pid, 'SIGKILL');
       }
+      process.off('exit', killRevived);
       return left;
     })());
-  return { ready, readyFile, logFile, stop };
+  return { ready, readyFile, logFile, stop, revive, data };
 }
 
 /** What the nodes of a network count: the sum of a metric over all that run. */

@@ -211,8 +211,10 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "\n  The network is running (ready in %s).\n\n", seconds(took))
 	fmt.Fprintf(&b, "    Call page    %s   open it in two tabs\n", r.URL)
 	fmt.Fprintf(&b, "    Client URL   %s   for LiveKit client SDKs\n", client)
-	for _, other := range r.Orchestrators[1:] {
-		fmt.Fprintf(&b, "    the same at  %s\n", other.URL)
+	for i, other := range r.Orchestrators {
+		if i > 0 {
+			fmt.Fprintf(&b, "    the same at  %s\n", other.URL)
+		}
 	}
 	fmt.Fprintf(&b, "    API key      %s\n", r.APIKey)
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)

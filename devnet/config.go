@@ -44,6 +44,9 @@ type Config struct {
 	// with an IP address or localhost. Port 0 picks a free one; the others always
 	// get such a one.
 	Listen string
+	// OrchestratorConfig is a TOML file whose tables are added to the
+	// Orchestrators' configuration, such as [[applications]]; empty for none.
+	OrchestratorConfig string
 	// Command is how the user called the program, for the final block; empty
 	// means drtc.
 	Command string

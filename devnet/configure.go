@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -87,6 +88,30 @@ func writeConfig(h home, v any) error {
 		return fmt.Errorf("devnet: %s: %w", h.config(), err)
 	}
 	if err := writeFile(h.config(), text.Bytes()); err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	return nil
+}
+
+// configureFurther adds Config.OrchestratorConfig to an Orchestrator's file.
+func (n *Network) configureFurther(files *layout, name string) error {
+	if n.cfg.OrchestratorConfig == "" {
+		return nil
+	}
+	more, err := os.ReadFile(n.cfg.OrchestratorConfig)
+	if err != nil {
+		return fmt.Errorf("devnet: orchestrator configuration: %w", err)
+	}
+	h, err := files.child(name)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(h.config())
+	if err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	text = append(text, "\n# From "+n.cfg.OrchestratorConfig+"\n"...)
+	if err := writeFile(h.config(), append(text, more...)); err != nil {
 		return fmt.Errorf("devnet: %w", err)
 	}
 	return nil

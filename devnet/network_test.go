@@ -313,3 +313,35 @@ func TestProcess_leavesNothingBehind(t *testing.T) {
 		})
 	}
 }
+
+func TestRun_orchestratorConfigurationIsAdded(t *testing.T) {
+	cfg, out := testConfig(t)
+	cfg.Nodes = 1
+	cfg.OrchestratorConfig = filepath.Join(t.TempDir(), "more.toml")
+	more := "[[applications]]\nname = \"*\"\npolicy = \"audio\"\n"
+	if err := os.WriteFile(cfg.OrchestratorConfig, []byte(more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, cfg)
+	out.await(t, "Ctrl-C\n\n")
+	h, err := (&layout{dir: cfg.Dir}).child(orchestratorName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(h.config())
+	if err != nil || !strings.HasSuffix(string(text), more) || !strings.Contains(string(text), "network = ") {
+		t.Errorf("the Orchestrator's file is %q (%v), want its own and then ours", text, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	cfg.OrchestratorConfig += ".missing"
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "orchestrator configuration") {
+		t.Errorf("a missing file: got %v, want that it is named", err)
+	}
+}

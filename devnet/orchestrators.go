@@ -48,6 +48,9 @@ func (n *Network) startOrchestrators(ctx context.Context, s *supervisor, files *
 			}
 			return file
 		}, server, func() string { return server.URL })
+		if err == nil {
+			err = n.configureFurther(files, n.orchestratorName(i))
+		}
 		if err != nil {
 			return err
 		}

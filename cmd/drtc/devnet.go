@@ -46,6 +46,7 @@ everybody who reaches it.`,
 	f.DurationVar(&cfg.FrameHold, "frame-hold", cfg.FrameHold, "how long the packets of a video frame wait for each other, at most 3ms")
 	f.BoolVar(&cfg.PadFrames, "pad-frames", cfg.PadFrames, "pad the packets of a frame to one size")
 	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "where clients and browsers connect; port 0 picks a free one")
+	f.StringVar(&cfg.OrchestratorConfig, "orchestrator-config", cfg.OrchestratorConfig, "TOML file with further tables for the Orchestrator, such as [[applications]]")
 	f.StringVar(&cfg.ReadyFile, "ready-file", cfg.ReadyFile, "write addresses, ids, pids and the API key here as JSON once all is ready")
 	f.StringVar(&cfg.LogLevel, "log-level", cfg.LogLevel, "debug, info, warn or error, for every process")
 	return cmd

@@ -72,7 +72,7 @@ func TestGate_balancesDecide(t *testing.T) {
 	badge, badges := w.deploy("Badge")
 	item, items := w.deploy("Items")
 	rich := new(big.Int).Lsh(big.NewInt(1), 255)
-	g := newGate(t, config(w.rpc,
+	g := newGate(t, config(w.URL,
 		Rule{Room: "coins", Standard: ERC20, Contract: coin, Min: "1000000000000000000"},
 		Rule{Room: "whales", Standard: ERC20, Contract: coin, Min: rich.String()},
 		Rule{Room: "badges", Standard: ERC721, Contract: badge, Role: "speaker", Grants: []string{"!canPublishData"}},
@@ -81,7 +81,7 @@ func TestGate_balancesDecide(t *testing.T) {
 		Rule{Room: "either", Standard: ERC20, Contract: coin, Role: "viewer"},
 	))
 	ann, bob := newWallet(t), newWallet(t)
-	hold := common.Address(ann.address())
+	hold := ann.address()
 	for _, name := range []string{"coins", "badges", "items", "either"} {
 		if _, err := enter(t, g, ann, name); !errors.Is(err, ErrBalance) {
 			t.Errorf("%s with nothing: got %v, want ErrBalance", name, err)
@@ -118,7 +118,7 @@ func TestGate_balancesDecide(t *testing.T) {
 			t.Errorf("%s for bob, who has nothing: got %v, want ErrBalance", name, err)
 		}
 	}
-	w.mint(coins, common.Address(bob.address()), rich) // above what 64 bits hold
+	w.mint(coins, bob.address(), rich) // above what 64 bits hold
 	if _, err := enter(t, g, bob, "whales"); err != nil {
 		t.Errorf("whales: got %v", err)
 	}
@@ -135,8 +135,8 @@ func TestGate_contractWalletsSignByTheirOwners(t *testing.T) {
 	badge, badges := w.deploy("Badge")
 	owner, stranger := newWallet(t), newWallet(t)
 	safe, _ := w.deploy("Wallet", common.Address(owner.address()))
-	w.mint(badges, common.Address(safe), big.NewInt(1))
-	g := newGate(t, config(w.rpc, Rule{Room: "*", Standard: ERC721, Contract: badge}))
+	w.mint(badges, safe, big.NewInt(1))
+	g := newGate(t, config(w.URL, Rule{Room: "*", Standard: ERC721, Contract: badge}))
 	for _, c := range []struct {
 		by   wallet
 		want error
@@ -164,9 +164,9 @@ func TestGate_challengesCountOnceAndForAWhile(t *testing.T) {
 	w := newWorld(t)
 	badge, badges := w.deploy("Badge")
 	ann, bob := newWallet(t), newWallet(t)
-	w.mint(badges, common.Address(ann.address()), big.NewInt(1))
+	w.mint(badges, ann.address(), big.NewInt(1))
 	now := time.Now()
-	c := config(w.rpc, Rule{Room: "*", Standard: ERC721, Contract: badge})
+	c := config(w.URL, Rule{Room: "*", Standard: ERC721, Contract: badge})
 	c.Now, c.MaxUsed = func() time.Time { return now }, 2
 	g := newGate(t, c)
 
@@ -178,9 +178,9 @@ func TestGate_challengesCountOnceAndForAWhile(t *testing.T) {
 	if _, err := g.Token(t.Context(), sealed, signature); err != nil {
 		t.Fatalf("the first time: %v", err)
 	}
-	asked := w.calls.Load()
-	if _, err := g.Token(t.Context(), sealed, signature); !errors.Is(err, ErrUsed) || w.calls.Load() != asked {
-		t.Errorf("the second time: got %v after %d questions, want ErrUsed after none", err, w.calls.Load()-asked)
+	asked := w.Questions.Load()
+	if _, err := g.Token(t.Context(), sealed, signature); !errors.Is(err, ErrUsed) || w.Questions.Load() != asked {
+		t.Errorf("the second time: got %v after %d questions, want ErrUsed after none", err, w.Questions.Load()-asked)
 	}
 
 	// One signature, asked with from many sides at once, lets in one.
@@ -234,8 +234,8 @@ func TestGate_challengesCannotBeForged(t *testing.T) {
 	w := newWorld(t)
 	badge, badges := w.deploy("Badge")
 	ann, bob := newWallet(t), newWallet(t)
-	w.mint(badges, common.Address(ann.address()), big.NewInt(1))
-	c := config(w.rpc, Rule{Room: "r", Standard: ERC721, Contract: badge}, Rule{Room: "vip", Standard: ERC721, Contract: badge, Min: "5"})
+	w.mint(badges, ann.address(), big.NewInt(1))
+	c := config(w.URL, Rule{Room: "r", Standard: ERC721, Contract: badge}, Rule{Room: "vip", Standard: ERC721, Contract: badge, Min: "5"})
 	g, other := newGate(t, c), newGate(t, c)
 	sealed, message, _ := g.Challenge(ann.address(), "r")
 	signature := ann.sign(t, message)
@@ -282,14 +282,14 @@ func TestGate_aChainThatDoesNotAnswerLetsInNobody(t *testing.T) {
 	w := newWorld(t)
 	badge, badges := w.deploy("Badge")
 	ann := newWallet(t)
-	w.mint(badges, common.Address(ann.address()), big.NewInt(1))
+	w.mint(badges, ann.address(), big.NewInt(1))
 	rule := Rule{Room: "*", Standard: ERC721, Contract: badge}
-	wrong := config(w.rpc, rule)
+	wrong := config(w.URL, rule)
 	wrong.ChainID = 1
 	if _, err := enter(t, newGate(t, wrong), ann, "r"); !errors.Is(err, ErrChain) {
 		t.Errorf("another chain: got %v, want ErrChain", err)
 	}
-	empty := config(w.rpc, Rule{Room: "*", Standard: ERC721, Contract: Address{1}})
+	empty := config(w.URL, Rule{Room: "*", Standard: ERC721, Contract: Address{1}})
 	if _, err := enter(t, newGate(t, empty), ann, "r"); !errors.Is(err, ErrChain) {
 		t.Errorf("an address without a contract: got %v, want ErrChain", err)
 	}
@@ -310,9 +310,9 @@ func TestGate_aChainThatDoesNotAnswerLetsInNobody(t *testing.T) {
 		}
 		server.Close()
 	}
-	slow := config(w.rpc, rule)
+	slow := config(w.URL, rule)
 	slow.CallTimeout = 20 * time.Millisecond
-	w.dead.Store(true)
+	w.Silent.Store(true)
 	if _, err := enter(t, newGate(t, slow), ann, "r"); !errors.Is(err, ErrChain) {
 		t.Errorf("a silent chain: got %v, want ErrChain", err)
 	}
@@ -370,9 +370,9 @@ func TestServe_aPageSignsIn(t *testing.T) {
 	w := newWorld(t)
 	badge, badges := w.deploy("Badge")
 	ann := newWallet(t)
-	w.mint(badges, common.Address(ann.address()), big.NewInt(1))
+	w.mint(badges, ann.address(), big.NewInt(1))
 	mux := http.NewServeMux()
-	newGate(t, config(w.rpc, Rule{Room: "r", Standard: ERC721, Contract: badge})).Register(mux)
+	newGate(t, config(w.URL, Rule{Room: "r", Standard: ERC721, Contract: badge})).Register(mux)
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	type answer struct {
@@ -448,8 +448,8 @@ func TestGate_isAPolicy(t *testing.T) {
 	w := newWorld(t)
 	badge, badges := w.deploy("Badge")
 	ann, bob := newWallet(t), newWallet(t)
-	w.mint(badges, common.Address(ann.address()), big.NewInt(1))
-	g := newGate(t, config(w.rpc, Rule{Room: "r", Standard: ERC721, Contract: badge, Role: "speaker"}))
+	w.mint(badges, ann.address(), big.NewInt(1))
+	g := newGate(t, config(w.URL, Rule{Room: "r", Standard: ERC721, Contract: badge, Role: "speaker"}))
 	p, err := policy.New(policy.Config{Custom: map[string]policy.Policy{"app": g}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -470,7 +470,7 @@ func TestGate_isAPolicy(t *testing.T) {
 	if _, err := admit("lobby", "somebody"); err != nil {
 		t.Errorf("a room without rules: got %v", err)
 	}
-	w.dead.Store(true)
+	w.Silent.Store(true)
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := p.Admit(short, "app", "r", room.Join{Identity: drtc.Identity(checksummed(ann.address()))}); err == nil {

@@ -25,7 +25,8 @@ const (
 // Application is the policy of one application, as a configuration file has it.
 // Only the table of its Policy counts.
 type Application struct {
-	// Name is the application of its API keys.
+	// Name is the application of its API keys, or * for all that have no policy
+	// of their own.
 	Name string `toml:"name"`
 	// Policy is open, host, audio, live, adaptive or webhook.
 	Policy string `toml:"policy"`

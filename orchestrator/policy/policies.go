@@ -12,6 +12,9 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/room"
 )
 
+// Everybody names the policy of the applications that have none of their own.
+const Everybody = "*"
+
 // maxChanges is how many events may wait for one application's policy.
 const maxChanges = 1000
 
@@ -58,13 +61,12 @@ type Policies struct {
 	config  Config
 	of      map[string]Policy
 	queues  map[string]chan Change
-	deflt   Policy
 	admit   map[string]bool // what a failure does
 	timeout time.Duration
 }
 
 // New makes the policies of the configuration. An application without one has
-// Open.
+// that of Everybody, which is Open unless it is configured.
 func New(c Config) (*Policies, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func New(c Config) (*Policies, error) {
 		c.Report = func(string, string) {}
 	}
 	p := &Policies{
-		config: c, of: map[string]Policy{}, queues: map[string]chan Change{}, deflt: Open{}, admit: map[string]bool{}, timeout: timeout,
+		config: c, of: map[string]Policy{Everybody: Open{}}, queues: map[string]chan Change{}, admit: map[string]bool{}, timeout: timeout,
 	}
 	for name, custom := range c.Custom {
 		p.of[name] = custom
@@ -103,10 +105,8 @@ func New(c Config) (*Policies, error) {
 // room is to have. The error is a *Refusal with a reason for the client, or that
 // of ctx.
 func (p *Policies) Admit(ctx context.Context, application, name string, j room.Join) (room.Join, error) {
-	deciding := p.of[application]
-	if deciding == nil {
-		deciding = p.deflt
-	}
+	whose := p.whose(application)
+	deciding := p.of[whose]
 	limited, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	q := requestOf(application, name, j)
@@ -116,8 +116,8 @@ func (p *Policies) Admit(ctx context.Context, application, name string, j room.J
 			return j, fmt.Errorf("policy: %w", ctx.Err())
 		}
 		p.config.Report(application, "failed")
-		p.config.Log.Warn("a policy failed", slog.String("application", application), slog.Bool("admitted", p.admit[application]), slog.Any("error", err))
-		if !p.admit[application] {
+		p.config.Log.Warn("a policy failed", slog.String("application", application), slog.Bool("admitted", p.admit[whose]), slog.Any("error", err))
+		if !p.admit[whose] {
 			return j, &Refusal{"the application can't decide now whether you may come in: try again"}
 		}
 		v = Verdict{Role: q.Role()}
@@ -146,12 +146,20 @@ func (p *Policies) Admit(ctx context.Context, application, name string, j room.J
 
 // Wants reports whether an application's policy is told of changes
 // (room.Config.Notify).
-func (p *Policies) Wants(application string) bool { return p.queues[application] != nil }
+func (p *Policies) Wants(application string) bool { return p.queues[p.whose(application)] != nil }
+
+// whose is the application whose policy counts for this one.
+func (p *Policies) whose(application string) string {
+	if p.of[application] != nil {
+		return application
+	}
+	return Everybody
+}
 
 // Notify queues an event for an application's policy, if that wants it. It does
 // not block.
 func (p *Policies) Notify(application, name string, e room.Event) {
-	queue := p.queues[application]
+	queue := p.queues[p.whose(application)]
 	if queue == nil {
 		return
 	}

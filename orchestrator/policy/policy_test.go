@@ -531,3 +531,13 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestPolicies_ofEverybody(t *testing.T) {
+	p := read(t, "[[applications]]\nname = \"*\"\npolicy = \"audio\"\n\n[[applications]]\nname = \"own\"\npolicy = \"open\"\n", nil)
+	for application, audio := range map[string]bool{"any": true, "own": false} {
+		j, err := p.Admit(t.Context(), application, "r", join("ann", ""))
+		if err != nil || j.Rules.AudioOnly != audio {
+			t.Errorf("%s: got %+v, %v, want audio only: %v", application, j.Rules, err, audio)
+		}
+	}
+}

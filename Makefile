@@ -18,7 +18,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check contracts browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,11 @@ web-check: web/node_modules ## types and unit tests of the page
 	@$(LANE) web-types npm --prefix web run --silent check
 	@$(LANE) web-unit npm --prefix web run --silent test
 
+FORGE := node_modules/.bin/forge
+
+contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests
+	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test && $(FORGE) test'
+
 # The ways to carry media that the default does not use, each with what a call needs.
 CALL := call three rebind layers resume
 
@@ -96,4 +101,4 @@ bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@$(LANE) npm-$(subst /,-,$*) bash -c 'cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules'
 
 clean: ## remove what make built
-	@rm -rf bin tools/proto/node_modules web/node_modules
+	@rm -rf bin tools/proto/node_modules web/node_modules chain/contracts/node_modules chain/contracts/out chain/contracts/cache

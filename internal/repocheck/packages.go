@@ -125,6 +125,9 @@ func Repository() Rules {
 
 			{"gen/...", Generated, "wire types made from proto/"},
 			{"chain/bindings", Generated, "calls and events of the contracts, made from chain/contracts"},
+			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
+			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
+			{"chain/devchain", Composition, "a whole chain in one process, for development"},
 			{"web", Shell, "the built call page, embedded"},
 			{"devnet", Program, "the whole network on one machine"},
 			{"examples", Program, "what an application can have its rooms be, to run and to read"},

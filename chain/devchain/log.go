@@ -3,6 +3,7 @@ package devchain
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/log"
@@ -17,12 +18,16 @@ func TakeLog(l *slog.Logger) {
 	slog.SetDefault(old) // which SetDefault replaces too
 }
 
-// warnings passes on what is at least a warning and not about a caller's request,
-// such as a call that a contract refuses.
+// usual are beginnings of warnings of what is meant to be: calls that contracts
+// refuse, a chain without peers, one that begins, one that was killed.
+var usual = []string{"Served ", "P2P server will be useless", "Head block is not reachable", "Unclean shutdown detected"}
+
+// warnings passes on what is at least a warning and not usual.
 type warnings struct{ slog.Handler }
 
 func (w warnings) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelError && strings.HasPrefix(r.Message, "Served ") {
+	isUsual := func(beginning string) bool { return strings.HasPrefix(r.Message, beginning) }
+	if r.Level < slog.LevelError && slices.ContainsFunc(usual, isUsual) {
 		return nil
 	}
 	return w.Handler.Handle(ctx, r)

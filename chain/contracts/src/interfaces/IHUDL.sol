@@ -20,12 +20,6 @@ interface IHUDL is IERC20 {
     /// @notice The Reserve, the only minter for ever.
     function reserve() external view returns (address);
 
-    /// @notice Wei minted since genesis, the genesis allocation left out.
-    function minted() external view returns (uint256);
-
-    /// @notice Wei burned since genesis. totalSupply = genesis + minted - burned.
-    function burned() external view returns (uint256);
-
     /// @notice Mints to an account; for the Reserve alone.
     function mint(address to, uint256 amount) external;
 

@@ -39,7 +39,6 @@ interface IMediaNodeKey is IERC1155 {
     error MediaNodeKey_NotOne(uint256 id, uint256 amount);
     error MediaNodeKey_NotOwner(uint256 id, address account, address owner);
     error MediaNodeKey_Delegated(uint256 id, uint32 pool);
-    error MediaNodeKey_NotDelegatedTo(uint256 id, uint32 pool, uint32 wanted);
     /// @notice The key was undelegated a short while ago.
     error MediaNodeKey_Unbonding(uint256 id, uint64 epoch, uint64 until);
 
@@ -70,9 +69,11 @@ interface IMediaNodeKey is IERC1155 {
     /// @notice Records a delegation of keys; for the Pool Manager.
     function markDelegated(uint256[] calldata ids, address owner, uint32 pool, uint64 epoch) external;
 
-    /// @notice Records the end of delegations; for the Pool Manager.
-    /// @return counted How many of them counted before `epoch` began, the others were delegated in it.
-    function markUndelegated(uint256[] calldata ids, address owner, uint32 pool, uint64 epoch, uint64 availableFrom)
+    /// @notice Records the end of delegations; for the Pool Manager. Keys that are not delegated stay as they are.
+    /// @param availableFrom First epoch in which they may be delegated again.
+    /// @return pools Number of the pool that each was delegated to; 0 if none.
+    /// @return epochs Epoch in which each was delegated.
+    function markUndelegated(uint256[] calldata ids, address owner, uint64 availableFrom)
         external
-        returns (uint256 counted);
+        returns (uint32[] memory pools, uint64[] memory epochs);
 }

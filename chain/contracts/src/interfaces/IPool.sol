@@ -16,6 +16,8 @@ interface IPool {
     event OperatorSet(address indexed operator);
 
     error Pool_NotManager(address caller);
+    /// @notice Nothing is owed to the account.
+    error Pool_NothingOwed(address account);
     /// @notice Rewards of an epoch come once, and in order.
     error Pool_EpochNotAscending(uint64 epoch, uint64 afterEpoch);
 
@@ -37,9 +39,27 @@ interface IPool {
     /// @notice Wei per key since the pool began, and what the last division left.
     function index() external view returns (uint256 perKey, uint256 dust);
 
-    /// @notice Wei that came in and that went out.
-    function totals() external view returns (uint256 received, uint256 paid);
-
     /// @notice Last epoch whose reward came; `NO_EPOCH` if none.
     function lastEpoch() external view returns (uint64);
+
+    /// @notice Counts more keys of an owner from the epoch after `epoch` on; this and what follows is for the Pool
+    /// Manager alone.
+    function addKeys(address owner, uint32 count, uint64 epoch) external;
+
+    /// @notice Counts fewer keys of an owner.
+    /// @param counted Keys that counted before; they do not from `epoch` on.
+    /// @param pending Keys that would have counted from `epoch + 1` on.
+    function removeKeys(address owner, uint32 counted, uint32 pending, uint64 epoch) external;
+
+    /// @notice Shares epochs' rewards that are already here.
+    function distribute(uint64[] calldata epochs, uint256[] calldata amounts) external;
+
+    /// @notice Turns what is owed to an account into veHUDL of that account. Settles at most 128 changes of the
+    /// account's keys; who made more since the last claim calls again.
+    function claim(address account) external returns (uint256 amount);
+
+    /// @notice Drops a change that has not come into effect and sets the commission from an epoch on.
+    function setCommission(uint16 bps, uint64 epoch, uint64 fromEpoch) external;
+
+    function setOperator(address operator_) external;
 }

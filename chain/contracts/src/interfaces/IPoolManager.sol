@@ -38,6 +38,7 @@ interface IPoolManager {
     error PoolManager_TooManyKeys(address node, uint256 keys, uint256 most);
     error PoolManager_TooManyNodes(uint256 active, uint256 most);
     error PoolManager_NoKeys();
+    error PoolManager_NotDelegatedHere(uint256 id, uint32 pool, uint32 wanted);
     error PoolManager_NotKeyContract(address caller);
     error PoolManager_EpochNotOver(uint64 epoch, uint64 currentEpoch);
     error PoolManager_LengthsDiffer(uint256 epochs, uint256 amounts);

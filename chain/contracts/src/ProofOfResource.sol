@@ -5,7 +5,6 @@ import {AccessManagedUpgradeable} from
     "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {IBonds} from "./interfaces/IBonds.sol";
 import {IDataCredits} from "./interfaces/IDataCredits.sol";
@@ -13,6 +12,7 @@ import {IParameters} from "./interfaces/IParameters.sol";
 import {IPriceOracle} from "./interfaces/IPriceOracle.sol";
 import {IProofOfResource} from "./interfaces/IProofOfResource.sol";
 import {IReserve} from "./interfaces/IReserve.sol";
+import {Committee} from "./libraries/Committee.sol";
 import {Credits} from "./libraries/Credits.sol";
 import {Domain} from "./libraries/Domain.sol";
 import {RewardMath} from "./libraries/RewardMath.sol";
@@ -20,6 +20,7 @@ import {SupplyBand} from "./libraries/SupplyBand.sol";
 import {Charge} from "./types/Charge.sol";
 import {EpochCommit} from "./types/EpochCommit.sol";
 import {NO_EPOCH} from "./types/Leaf.sol";
+import {Replacement} from "./types/Replacement.sol";
 import {SupplyRules} from "./types/ParameterSet.sol";
 
 /// @notice See IProofOfResource.
@@ -41,7 +42,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint128 supply;
     }
 
-    /// @dev Three slots.
+    /// @dev Three slots. Opening an epoch writes the third: then `rMax` is the highest that a commit may carry, and
+    /// `evidence` is the lower price recorded for the epoch.
     struct Record {
         bytes32 root;
         uint128 mintTotal;
@@ -52,7 +54,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         Status status;
         bool isCut;
         /// @dev Head of keccak256(digest, signers): whoever voids shows both again.
-        bytes11 evidence;
+        uint88 evidence;
     }
 
     struct Cut {
@@ -73,6 +75,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint32 wantCount;
         uint32 leafCount;
         uint40 previousEpoch;
+        /// @dev Lower price recorded for the epoch.
+        uint64 low8;
         address application;
         address orchestrator;
     }
@@ -84,22 +88,25 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         Record record;
         Progress progress;
         SupplyRules rules;
-        uint256 low;
     }
 
     /// @dev What a replacement must keep of a void commit.
     struct Kept {
         bytes32 hash;
+        bytes32 voided;
         uint256 rewardTotal;
     }
 
     /// @custom:storage-location erc7201:drtc.storage.ProofOfResource
     struct Store {
         State state;
+        address committee;
         Progress progress;
         Kept kept;
         mapping(uint64 epoch => Record) records;
         mapping(uint64 epoch => Cut) cuts;
+        /// @dev Copies of what Parameters holds; a version never changes.
+        mapping(uint32 version => SupplyRules) rules;
     }
 
     // keccak256(abi.encode(uint256(keccak256("drtc.storage.ProofOfResource")) - 1)) & ~bytes32(uint256(0xff))
@@ -111,6 +118,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     IDataCredits private immutable _credits;
     IReserve private immutable _reserve;
     address private immutable _rewards;
+    uint64 private immutable _genesisTime;
+    uint32 private immutable _epochLength;
 
     constructor(
         IBonds bonds,
@@ -126,6 +135,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         _credits = credits;
         _reserve = reserve;
         _rewards = rewards;
+        (_genesisTime, _epochLength) = (parameters.genesisTime(), parameters.epochLength());
         _disableInitializers();
     }
 
@@ -137,6 +147,21 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
+    function open(uint64 epoch) external override {
+        Record storage record = _store().records[epoch];
+        if (record.status == Status.None) _open(epoch, record);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function refreshCommittee() public override {
+        Store storage s = _store();
+        address committee_ = Committee.copy(_bonds, s.committee);
+        if (committee_ == s.committee) return;
+        s.committee = committee_;
+        emit CommitteeRefreshed(Committee.members(committee_));
+    }
+
+    /// @inheritdoc IProofOfResource
     function commit(EpochCommit calldata c, Charge[] calldata first, bytes[] calldata signatures)
         external
         override
@@ -145,12 +170,11 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint256 gas_ = gasleft();
         Work memory w = _begin(c);
         bytes32 digest = digestOf(c);
-        address[] memory signers = _checkQuorum(digest, signatures);
-        w.record.evidence = _evidence(digest, signers);
-        emit Committed(c.epoch, c.root, c, signers);
+        address[] memory signers = Committee.check(_store().committee, digest, signatures);
+        w.record.evidence = Committee.evidence(digest, signers);
+        emit Committed(c.epoch, c.root, c.dataHash);
         _charge(w, first);
-        _advance(w);
-        _reserve.reimburse(msg.sender, _spent(gas_));
+        if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
     }
 
     /// @inheritdoc IProofOfResource
@@ -164,11 +188,9 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
             revert ProofOfResource_NotCharging(epoch);
         }
         if (more.length == 0) revert ProofOfResource_NoCharges();
-        (, w.rules) = _parameters.supplyRules(epoch);
-        (w.low,) = _oracle.epochPrices(epoch);
+        w.rules = s.rules[w.record.parametersVersion];
         _charge(w, more);
-        _advance(w);
-        _reserve.reimburse(msg.sender, _spent(gas_));
+        if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
     }
 
     /// @inheritdoc IProofOfResource
@@ -186,7 +208,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
             Equivocation calldata e = proofs[j];
             (address identity,) =
                 _bonds.forfeitForCommits(c, e.firstSignature, e.second, e.secondSignature);
-            if (identity <= last) revert ProofOfResource_SignersNotAscending(last, identity);
+            if (identity <= last) revert ProofOfResource_ProofsNotAscending(last, identity);
             last = identity;
             // Both lists ascend, so one walk finds them all.
             while (i < signers.length && signers[i] < identity) ++i;
@@ -194,6 +216,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         }
         uint256 remaining = signers.length - proofs.length;
         if (remaining >= want) revert ProofOfResource_QuorumRemains(remaining, want);
+        refreshCommittee();
         _void(c, proofs.length);
     }
 
@@ -212,8 +235,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         if (_keptHash(c) != s.kept.hash || c.rewardTotal > s.kept.rewardTotal) {
             revert ProofOfResource_ReplacementDiffers(c.epoch);
         }
-        bytes32 digest = digestOf(c);
-        address[] memory signers = _checkQuorum(digest, signatures);
+        address[] memory signers = Committee.check(s.committee, replacementDigestOf(c), signatures);
         Record storage record = s.records[c.epoch];
         Cut storage cut = s.cuts[c.epoch];
         bool isCut = record.isCut && c.rewardTotal > cut.cap;
@@ -224,15 +246,14 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         record.mintTotal = uint128(c.mintTotal);
         record.isCut = isCut;
         record.status = Status.Committed;
-        record.evidence = _evidence(digest, signers);
+        record.evidence = Committee.evidence(digestOf(c), signers);
 
-        (, SupplyRules memory rules) = _parameters.supplyRules(c.epoch);
         state.status = Status.Committed;
-        state.windowEnds = uint40(block.timestamp + rules.challengeWindow);
+        state.windowEnds = uint40(block.timestamp + s.rules[record.parametersVersion].challengeWindow);
         state.supply = uint128(state.supply + c.mintTotal - before);
         s.state = state;
         delete s.kept;
-        emit Replaced(c.epoch, c.root, c, signers);
+        emit Replaced(c.epoch, c.root, c.dataHash);
         if (c.mintTotal < before) _reserve.burnForReplacement(c.epoch, before - c.mintTotal);
         // Under a cut, payouts of other leaves may sum to a few wei more; the cap bounds both.
         if (c.mintTotal > before) _reserve.mintForEpoch(c.epoch, c.mintTotal - before, 0, 0, 0);
@@ -322,20 +343,23 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
-    function quorum() public view override returns (uint256) {
-        return _bonds.reporterCount() * 2 / 3 + 1;
+    function committee() external view override returns (address[] memory) {
+        return Committee.members(_store().committee);
     }
 
     /// @inheritdoc IProofOfResource
-    function rMaxOf(uint64 epoch) external view override returns (uint256) {
-        (, SupplyRules memory rules) = _parameters.supplyRules(epoch);
-        (, uint256 high) = _oracle.epochPrices(epoch);
-        return RewardMath.scale(rules.kappaBps, rules.dcPerGB, high);
+    function quorum() public view override returns (uint256) {
+        return Committee.quorum(Committee.members(_store().committee).length);
     }
 
     /// @inheritdoc IProofOfResource
     function digestOf(EpochCommit calldata c) public view override returns (bytes32) {
         return Domain.digest(NAME_HASH, address(this), c.structHash());
+    }
+
+    /// @inheritdoc IProofOfResource
+    function replacementDigestOf(EpochCommit calldata c) public view override returns (bytes32) {
+        return Domain.digest(NAME_HASH, address(this), Replacement.structHash(_store().kept.voided, c));
     }
 
     function _checkOrder(EpochCommit calldata c, State memory state) private view {
@@ -352,33 +376,33 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
             previous = _store().records[state.lastEpoch].root;
         }
         if (c.previousRoot != previous) revert ProofOfResource_PreviousRoot(c.previousRoot, previous);
-        uint64 current = _parameters.currentEpoch();
+        uint64 current = _currentEpoch();
         if (c.epoch >= current) revert ProofOfResource_EpochNotOver(c.epoch, current);
     }
 
     /// @dev Checks all of a commit but its signatures and charges.
     function _begin(EpochCommit calldata c) private returns (Work memory w) {
+        Store storage s = _store();
         w.epoch = c.epoch;
-        w.state = _store().state;
+        w.state = s.state;
         _checkOrder(c, w.state);
-        uint256 version;
-        (version, w.rules) = _parameters.supplyRules(c.epoch);
-        if (c.parametersVersion != version) {
-            revert ProofOfResource_ParametersVersion(c.parametersVersion, uint32(version));
+        Record storage opened = s.records[c.epoch];
+        if (opened.status == Status.None) _open(c.epoch, opened);
+        Record memory record = w.record;
+        (record.rMax, record.parametersVersion) = (opened.rMax, opened.parametersVersion);
+        w.progress.low8 = uint64(opened.evidence);
+        w.rules = s.rules[record.parametersVersion];
+        if (c.parametersVersion != record.parametersVersion) {
+            revert ProofOfResource_ParametersVersion(c.parametersVersion, record.parametersVersion);
         }
-        uint256 high;
-        (w.low, high) = _oracle.recordEpoch(c.epoch);
-        uint256 most = RewardMath.scale(w.rules.kappaBps, w.rules.dcPerGB, high);
-        if (most > type(uint96).max) most = type(uint96).max;
-        if (c.rMax > most) revert ProofOfResource_RMaxTooHigh(c.rMax, most);
+        if (c.rMax > record.rMax) revert ProofOfResource_RMaxTooHigh(c.rMax, record.rMax);
         if (c.rewardTotal > type(uint128).max) {
             revert ProofOfResource_TotalTooHigh(c.rewardTotal, type(uint128).max);
         }
         if (c.mintTotal > c.rewardTotal) revert ProofOfResource_MintTotal(c.mintTotal, 0, c.rewardTotal);
-
-        Record memory record = w.record;
         (record.root, record.mintTotal, record.rMax) = (c.root, uint128(c.mintTotal), uint96(c.rMax));
-        (record.parametersVersion, record.committedAt) = (uint24(version), uint32(block.timestamp));
+        record.committedAt = uint32(block.timestamp);
+
         Progress memory p = w.progress;
         (p.wantHash, p.wantBytes, p.wantCount) = (c.chargesHash, c.totalBytes, c.chargeCount);
         (p.leafCount, p.rewardTotal) = (c.leafCount, uint128(c.rewardTotal));
@@ -386,21 +410,25 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         w.state.lastEpoch = uint40(c.epoch);
     }
 
-    function _checkQuorum(bytes32 digest, bytes[] calldata signatures)
-        private
-        view
-        returns (address[] memory signers)
-    {
-        uint256 want = quorum();
-        if (signatures.length < want) revert ProofOfResource_TooFewSignatures(signatures.length, want);
-        signers = new address[](signatures.length);
-        address last;
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            address signer = ECDSA.recoverCalldata(digest, signatures[i]);
-            if (signer <= last) revert ProofOfResource_SignersNotAscending(last, signer);
-            if (!_bonds.isReporter(signer)) revert ProofOfResource_NotReporter(signer);
-            signers[i] = last = signer;
-        }
+    /// @dev Freezes what reporters need to know of an epoch before they can sign it.
+    function _open(uint64 epoch, Record storage record) private {
+        uint64 current = _currentEpoch();
+        if (epoch >= current) revert ProofOfResource_EpochNotOver(epoch, current);
+        Store storage s = _store();
+        (uint32 version, SupplyRules memory rules) = _parameters.supplyRules(epoch);
+        (uint256 low, uint256 high) = _oracle.recordEpoch(epoch);
+        uint256 most = RewardMath.scale(rules.kappaBps, rules.dcPerGB, high);
+        if (most > type(uint96).max) most = type(uint96).max;
+        // The oracle's prices are uint64 and versions count up from 1.
+        (record.rMax, record.parametersVersion, record.evidence) = (uint96(most), uint24(version), uint88(low));
+        record.status = Status.Open;
+        if (s.rules[version].dcPerGB == 0) s.rules[version] = rules;
+        refreshCommittee();
+        emit Opened(epoch, version, most, low);
+    }
+
+    function _currentEpoch() private view returns (uint64) {
+        return (uint64(block.timestamp) - _genesisTime) / _epochLength;
     }
 
     /// @dev Chains, counts and charges a batch. Strict order means that no pair is charged twice.
@@ -429,43 +457,48 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @dev Settles the epoch when its last charge has come, keeps the progress if not.
-    function _advance(Work memory w) private {
+    /// @return reimburses Whether the Reserve pays gas back.
+    function _advance(Work memory w) private returns (bool reimburses) {
         Progress memory p = w.progress;
         Store storage s = _store();
         if (p.count < p.wantCount) {
             (w.state.status, w.record.status) = (Status.Charging, Status.Charging);
             (s.state, s.records[w.epoch], s.progress) = (w.state, w.record, p);
-            return;
+            return false;
         }
         if (p.chargesHash != p.wantHash) revert ProofOfResource_ChargesHash(p.chargesHash, p.wantHash);
         if (p.bytes_ != p.wantBytes) revert ProofOfResource_ChargedBytes(p.bytes_, p.wantBytes);
-        uint256 mostDC = Credits.bought(w.state.supply, w.low) * w.rules.creditsCapBps / 1e4;
+        uint256 mostDC = Credits.bought(w.state.supply, p.low8) * w.rules.creditsCapBps / 1e4;
         if (p.consumedDC > mostDC) revert ProofOfResource_CreditsCap(p.consumedDC, mostDC);
         if (w.state.status == Status.Charging) delete s.progress;
-        _settle(w);
+        return _settle(w);
     }
 
     /// @dev Mint, burn, filler and beta of an epoch all of whose charges have come.
-    function _settle(Work memory w) private {
+    function _settle(Work memory w) private returns (bool reimburses) {
         (State memory state, SupplyRules memory rules, Progress memory p) = (w.state, w.rules, w.progress);
         if (rules.betaBps != state.betaFrom) (state.betaBps, state.betaFrom) = (rules.betaBps, rules.betaBps);
         SupplyBand.Projection memory b =
             SupplyBand.project(p.rewardTotal, p.received, state.supply, state.betaBps, rules.lo, rules.hi);
         uint256 mintTotal = w.record.mintTotal;
-        (bool isCut, uint256 cap) = b.cut(p.rewardTotal);
-        _checkMint(mintTotal, p.rewardTotal, p.leafCount, isCut, cap);
+        _checkCut(w, b);
         uint256 filler = rules.filler ? b.filler(mintTotal) : 0;
-        w.record.isCut = isCut;
         (state.status, w.record.status) = (Status.Committed, Status.Committed);
         // S_C grows by at most 5 % an epoch (Parameters bounds hi and lo), so 2^128 is out of reach.
         state.supply = uint128(state.supply + mintTotal + filler - b.burnWei);
         state.betaBps = uint16(b.nextBeta(p.received, state.betaBps, rules.betaSlewBps));
         state.windowEnds = uint40(block.timestamp + rules.challengeWindow);
-        Store storage s = _store();
-        if (isCut) s.cuts[w.epoch] = Cut(uint128(cap), p.rewardTotal);
-        (s.state, s.records[w.epoch]) = (state, w.record);
+        (_store().state, _store().records[w.epoch]) = (state, w.record);
         emit Settled(w.epoch, p.received, mintTotal, b.burnWei, filler, state.supply, state.betaBps);
-        _reserve.mintForEpoch(w.epoch, mintTotal, filler, b.burnWei, p.received - b.burnWei);
+        return _reserve.mintForEpoch(w.epoch, mintTotal, filler, b.burnWei, p.received - b.burnWei);
+    }
+
+    function _checkCut(Work memory w, SupplyBand.Projection memory b) private {
+        Progress memory p = w.progress;
+        (bool isCut, uint256 cap) = b.cut(p.rewardTotal);
+        _checkMint(w.record.mintTotal, p.rewardTotal, p.leafCount, isCut, cap);
+        w.record.isCut = isCut;
+        if (isCut) _store().cuts[w.epoch] = Cut(uint128(cap), p.rewardTotal);
     }
 
     /// @dev M is M0, or under a cut what rounding each payout down leaves of the cap: less than a wei per leaf.
@@ -474,7 +507,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         pure
     {
         uint256 most = isCut ? cap : rewardTotal;
-        uint256 least = !isCut ? rewardTotal : cap > leafCount ? cap - leafCount : 0;
+        uint256 least = !isCut ? rewardTotal : cap > leafCount ? cap - leafCount + 1 : 0;
         if (mintTotal < least || mintTotal > most) revert ProofOfResource_MintTotal(mintTotal, least, most);
     }
 
@@ -485,7 +518,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
             revert ProofOfResource_NotTheCommit(c.epoch);
         }
         if (block.timestamp >= state.windowEnds) revert ProofOfResource_WindowOver(c.epoch, state.windowEnds);
-        if (_evidence(digestOf(c), signers) != _store().records[c.epoch].evidence) {
+        if (Committee.evidence(digestOf(c), signers) != _store().records[c.epoch].evidence) {
             revert ProofOfResource_NotTheCommit(c.epoch);
         }
     }
@@ -493,7 +526,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     function _void(EpochCommit calldata c, uint256 equivocators) private {
         Store storage s = _store();
         (s.state.status, s.records[c.epoch].status) = (Status.Void, Status.Void);
-        s.kept = Kept(_keptHash(c), c.rewardTotal);
+        s.kept = Kept(_keptHash(c), c.structHash(), c.rewardTotal);
         emit Voided(c.epoch, c.root, equivocators);
     }
 
@@ -501,10 +534,6 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         return keccak256(
             abi.encode(c.totalBytes, c.chargesHash, c.chargeCount, c.previousRoot, c.parametersVersion, c.rMax)
         );
-    }
-
-    function _evidence(bytes32 digest, address[] memory signers) private pure returns (bytes11) {
-        return bytes11(keccak256(abi.encode(digest, signers)));
     }
 
     /// @dev Gas of this call so far, with what the transaction and its input cost at least.

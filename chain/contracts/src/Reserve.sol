@@ -23,8 +23,10 @@ contract Reserve is IReserve, AccessManaged {
     IEpochClock private immutable _clock;
 
     /// @dev Owed to pools and minted as filler: the two purses that are counted. Kept is the rest of the balance.
-    uint128 private _owed;
-    uint128 private _filler;
+    uint120 private _owed;
+    uint120 private _filler;
+    /// @dev Whether the gas allowance is above 0: here, so that callers learn it from a slot that they need anyway.
+    bool private _reimburses;
 
     GasAllowance private _allowance;
     uint64 private _reimbursedEpoch;
@@ -52,9 +54,10 @@ contract Reserve is IReserve, AccessManaged {
         external
         override
         onlyProofOfResource
+        returns (bool reimburses)
     {
-        (uint128 owed_, uint128 filler_) = (_owed, _filler);
-        (_owed, _filler) = ((owed_ + mintWei).toUint128(), (filler_ + fillerWei).toUint128());
+        (_owed, _filler) = ((_owed + mintWei).toUint120(), (_filler + fillerWei).toUint120());
+        reimburses = _reimburses;
         emit MintedForEpoch(epoch, mintWei, fillerWei, burnWei, keptWei);
         if (mintWei + fillerWei != 0) _hudl.mint(address(this), mintWei + fillerWei);
         if (burnWei != 0) _hudl.burn(burnWei);
@@ -68,9 +71,10 @@ contract Reserve is IReserve, AccessManaged {
     }
 
     /// @inheritdoc IReserve
-    function payPool(address pool, uint256 amount) external override {
+    function payPool(address pool, uint256 amount) external override returns (bool reimburses) {
         if (msg.sender != _rewards) revert Reserve_NotRewards(msg.sender);
         _owed = _lessOwed(amount);
+        reimburses = _reimburses;
         emit PoolPaid(pool, amount);
         _hudl.safeTransfer(pool, amount);
     }
@@ -79,7 +83,6 @@ contract Reserve is IReserve, AccessManaged {
     function reimburse(address to, uint256 gasUsed) external override {
         if (msg.sender != _proofOfResource && msg.sender != _rewards) revert Reserve_NotReimburser(msg.sender);
         GasAllowance memory a = _allowance;
-        if (a.weiPerEpoch == 0) return;
         uint64 epoch = _clock.currentEpoch();
         uint256 spent = epoch == _reimbursedEpoch ? _reimbursed : 0;
         uint256 price = _min(tx.gasprice, block.basefee + a.tipPerGas);
@@ -122,7 +125,7 @@ contract Reserve is IReserve, AccessManaged {
     /// @inheritdoc IReserve
     function spendFiller(address to, uint256 amount) external override restricted {
         if (amount > _filler) revert Reserve_MoreThanFiller(amount, _filler);
-        _filler -= amount.toUint128();
+        _filler -= amount.toUint120();
         emit FillerSpent(to, amount);
         _hudl.safeTransfer(to, amount);
     }
@@ -130,13 +133,14 @@ contract Reserve is IReserve, AccessManaged {
     /// @inheritdoc IReserve
     function setGasAllowance(GasAllowance calldata allowance) external override restricted {
         _allowance = allowance;
+        _reimburses = allowance.weiPerEpoch != 0;
         emit GasAllowanceSet(allowance);
     }
 
-    function _lessOwed(uint256 amount) private view returns (uint128) {
-        uint128 owed_ = _owed;
+    function _lessOwed(uint256 amount) private view returns (uint120) {
+        uint120 owed_ = _owed;
         if (amount > owed_) revert Reserve_MoreThanOwed(amount, owed_);
-        return owed_ - uint128(amount);
+        return owed_ - uint120(amount);
     }
 
     function _min(uint256 a, uint256 b) private pure returns (uint256) {

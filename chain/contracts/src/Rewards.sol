@@ -65,8 +65,8 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         if (proofs.length != leaves.length) revert Rewards_LengthsDiffer(leaves.length, proofs.length);
         address node = leaves[0].node;
         (uint64[] memory epochs, uint256[] memory amounts) = _compute(node, leaves, proofs);
-        _pay(node, epochs, amounts, leaves[leaves.length - 1].provenMbps);
-        _reserve.reimburse(msg.sender, gas_ - gasleft() + 21_000 + 8 * msg.data.length);
+        bool reimburses = _pay(node, epochs, amounts, leaves[leaves.length - 1].provenMbps);
+        if (reimburses) _reserve.reimburse(msg.sender, gas_ - gasleft() + 21_000 + 8 * msg.data.length);
     }
 
     /// @inheritdoc IRewards
@@ -118,7 +118,10 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
     }
 
     /// @dev Marks the epochs as paid before any HUDL moves.
-    function _pay(address node, uint64[] memory epochs, uint256[] memory amounts, uint32 provenMbps) private {
+    function _pay(address node, uint64[] memory epochs, uint256[] memory amounts, uint32 provenMbps)
+        private
+        returns (bool reimburses)
+    {
         address pool = _poolManager.poolOf(node);
         if (pool == address(0)) revert Rewards_NoPool(node);
         // An epoch that is over is far below 2^64 - 1.
@@ -129,7 +132,8 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
             emit Rewarded(node, epochs[i], pool, amounts[i]);
         }
         _proofOfResource.takeRewards(epochs, amounts);
-        if (total != 0) _reserve.payPool(pool, total);
+        // A claim of nothing is paid back nothing either.
+        if (total != 0) reimburses = _reserve.payPool(pool, total);
         _poolManager.distribute(node, epochs, amounts, provenMbps);
     }
 

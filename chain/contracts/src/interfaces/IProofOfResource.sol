@@ -13,6 +13,7 @@ interface IProofOfResource {
     /// @notice Where an epoch stands.
     enum Status {
         None,
+        Open,
         Charging,
         Committed,
         Void
@@ -22,7 +23,7 @@ interface IProofOfResource {
     /// @param root Root of the leaves.
     /// @param mintTotal M in wei.
     /// @param paid Wei claimed of it.
-    /// @param rMax Highest reward in wei per GB.
+    /// @param rMax Highest reward in wei per GB; the highest that a commit may carry while the epoch is open.
     /// @param parametersVersion Version of the parameters that its rewards use.
     /// @param committedAt When the commit came, seconds since 1970.
     /// @param isCut Whether payouts were cut; then each is payout0 * cap / rewardTotal.
@@ -76,8 +77,11 @@ interface IProofOfResource {
         bytes secondSignature;
     }
 
-    /// @notice A commit was taken. `signers` and the struct prove an equivocation later.
-    event Committed(uint64 indexed epoch, bytes32 indexed root, EpochCommit commit, address[] signers);
+    /// @notice What reporters need before they can sign an epoch stands fixed.
+    event Opened(uint64 indexed epoch, uint32 parametersVersion, uint256 rMax, uint256 low8);
+    event CommitteeRefreshed(address[] members);
+    /// @notice A commit was taken. The transaction's input holds it whole, with its signatures.
+    event Committed(uint64 indexed epoch, bytes32 indexed root, bytes32 dataHash);
     /// @notice All charges came: S_C, beta and the epoch's totals are settled.
     event Settled(
         uint64 indexed epoch,
@@ -89,7 +93,7 @@ interface IProofOfResource {
         uint16 betaBps
     );
     event Voided(uint64 indexed epoch, bytes32 indexed root, uint256 equivocators);
-    event Replaced(uint64 indexed epoch, bytes32 indexed root, EpochCommit commit, address[] signers);
+    event Replaced(uint64 indexed epoch, bytes32 indexed root, bytes32 dataHash);
     event ChargesAbandoned(uint64 indexed epoch);
     event Paused();
     event Unpaused();
@@ -106,9 +110,7 @@ interface IProofOfResource {
     error ProofOfResource_PreviousRoot(bytes32 got, bytes32 want);
     error ProofOfResource_ParametersVersion(uint32 got, uint32 want);
     error ProofOfResource_RMaxTooHigh(uint256 got, uint256 most);
-    error ProofOfResource_SignersNotAscending(address previous, address signer);
-    error ProofOfResource_NotReporter(address signer);
-    error ProofOfResource_TooFewSignatures(uint256 got, uint256 want);
+    error ProofOfResource_ProofsNotAscending(address previous, address identity);
     error ProofOfResource_ChargesNotAscending(address application, address orchestrator);
     error ProofOfResource_TooManyCharges(uint256 got, uint256 want);
     error ProofOfResource_ChargesHash(bytes32 got, bytes32 want);
@@ -127,6 +129,14 @@ interface IProofOfResource {
     error ProofOfResource_NotClaimable(uint64 epoch, Status status);
     error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left);
 
+    /// @notice Fixes the version of the parameters, the prices and so the highest rMax of an epoch that is over, and
+    /// refreshes the committee. Reporters do this before they sign; a commit does it if nobody has.
+    function open(uint64 epoch) external;
+
+    /// @notice Renews the copy of Bonds' reporters that signatures are checked against. Opening an epoch and voiding
+    /// one do it too, and anyone may at any time.
+    function refreshCommittee() external;
+
     /// @notice Commits an epoch that is over.
     /// @param first Its charges, or as many of the first as fit.
     /// @param signatures 65 bytes R, S, V each, by signer's address strictly ascending.
@@ -137,14 +147,14 @@ interface IProofOfResource {
 
     /// @notice Voids the last epoch within its window, by proof that so many of its signers signed another commit
     /// of it that less than a quorum remains. Their bonds are forfeited.
-    /// @param c The commit that stands, with its signers as the event `Committed` has them.
+    /// @param c The commit that stands, with the signers of its transaction in their order.
     /// @param proofs By signer's address strictly ascending.
     function voidEpoch(EpochCommit calldata c, address[] calldata signers, Equivocation[] calldata proofs) external;
 
     /// @notice Voids the last epoch within its window; for the guardian. Only a quorum can replace it.
     function voidByGuardian(EpochCommit calldata c, address[] calldata signers) external;
 
-    /// @notice Replaces a void commit. Charges, totals of bytes and parameters stay, M0 may not grow; what the first
+    /// @notice Replaces a void commit, by signatures over `replacementDigestOf`. Charges, totals of bytes and parameters stay, M0 may not grow; what the first
     /// had minted too much is burned. A new window opens.
     function replace(EpochCommit calldata c, bytes[] calldata signatures) external;
 
@@ -165,14 +175,18 @@ interface IProofOfResource {
     /// @notice Last epoch committed; `NO_EPOCH` if none.
     function lastEpoch() external view returns (uint64);
 
-    /// @notice Signatures that a commit needs now: floor(2n/3) + 1 of n reporters.
-    function quorum() external view returns (uint256);
+    /// @notice Reporters whose signatures count, by address ascending.
+    function committee() external view returns (address[] memory);
 
-    /// @notice Highest rMax that a commit of an epoch may carry (E17). The epoch's prices must be recorded.
-    function rMaxOf(uint64 epoch) external view returns (uint256);
+    /// @notice Signatures that a commit needs: floor(2n/3) + 1 of the committee's n members.
+    function quorum() external view returns (uint256);
 
     /// @notice Digest that reporters sign (EIP-712).
     function digestOf(EpochCommit calldata c) external view returns (bytes32);
+
+    /// @notice Digest that reporters sign to replace the void commit (EIP-712): `Replacement(bytes32 voided,
+    /// EpochCommit commit)`, with the struct hash of the void one.
+    function replacementDigestOf(EpochCommit calldata c) external view returns (bytes32);
 
     /// @notice Stops commits; for the guardian.
     function pause() external;

@@ -34,13 +34,17 @@ interface IReserve {
 
     /// @notice Mints an epoch's M and Y, burns B, keeps Q - B; for ProofOfResource alone. burnWei + keptWei came in
     /// from DataCredits before.
-    function mintForEpoch(uint64 epoch, uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 keptWei) external;
+    /// @return reimburses Whether the Reserve pays gas back.
+    function mintForEpoch(uint64 epoch, uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 keptWei)
+        external
+        returns (bool reimburses);
 
     /// @notice Burns what a replaced commit had minted too much; for ProofOfResource alone.
     function burnForReplacement(uint64 epoch, uint256 amount) external;
 
     /// @notice Moves HUDL that was minted for rewards to a pool; for Rewards alone.
-    function payPool(address pool, uint256 amount) external;
+    /// @return reimburses Whether the Reserve pays gas back.
+    function payPool(address pool, uint256 amount) external returns (bool reimburses);
 
     /// @notice Pays a committer or claimant back in ether for `gasUsed`, as far as the allowance goes; for
     /// ProofOfResource and Rewards alone. Never reverts for want of ether or a receiver that refuses it.

@@ -164,7 +164,6 @@ contract DataCredits is
             consumedDC += dc;
             escrowWei += _charge(epoch, charges[i].application, charges[i].orchestrator, dc);
         }
-        emit Charged(epoch, consumedDC, escrowWei);
         if (escrowWei != 0) _hudl.safeTransfer(_reserve, escrowWei);
     }
 
@@ -273,36 +272,41 @@ contract DataCredits is
         returns (uint256 escrowWei)
     {
         Store storage s = _store();
-        uint256 own = dc;
         if (application != orchestrator) {
             Authorisations storage all = s.authorisations[application][orchestrator];
-            Authorisation storage a = _covers(all.current, epoch) ? all.current : all.previous;
-            Account storage account = s.accounts[application];
-            uint256 most = _covers(a, epoch) ? _min(a.remainingDC, account.dc) : 0;
-            uint256 part = _min(dc, most);
-            if (part != 0) {
-                // part <= remainingDC, so the difference cannot wrap and the casts lose nothing.
+            Authorisation memory a = all.current;
+            bool isCurrent = _covers(a, epoch);
+            if (!isCurrent) a = all.previous;
+            if (isCurrent || _covers(a, epoch)) {
+                uint256 part;
+                (escrowWei, part) = _consume(s.accounts[application], _min(dc, a.remainingDC));
+                // part <= remainingDC, so the difference cannot wrap and the cast loses nothing.
                 a.remainingDC = uint128(a.remainingDC - part);
-                escrowWei = _consume(account, part);
+                if (isCurrent) all.current = a;
+                else all.previous = a;
+                dc -= part;
             }
-            own = dc - part;
-            if (own == 0) return escrowWei;
-            emit ChargedToOrchestrator(epoch, application, orchestrator, own);
+            if (dc == 0) return escrowWei;
+            emit ChargedToOrchestrator(epoch, application, orchestrator, dc);
         }
-        Account storage payer = s.accounts[orchestrator];
-        if (own > payer.dc) revert DataCredits_Shortfall(application, orchestrator, own - payer.dc);
-        return escrowWei + _consume(payer, own);
+        (uint256 more, uint256 paid) = _consume(s.accounts[orchestrator], dc);
+        if (paid < dc) revert DataCredits_Shortfall(application, orchestrator, dc - paid);
+        return escrowWei + more;
     }
 
-    /// @dev Takes credits off an account and HUDL in proportion, rounded down; the last credit takes what is left.
-    function _consume(Account storage account, uint256 dc) private returns (uint256 escrowWei) {
-        (uint256 had, uint256 held) = (account.dc, account.escrowWei);
-        if (dc == 0) return 0;
-        escrowWei = dc == had ? held : held * dc / had;
-        (account.dc, account.escrowWei) = (uint128(had - dc), uint128(held - escrowWei));
+    /// @dev Takes up to `most` credits off an account and HUDL in proportion, rounded down; the last credit takes
+    /// what is left.
+    function _consume(Account storage stored, uint256 most) private returns (uint256 escrowWei, uint256 dc) {
+        Account memory account = stored;
+        dc = _min(most, account.dc);
+        if (dc == 0) return (0, 0);
+        escrowWei = dc == account.dc ? account.escrowWei : account.escrowWei * dc / account.dc;
+        // Neither part is more than what it is taken from.
+        (account.dc, account.escrowWei) = (uint128(account.dc - dc), uint128(account.escrowWei - escrowWei));
+        (stored.dc, stored.escrowWei) = (account.dc, account.escrowWei);
     }
 
-    function _covers(Authorisation storage a, uint64 epoch) private view returns (bool) {
+    function _covers(Authorisation memory a, uint64 epoch) private pure returns (bool) {
         return a.firstEpoch <= epoch && epoch <= a.endEpoch;
     }
 

@@ -42,8 +42,9 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint128 supply;
     }
 
-    /// @dev Three slots. Opening an epoch writes the third: then `rMax` is the highest that a commit may carry, and
-    /// `evidence` is the lower price recorded for the epoch.
+    /// @dev Three slots. While an epoch is open, `root` is that of the epoch committed before and `committedAt` the
+    /// low bits of that one's id, `rMax` is the highest that a commit may carry, and `evidence` is the lower price
+    /// recorded for the epoch.
     struct Record {
         bytes32 root;
         uint128 mintTotal;
@@ -148,8 +149,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
 
     /// @inheritdoc IProofOfResource
     function open(uint64 epoch) external override {
-        Record storage record = _store().records[epoch];
-        if (record.status == Status.None) _open(epoch, record);
+        State memory state = _store().state;
+        if (!_isOpen(_store().records[epoch], state)) _open(epoch, state);
     }
 
     /// @inheritdoc IProofOfResource
@@ -362,35 +363,18 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         return Domain.digest(NAME_HASH, address(this), Replacement.structHash(_store().kept.voided, c));
     }
 
-    function _checkOrder(EpochCommit calldata c, State memory state) private view {
-        if (state.paused) revert ProofOfResource_Paused();
-        bytes32 previous;
-        if (state.lastEpoch != NO_LAST) {
-            if (c.epoch <= state.lastEpoch) revert ProofOfResource_EpochOrder(c.epoch, state.lastEpoch);
-            if (state.status != Status.Committed) {
-                revert ProofOfResource_LastEpochOpen(state.lastEpoch, state.status);
-            }
-            if (block.timestamp < state.windowEnds) {
-                revert ProofOfResource_WindowOpen(state.lastEpoch, state.windowEnds);
-            }
-            previous = _store().records[state.lastEpoch].root;
-        }
-        if (c.previousRoot != previous) revert ProofOfResource_PreviousRoot(c.previousRoot, previous);
-        uint64 current = _currentEpoch();
-        if (c.epoch >= current) revert ProofOfResource_EpochNotOver(c.epoch, current);
-    }
-
     /// @dev Checks all of a commit but its signatures and charges.
     function _begin(EpochCommit calldata c) private returns (Work memory w) {
         Store storage s = _store();
         w.epoch = c.epoch;
         w.state = s.state;
-        _checkOrder(c, w.state);
-        Record storage opened = s.records[c.epoch];
-        if (opened.status == Status.None) _open(c.epoch, opened);
-        Record memory record = w.record;
-        (record.rMax, record.parametersVersion) = (opened.rMax, opened.parametersVersion);
-        w.progress.low8 = uint64(opened.evidence);
+        if (w.state.paused) revert ProofOfResource_Paused();
+        Record storage stored = s.records[c.epoch];
+        if (!_isOpen(stored, w.state)) _open(c.epoch, w.state);
+        Record memory record = stored;
+        w.record = record;
+        w.progress.low8 = uint64(record.evidence);
+        if (c.previousRoot != record.root) revert ProofOfResource_PreviousRoot(c.previousRoot, record.root);
         w.rules = s.rules[record.parametersVersion];
         if (c.parametersVersion != record.parametersVersion) {
             revert ProofOfResource_ParametersVersion(c.parametersVersion, record.parametersVersion);
@@ -410,10 +394,27 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         w.state.lastEpoch = uint40(c.epoch);
     }
 
-    /// @dev Freezes what reporters need to know of an epoch before they can sign it.
-    function _open(uint64 epoch, Record storage record) private {
+    /// @dev Whether an epoch was opened after the last one was committed.
+    function _isOpen(Record storage record, State memory state) private view returns (bool) {
+        return record.status == Status.Open && record.committedAt == uint32(state.lastEpoch);
+    }
+
+    /// @dev Fixes what reporters need to know of an epoch before they can sign it.
+    function _open(uint64 epoch, State memory state) private {
         uint64 current = _currentEpoch();
         if (epoch >= current) revert ProofOfResource_EpochNotOver(epoch, current);
+        Record storage record = _store().records[epoch];
+        if (state.lastEpoch != NO_LAST) {
+            if (epoch <= state.lastEpoch) revert ProofOfResource_EpochOrder(epoch, state.lastEpoch);
+            if (state.status != Status.Committed) {
+                revert ProofOfResource_LastEpochOpen(state.lastEpoch, state.status);
+            }
+            // Past its window the last root stays what it is.
+            if (block.timestamp < state.windowEnds) {
+                revert ProofOfResource_WindowOpen(state.lastEpoch, state.windowEnds);
+            }
+            record.root = _store().records[state.lastEpoch].root;
+        }
         Store storage s = _store();
         (uint32 version, SupplyRules memory rules) = _parameters.supplyRules(epoch);
         (uint256 low, uint256 high) = _oracle.recordEpoch(epoch);
@@ -421,7 +422,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         if (most > type(uint96).max) most = type(uint96).max;
         // The oracle's prices are uint64 and versions count up from 1.
         (record.rMax, record.parametersVersion, record.evidence) = (uint96(most), uint24(version), uint88(low));
-        record.status = Status.Open;
+        (record.committedAt, record.status) = (uint32(state.lastEpoch), Status.Open);
         if (s.rules[version].dcPerGB == 0) s.rules[version] = rules;
         refreshCommittee();
         emit Opened(epoch, version, most, low);
@@ -435,25 +436,26 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     function _charge(Work memory w, Charge[] calldata charges) private {
         if (charges.length == 0) return;
         Progress memory p = w.progress;
+        bytes32 hash = p.chargesHash;
+        uint256 bytes_ = p.bytes_;
+        (address application, address orchestrator) = (p.application, p.orchestrator);
         for (uint256 i = 0; i < charges.length; ++i) {
-            Charge memory c = charges[i];
-            if (p.count != 0 && !_ascends(p, c)) {
+            Charge calldata c = charges[i];
+            if (c.application <= application && (c.application < application || c.orchestrator <= orchestrator)) {
                 revert ProofOfResource_ChargesNotAscending(c.application, c.orchestrator);
             }
-            (p.application, p.orchestrator) = (c.application, c.orchestrator);
-            p.chargesHash = c.chain(p.chargesHash);
-            p.bytes_ += c.bytes_;
-            ++p.count;
+            (application, orchestrator) = (c.application, c.orchestrator);
+            // What Charge.chain does, without a copy of the charge.
+            hash = keccak256(abi.encode(hash, application, orchestrator, c.bytes_));
+            bytes_ += c.bytes_;
         }
+        (p.chargesHash, p.bytes_, p.application, p.orchestrator) = (hash, bytes_, application, orchestrator);
+        p.count += uint32(charges.length);
         if (p.count > p.wantCount) revert ProofOfResource_TooManyCharges(p.count, p.wantCount);
         (uint256 dc, uint256 received) = _credits.charge(w.epoch, w.rules.dcPerGB, charges);
         p.consumedDC += dc;
         // The escrow of all accounts is HUDL that exists, far below 2^128.
         p.received += uint128(received);
-    }
-
-    function _ascends(Progress memory p, Charge memory c) private pure returns (bool) {
-        return c.application > p.application || (c.application == p.application && c.orchestrator > p.orchestrator);
     }
 
     /// @dev Settles the epoch when its last charge has come, keeps the progress if not.
@@ -489,7 +491,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         state.betaBps = uint16(b.nextBeta(p.received, state.betaBps, rules.betaSlewBps));
         state.windowEnds = uint40(block.timestamp + rules.challengeWindow);
         (_store().state, _store().records[w.epoch]) = (state, w.record);
-        emit Settled(w.epoch, p.received, mintTotal, b.burnWei, filler, state.supply, state.betaBps);
+        emit Settled(w.epoch, p.consumedDC, p.received, mintTotal, b.burnWei, filler, state.supply, state.betaBps);
         return _reserve.mintForEpoch(w.epoch, mintTotal, filler, b.burnWei, p.received - b.burnWei);
     }
 

@@ -50,7 +50,7 @@ contract Reserve is IReserve, AccessManaged {
     }
 
     /// @inheritdoc IReserve
-    function mintForEpoch(uint64 epoch, uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 keptWei)
+    function mintForEpoch(uint64, uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256)
         external
         override
         onlyProofOfResource
@@ -58,15 +58,13 @@ contract Reserve is IReserve, AccessManaged {
     {
         (_owed, _filler) = ((_owed + mintWei).toUint120(), (_filler + fillerWei).toUint120());
         reimburses = _reimburses;
-        emit MintedForEpoch(epoch, mintWei, fillerWei, burnWei, keptWei);
         if (mintWei + fillerWei != 0) _hudl.mint(address(this), mintWei + fillerWei);
         if (burnWei != 0) _hudl.burn(burnWei);
     }
 
     /// @inheritdoc IReserve
-    function burnForReplacement(uint64 epoch, uint256 amount) external override onlyProofOfResource {
+    function burnForReplacement(uint64, uint256 amount) external override onlyProofOfResource {
         _owed = _lessOwed(amount);
-        emit BurnedOnReplacement(epoch, amount);
         _hudl.burn(amount);
     }
 
@@ -75,7 +73,6 @@ contract Reserve is IReserve, AccessManaged {
         if (msg.sender != _rewards) revert Reserve_NotRewards(msg.sender);
         _owed = _lessOwed(amount);
         reimburses = _reimburses;
-        emit PoolPaid(pool, amount);
         _hudl.safeTransfer(pool, amount);
     }
 

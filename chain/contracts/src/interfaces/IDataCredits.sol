@@ -34,8 +34,6 @@ interface IDataCredits {
         uint64 endEpoch
     );
     event Revoked(address indexed application, address indexed orchestrator, uint64 lastEpoch);
-    /// @notice Credits consumed in a transaction of an epoch's commit.
-    event Charged(uint64 indexed epoch, uint256 dc, uint256 escrowWei);
     /// @notice The part of a charge that the Orchestrator paid itself, for want of authority or of credits.
     event ChargedToOrchestrator(
         uint64 indexed epoch, address indexed application, address indexed orchestrator, uint256 dc

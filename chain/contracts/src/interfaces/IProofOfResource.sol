@@ -85,6 +85,7 @@ interface IProofOfResource {
     /// @notice All charges came: S_C, beta and the epoch's totals are settled.
     event Settled(
         uint64 indexed epoch,
+        uint256 consumedDC,
         uint256 received,
         uint256 mintWei,
         uint256 burnWei,
@@ -129,8 +130,9 @@ interface IProofOfResource {
     error ProofOfResource_NotClaimable(uint64 epoch, Status status);
     error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left);
 
-    /// @notice Fixes the version of the parameters, the prices and so the highest rMax of an epoch that is over, and
-    /// refreshes the committee. Reporters do this before they sign; a commit does it if nobody has.
+    /// @notice Fixes the version of the parameters, the prices and so the highest rMax, and the previous root of an
+    /// epoch that is over, and refreshes the committee. Reporters do this before they sign; a commit does it if
+    /// nobody has. The window of the last epoch must be over.
     function open(uint64 epoch) external;
 
     /// @notice Renews the copy of Bonds' reporters that signatures are checked against. Opening an epoch and voiding

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 /// @notice The Reserve (whitepaper 5.8): the only minter of HUDL. It mints what an epoch's nodes earned, burns
 /// what the band lets it burn of the HUDL that came in for credits, keeps the rest apart, and pays pools. Three
 /// purses never mix: what is owed to pools, what is kept (only governance spends it), and the filler of the band.
+/// ProofOfResource's events tell of each epoch's mint and burn, those of Rewards of each payment.
 interface IReserve {
     /// @notice Limits on reimbursements, in ether.
     /// @param weiPerEpoch Most that all callers get back in an epoch; 0 turns reimbursements off.
@@ -15,11 +16,6 @@ interface IReserve {
         uint64 tipPerGas;
     }
 
-    event MintedForEpoch(
-        uint64 indexed epoch, uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 keptWei
-    );
-    event BurnedOnReplacement(uint64 indexed epoch, uint256 amount);
-    event PoolPaid(address indexed pool, uint256 amount);
     event KeptSpent(address indexed to, uint256 amount);
     event FillerSpent(address indexed to, uint256 amount);
     event GasAllowanceSet(GasAllowance allowance);

@@ -23,15 +23,20 @@ library Committee {
     function copy(IBonds bonds, address current) internal returns (address) {
         address[] memory list = bonds.reporters();
         LibSort.sort(list);
-        bytes memory packed = abi.encode(list);
+        bytes memory packed = abi.encodePacked(list);
         if (current != address(0) && keccak256(SSTORE2.read(current)) == keccak256(packed)) return current;
         return SSTORE2.write(packed);
     }
 
     /// @notice The addresses that an account holds, ascending.
-    function members(address committee) internal view returns (address[] memory) {
-        if (committee == address(0)) return new address[](0);
-        return abi.decode(SSTORE2.read(committee), (address[]));
+    function members(address committee) internal view returns (address[] memory list) {
+        if (committee == address(0)) return list;
+        bytes memory words = SSTORE2.read(committee);
+        // `copy` wrote one word per address: the same memory is a list once its length counts words.
+        assembly ("memory-safe") {
+            mstore(words, shr(5, mload(words)))
+            list := words
+        }
     }
 
     /// @notice The signers of a digest: a quorum of the committee, each once, because addresses strictly ascend.

@@ -68,11 +68,12 @@ soak-rooms: build web/node_modules ## a call over several nodes: RUNS (40) times
 fuzz: ## every fuzz target for FUZZTIME
 	@tools/fuzz $(FUZZTIME)
 
-generate: tools/proto/node_modules web/node_modules ## gen/ from proto/, web/dist from web/app
+generate: tools/proto/node_modules web/node_modules chain/contracts/node_modules bin/abigen ## gen/ from proto/, web/dist from web/app, chain/bindings and chain/deploy/artefacts from the contracts
 	@tools/proto/node_modules/.bin/buf generate
 	@npm --prefix web run --silent build
+	@chain/contracts/generate chain
 
-generated: tools/proto/node_modules web/node_modules ## fail if a generated file differs from its source
+generated: tools/proto/node_modules web/node_modules chain/contracts/node_modules bin/abigen ## fail if a generated file differs from its source
 	@$(LANE) generated tools/generated
 
 web-check: web/node_modules ## types and unit tests of the page
@@ -95,6 +96,10 @@ browser: build web/node_modules ## headless Chromium against drtc devnet, over e
 
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@$(LANE) linter bash -c 'cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint'
+	@touch $@
+
+bin/abigen: tools/abigen/go.mod tools/abigen/go.sum
+	@$(LANE) abigen bash -c 'cd tools/abigen && go build -o ../../bin/abigen github.com/ethereum/go-ethereum/cmd/abigen'
 	@touch $@
 
 %/node_modules: %/package-lock.json

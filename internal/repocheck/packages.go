@@ -124,6 +124,7 @@ func Repository() Rules {
 			{"orchestrator", Composition, "the Orchestrator role"},
 
 			{"gen/...", Generated, "wire types made from proto/"},
+			{"chain/bindings", Generated, "calls and events of the contracts, made from chain/contracts"},
 			{"web", Shell, "the built call page, embedded"},
 			{"devnet", Program, "the whole network on one machine"},
 			{"examples", Program, "what an application can have its rooms be, to run and to read"},
@@ -168,7 +169,7 @@ func Repository() Rules {
 			{"github.com/livekit", []string{"orchestrator/signal", "orchestrator/wire", "orchestrator/roomservice", "orchestrator/webhook", "examples/stage/stagetest"}, "the client protocol stops at the shells that speak it"},
 			{"github.com/twitchtv/twirp", []string{"orchestrator/roomservice"}, "one package serves the server API"},
 			{"github.com/coder/websocket", []string{"orchestrator/signal", "loadtest/client", "examples/stage/stagetest"}, "one package upgrades connections, two are clients"},
-			{"github.com/ethereum/go-ethereum", []string{"identity", "examples/chain"}, "in the product only crypto/secp256k1, for speed; a whole chain for an example and tests"},
+			{"github.com/ethereum/go-ethereum", []string{"identity", "chain", "examples/chain"}, "chain/ speaks to the chain; of the rest of the product identity takes crypto/secp256k1, for speed"},
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},

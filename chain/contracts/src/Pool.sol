@@ -21,17 +21,19 @@ contract Pool is IPool, Initializable {
     struct State {
         uint128 index;
         uint32 dust;
-        uint40 cursor;
-        uint40 last;
+        uint32 cursor;
+        uint32 last;
+        bool exists;
     }
 
     /// @dev Keys that count from an epoch on, and the index when that epoch began; it is set when the cursor comes
-    /// by. Neighbours are named by their epochs. `exists` keeps the first slot from being empty.
+    /// by. Neighbours are named by their epochs. `exists` keeps slots from being empty, because
+    /// filling an empty one is dear.
     struct Checkpoint {
         uint128 index;
         uint32 keys;
-        uint40 previous;
-        uint40 next;
+        uint32 previous;
+        uint32 next;
         bool exists;
     }
 
@@ -39,23 +41,19 @@ contract Pool is IPool, Initializable {
     struct Account {
         uint128 index;
         uint32 keys;
-        uint40 tail; // epoch of the newest change that is not settled; 0 is none
+        uint32 tail; // epoch of the newest change that is not settled; 0 is none
         uint32 tailKeys;
-        uint24 queued; // older changes that are not settled
+        uint16 head; // place of the first change of the queue, which is a ring
+        uint16 queued; // older changes that are not settled
     }
 
     struct Change {
-        uint40 epoch;
+        uint32 epoch;
         uint32 keys;
     }
 
-    struct Credit {
-        uint128 owed;
-        uint64 head; // position of the first change of the queue
-    }
-
     struct Commission {
-        uint40 epoch;
+        uint32 epoch;
         uint16 bps;
     }
 
@@ -67,12 +65,12 @@ contract Pool is IPool, Initializable {
 
     address public override node;
     address public override operator;
-    uint40 private _nextEpoch; // no reward before this epoch is taken any more
+    uint32 private _nextEpoch; // no reward before this epoch is taken any more
     State private _state;
-    mapping(uint40 epoch => Checkpoint) private _checkpoints;
+    mapping(uint32 epoch => Checkpoint) private _checkpoints;
     mapping(address account => Account) private _accounts;
-    mapping(address account => Credit) private _credits;
-    mapping(address account => mapping(uint64 position => Change)) private _changes;
+    mapping(address account => uint256) private _owed;
+    mapping(address account => mapping(uint16 place => Change)) private _changes;
     Commission[] private _commissions;
 
     modifier onlyManager() {
@@ -94,6 +92,7 @@ contract Pool is IPool, Initializable {
         node = node_;
         operator = operator_;
         _checkpoints[0].exists = true;
+        _state.exists = true;
         _commissions.push(Commission(0, commissionBps));
         emit OperatorSet(operator_);
         emit CommissionSet(commissionBps, 0);
@@ -103,7 +102,7 @@ contract Pool is IPool, Initializable {
 
     /// @inheritdoc IPool
     function addKeys(address owner, uint32 count, uint64 epoch) external override onlyManager {
-        uint40 from = uint256(epoch + 1).toUint40();
+        uint32 from = uint256(epoch + 1).toUint32();
         State memory s = _state;
         uint32 keys = _checkpoints[s.last].keys + count;
         if (s.last == from) _checkpoints[from].keys = keys;
@@ -117,7 +116,7 @@ contract Pool is IPool, Initializable {
 
     /// @inheritdoc IPool
     function removeKeys(address owner, uint32 counted, uint32 pending, uint64 epoch) external override onlyManager {
-        uint40 from = uint256(epoch).toUint40();
+        uint32 from = uint256(epoch).toUint32();
         // Keys that were delegated in this epoch stand in checkpoint and tail of the next, and nowhere else.
         if (pending != 0) {
             _checkpoints[from + 1].keys -= pending;
@@ -150,18 +149,17 @@ contract Pool is IPool, Initializable {
             toOperator += _divide(s, epoch, amounts[i], bps, checkpoint.keys);
         }
         _state = s;
-        _nextEpoch = next.toUint40();
-        if (toOperator != 0) _credit(operator, toOperator);
+        _nextEpoch = next.toUint32();
+        if (toOperator != 0) _owed[operator] += toOperator;
     }
 
     /// @inheritdoc IPool
     function claim(address account) external override onlyManager returns (uint256 amount) {
-        (Account memory a, Credit memory c) = _settled(account, CHANGES_PER_CLAIM);
-        amount = c.owed;
+        Account memory a;
+        (a, amount) = _settled(account, CHANGES_PER_CLAIM);
         if (amount == 0) revert Pool_NothingOwed(account);
-        c.owed = 0;
         _accounts[account] = a;
-        _credits[account] = c;
+        _owed[account] = 0;
         emit Claimed(account, amount);
         _veHudl.deposit(account, amount);
     }
@@ -171,7 +169,7 @@ contract Pool is IPool, Initializable {
         while (_commissions[_commissions.length - 1].epoch > epoch) _commissions.pop();
         Commission storage last = _commissions[_commissions.length - 1];
         if (last.epoch == fromEpoch) last.bps = bps;
-        else _commissions.push(Commission(uint256(fromEpoch).toUint40(), bps));
+        else _commissions.push(Commission(uint256(fromEpoch).toUint32(), bps));
         emit CommissionSet(bps, fromEpoch);
     }
 
@@ -189,7 +187,7 @@ contract Pool is IPool, Initializable {
 
     /// @inheritdoc IPool
     function keysAt(uint64 epoch) external view override returns (uint256) {
-        uint40 from = _state.last;
+        uint32 from = _state.last;
         while (from > epoch) from = _checkpoints[from].previous;
         return _checkpoints[from].keys;
     }
@@ -201,9 +199,8 @@ contract Pool is IPool, Initializable {
     }
 
     /// @inheritdoc IPool
-    function owed(address account) external view override returns (uint256) {
-        (, Credit memory c) = _settled(account, type(uint256).max);
-        return c.owed;
+    function owed(address account) external view override returns (uint256 amount) {
+        (, amount) = _settled(account, type(uint256).max);
     }
 
     /// @inheritdoc IPool
@@ -241,22 +238,22 @@ contract Pool is IPool, Initializable {
         return (position, _commissions[position].bps);
     }
 
-    function _append(uint40 last, uint40 epoch, uint32 keys) private {
+    function _append(uint32 last, uint32 epoch, uint32 keys) private {
         _checkpoints[last].next = epoch;
         _checkpoints[epoch] = Checkpoint(0, keys, last, 0, true);
         _state.last = epoch;
     }
 
     /// @dev Fewer keys from this epoch on, before which there may already be a checkpoint of the next.
-    function _lowerPool(uint32 count, uint40 epoch) private {
-        uint40 last = _state.last;
+    function _lowerPool(uint32 count, uint32 epoch) private {
+        uint32 last = _state.last;
         if (last < epoch) {
             _append(last, epoch, _checkpoints[last].keys - count);
             return;
         }
         _checkpoints[last].keys -= count;
         if (last == epoch) return;
-        uint40 before = _checkpoints[last].previous;
+        uint32 before = _checkpoints[last].previous;
         if (before == epoch) {
             _checkpoints[before].keys -= count;
             return;
@@ -266,15 +263,14 @@ contract Pool is IPool, Initializable {
         _checkpoints[last].previous = epoch;
     }
 
-    function _lowerAccount(address owner, uint32 count, uint40 epoch) private {
+    function _lowerAccount(address owner, uint32 count, uint32 epoch) private {
         Account memory a = _accounts[owner];
         if (a.tail <= epoch) {
             if (a.tail == epoch) a.tailKeys -= count;
             else _newTail(a, owner, epoch, (a.tail == 0 ? a.keys : a.tailKeys) - count);
         } else {
             a.tailKeys -= count;
-            uint64 end = _credits[owner].head + a.queued;
-            Change storage back = _changes[owner][end - (a.queued == 0 ? 0 : 1)];
+            Change storage back = _changes[owner][_place(a, a.queued == 0 ? 0 : a.queued - 1)];
             if (a.queued != 0 && back.epoch == epoch) back.keys -= count;
             else _enqueue(a, owner, epoch, (a.queued == 0 ? a.keys : back.keys) - count);
         }
@@ -283,11 +279,11 @@ contract Pool is IPool, Initializable {
 
     /// @dev Makes room for a newer change: the tail is settled if its epoch has begun for the cursor and nothing
     /// older waits, otherwise it joins the queue.
-    function _newTail(Account memory a, address owner, uint40 epoch, uint32 keys) private {
+    function _newTail(Account memory a, address owner, uint32 epoch, uint32 keys) private {
         if (a.tail != 0) {
             if (a.queued == 0 && a.tail <= _state.cursor) {
                 uint256 gained = _pass(a, a.tail, a.tailKeys);
-                if (gained != 0) _credit(owner, gained);
+                if (gained != 0) _owed[owner] += gained;
             } else {
                 _enqueue(a, owner, a.tail, a.tailKeys);
             }
@@ -295,45 +291,43 @@ contract Pool is IPool, Initializable {
         (a.tail, a.tailKeys) = (epoch, keys);
     }
 
-    function _enqueue(Account memory a, address owner, uint40 epoch, uint32 keys) private {
-        _changes[owner][_credits[owner].head + a.queued] = Change(epoch, keys);
+    function _enqueue(Account memory a, address owner, uint32 epoch, uint32 keys) private {
+        _changes[owner][_place(a, a.queued)] = Change(epoch, keys);
         ++a.queued;
     }
 
-    function _credit(address account, uint256 amount) private {
-        _credits[account].owed = (_credits[account].owed + amount).toUint128();
+    function _place(Account memory a, uint16 ahead) private pure returns (uint16) {
+        unchecked {
+            return a.head + ahead; // a ring comes round
+        }
     }
 
     /// @dev Moves an account over a change that the cursor has passed.
-    function _pass(Account memory a, uint40 epoch, uint32 keys) private view returns (uint256 gained) {
+    function _pass(Account memory a, uint32 epoch, uint32 keys) private view returns (uint256 gained) {
         uint128 boundary = _checkpoints[epoch].index;
         gained = uint256(a.keys) * (boundary - a.index);
         (a.index, a.keys) = (boundary, keys);
     }
 
-    /// @dev The account after at most so many of its changes, with what it then is owed.
-    function _settled(address account, uint256 most) private view returns (Account memory a, Credit memory c) {
+    /// @dev The account after at most so many of its changes, and what it then is owed.
+    function _settled(address account, uint256 most) private view returns (Account memory a, uint256 amount) {
         a = _accounts[account];
-        c = _credits[account];
+        amount = _owed[account];
         State memory s = _state;
-        uint256 gained = c.owed;
         while (a.queued != 0) {
-            Change memory change = _changes[account][c.head];
+            Change memory change = _changes[account][a.head];
             if (change.epoch > s.cursor) break;
-            if (most-- == 0) {
-                c.owed = gained.toUint128();
-                return (a, c);
-            }
-            gained += _pass(a, change.epoch, change.keys);
-            ++c.head;
+            if (most == 0) return (a, amount);
+            --most;
+            amount += _pass(a, change.epoch, change.keys);
+            a.head = _place(a, 1);
             --a.queued;
         }
         if (a.queued == 0 && a.tail != 0 && a.tail <= s.cursor) {
-            gained += _pass(a, a.tail, a.tailKeys);
+            amount += _pass(a, a.tail, a.tailKeys);
             (a.tail, a.tailKeys) = (0, 0);
         }
-        gained += uint256(a.keys) * (s.index - a.index);
+        amount += uint256(a.keys) * (s.index - a.index);
         a.index = s.index;
-        c.owed = gained.toUint128();
     }
 }

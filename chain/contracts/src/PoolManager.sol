@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
 import {PausableUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/PausableUpgradeable.sol";
 import {BeaconProxy} from "@openzeppelin/contracts/proxy/beacon/BeaconProxy.sol";
+import {IBeacon} from "@openzeppelin/contracts/proxy/beacon/IBeacon.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
@@ -14,9 +15,11 @@ import {IPoolManager} from "./interfaces/IPoolManager.sol";
 import {Domain} from "./libraries/Domain.sol";
 import {Pool} from "./Pool.sol";
 
-/// @notice See IPoolManager.
+/// @notice See IPoolManager. It is also the beacon of its pools, which it calls: their implementation is then known
+/// without another contract.
 contract PoolManager is
     IPoolManager,
+    IBeacon,
     UUPSUpgradeable,
     AccessManagedUpgradeable,
     PausableUpgradeable,
@@ -30,7 +33,14 @@ contract PoolManager is
         uint32 provenMbps;
     }
 
-    struct Counts {
+    /// @dev In one slot, because a delegation needs nearly all of it.
+    struct State {
+        uint32 maxKeys;
+        uint32 mbpsPerKey;
+        uint32 maxActiveNodes;
+        uint16 maxCommissionBps;
+        uint16 commissionNotice;
+        uint16 unbonding;
         uint32 pools;
         uint32 activeNodes;
     }
@@ -40,23 +50,22 @@ contract PoolManager is
         keccak256("CreatePool(address node,address operator,uint16 commissionBps,uint256 deadline)");
 
     IMediaNodeKey private immutable _keys;
-    address private immutable _beacon;
+    address public immutable override implementation;
     uint64 private immutable _genesisTime;
     uint32 private immutable _epochLength;
 
-    Bounds private _bounds;
-    Counts private _counts;
+    State private _state;
     mapping(address node => Node) private _nodes;
     mapping(uint32 number => address node) private _numbers;
     mapping(address pool => bool) public override isPool;
     mapping(address node => address operator) private _proposed;
 
     /// @param keys The key contract.
-    /// @param beacon Names the implementation of pools.
+    /// @param pool Implementation of all pools; another comes with another implementation of this contract.
     /// @param clock Asked once: genesis time and length of an epoch never change.
-    constructor(IMediaNodeKey keys, address beacon, IEpochClock clock) {
+    constructor(IMediaNodeKey keys, address pool, IEpochClock clock) {
         _keys = keys;
-        _beacon = beacon;
+        implementation = pool;
         _genesisTime = clock.genesisTime();
         _epochLength = clock.epochLength();
         _disableInitializers();
@@ -76,15 +85,15 @@ contract PoolManager is
         returns (address pool)
     {
         if (_nodes[node].pool != address(0)) revert PoolManager_PoolExists(node, _nodes[node].pool);
-        if (commissionBps > _bounds.maxCommissionBps) {
-            revert PoolManager_CommissionTooHigh(commissionBps, _bounds.maxCommissionBps);
+        if (commissionBps > _state.maxCommissionBps) {
+            revert PoolManager_CommissionTooHigh(commissionBps, _state.maxCommissionBps);
         }
         if (block.timestamp > deadline) revert PoolManager_ConsentExpired(deadline, block.timestamp);
         address signer = ECDSA.recover(consentDigest(node, msg.sender, commissionBps, deadline), consent);
         if (signer != node) revert PoolManager_NotNodesConsent(node, signer);
 
-        uint32 number = ++_counts.pools;
-        pool = address(new BeaconProxy(_beacon, abi.encodeCall(Pool.initialize, (node, msg.sender, commissionBps))));
+        uint32 number = ++_state.pools;
+        pool = address(new BeaconProxy(address(this), abi.encodeCall(Pool.initialize, (node, msg.sender, commissionBps))));
         _nodes[node].pool = pool;
         _nodes[node].number = number;
         _numbers[number] = node;
@@ -93,16 +102,18 @@ contract PoolManager is
     }
 
     /// @inheritdoc IPoolManager
-    function delegate(address node, uint256[] calldata ids) external override whenNotPaused nonReentrant {
+    function delegate(address node, uint256[] calldata ids) external override {
         if (ids.length == 0) revert PoolManager_NoKeys();
         Node memory n = _node(node);
-        Bounds memory b = _bounds;
+        State memory s = _state;
         uint256 keys = n.keys + ids.length;
-        uint256 most = _mostKeys(b, n.provenMbps);
+        uint256 most = _mostKeys(s, n.provenMbps);
         if (keys > most) revert PoolManager_TooManyKeys(node, keys, most);
         if (n.keys == 0) {
-            uint32 activated = ++_counts.activeNodes;
-            if (activated > b.maxActiveNodes) revert PoolManager_TooManyNodes(activated, b.maxActiveNodes);
+            if (s.activeNodes >= s.maxActiveNodes) {
+                revert PoolManager_TooManyNodes(uint256(s.activeNodes) + 1, s.maxActiveNodes);
+            }
+            _state.activeNodes = s.activeNodes + 1;
         }
         _nodes[node].keys = uint32(keys);
         uint64 epoch = _currentEpoch();
@@ -112,12 +123,12 @@ contract PoolManager is
     }
 
     /// @inheritdoc IPoolManager
-    function undelegate(address node, uint256[] calldata ids) external override nonReentrant {
+    function undelegate(address node, uint256[] calldata ids) external override {
         if (ids.length == 0) revert PoolManager_NoKeys();
         uint32 number = _node(node).number;
         uint64 epoch = _currentEpoch();
         (uint32[] memory pools, uint64[] memory since) =
-            _keys.markUndelegated(ids, msg.sender, epoch + _bounds.unbonding);
+            _keys.markUndelegated(ids, msg.sender, epoch + _state.unbonding);
         for (uint256 i = 0; i < ids.length; ++i) {
             if (pools[i] != number) revert PoolManager_NotDelegatedHere(ids[i], pools[i], number);
         }
@@ -129,7 +140,7 @@ contract PoolManager is
     function onKeyTransfer(address from, address, uint256[] calldata ids) external override {
         if (msg.sender != address(_keys)) revert PoolManager_NotKeyContract(msg.sender);
         uint64 epoch = _currentEpoch();
-        (uint32[] memory pools, uint64[] memory since) = _keys.markUndelegated(ids, from, epoch + _bounds.unbonding);
+        (uint32[] memory pools, uint64[] memory since) = _keys.markUndelegated(ids, from, epoch + _state.unbonding);
         for (uint256 i = 0; i < ids.length; ++i) {
             if (pools[i] == 0) continue;
             uint256[] memory one = new uint256[](1);
@@ -177,7 +188,7 @@ contract PoolManager is
     /// @inheritdoc IPoolManager
     function setCommission(address node, uint16 bps) external override whenNotPaused {
         IPool pool = _operated(node);
-        Bounds memory b = _bounds;
+        State memory b = _state;
         if (bps > b.maxCommissionBps) revert PoolManager_CommissionTooHigh(bps, b.maxCommissionBps);
         uint64 epoch = _currentEpoch();
         uint64 from = bps > pool.commissionAt(epoch) ? epoch + b.commissionNotice : epoch;
@@ -226,18 +237,18 @@ contract PoolManager is
 
     /// @inheritdoc IPoolManager
     function poolCount() external view override returns (uint256) {
-        return _counts.pools;
+        return _state.pools;
     }
 
     /// @inheritdoc IPoolManager
     function activeNodes() external view override returns (uint256) {
-        return _counts.activeNodes;
+        return _state.activeNodes;
     }
 
     /// @inheritdoc IPoolManager
     function keysOf(address node) external view override returns (uint256 keys, uint256 most) {
         Node memory n = _node(node);
-        return (n.keys, _mostKeys(_bounds, n.provenMbps));
+        return (n.keys, _mostKeys(_state, n.provenMbps));
     }
 
     /// @inheritdoc IPoolManager
@@ -247,7 +258,8 @@ contract PoolManager is
 
     /// @inheritdoc IPoolManager
     function bounds() external view override returns (Bounds memory) {
-        return _bounds;
+        State memory s = _state;
+        return Bounds(s.maxKeys, s.mbpsPerKey, s.maxActiveNodes, s.maxCommissionBps, s.commissionNotice, s.unbonding);
     }
 
     /// @inheritdoc IPoolManager
@@ -279,13 +291,17 @@ contract PoolManager is
     function _releaseFrom(address node, address owner, uint32 counted, uint32 pending, uint64 epoch) private {
         Node storage n = _nodes[node];
         n.keys -= counted + pending;
-        if (n.keys == 0) --_counts.activeNodes;
+        if (n.keys == 0) --_state.activeNodes;
         IPool(n.pool).removeKeys(owner, counted, pending, epoch);
     }
 
     function _setBounds(Bounds calldata bounds_) private {
         if (bounds_.maxCommissionBps > 10_000 || bounds_.maxKeys == 0) revert PoolManager_BadBounds();
-        _bounds = bounds_;
+        State memory s = _state;
+        (s.maxKeys, s.mbpsPerKey, s.maxActiveNodes) = (bounds_.maxKeys, bounds_.mbpsPerKey, bounds_.maxActiveNodes);
+        (s.maxCommissionBps, s.commissionNotice) = (bounds_.maxCommissionBps, bounds_.commissionNotice);
+        s.unbonding = bounds_.unbonding;
+        _state = s;
         emit BoundsSet(bounds_);
     }
 
@@ -306,7 +322,7 @@ contract PoolManager is
         return uint64((block.timestamp - _genesisTime) / _epochLength);
     }
 
-    function _mostKeys(Bounds memory b, uint32 proven) private pure returns (uint256) {
+    function _mostKeys(State memory b, uint32 proven) private pure returns (uint256) {
         if (proven == 0 || b.mbpsPerKey == 0) return b.maxKeys;
         uint256 carried = proven / b.mbpsPerKey;
         return carried < b.maxKeys ? carried : b.maxKeys;

@@ -197,7 +197,7 @@ contract PoolTest is Network {
         vm.expectRevert();
         pool.addKeys(alice, 1, 0);
         vm.expectRevert();
-        pool.addKeys(bob, 1, type(uint40).max);
+        pool.addKeys(bob, 1, type(uint32).max);
     }
 
     function test_onlyTheManagerCallsIt() public {

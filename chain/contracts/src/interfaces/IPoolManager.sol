@@ -21,7 +21,9 @@ interface IPoolManager {
     }
 
     event PoolCreated(address indexed node, address indexed pool, address indexed operator, uint32 number, uint16 commissionBps);
+    /// @param countsFrom First epoch that the keys count for.
     event Delegated(address indexed owner, address indexed node, uint256[] ids, uint64 countsFrom);
+    /// @param countedBefore First epoch that they do not count for.
     event Undelegated(address indexed owner, address indexed node, uint256[] ids, uint64 countedBefore);
     event BoundsSet(Bounds bounds);
     event OperatorProposed(address indexed node, address indexed operator);
@@ -107,7 +109,8 @@ interface IPoolManager {
     /// @notice Sets the bounds; for governance. Pools above a new bound keep their keys.
     function setBounds(Bounds calldata bounds_) external;
 
-    /// @notice Stops new pools, delegations, distributions and claims; for the guardian.
+    /// @notice Stops what moves money, and new pools; for the guardian. Keys can still be delegated, undelegated and
+    /// sold.
     function pause() external;
 
     /// @notice For governance.

@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
-import {UpgradeableBeacon} from "@openzeppelin/contracts/proxy/beacon/UpgradeableBeacon.sol";
 import {HUDL} from "../../src/HUDL.sol";
 import {IHUDL} from "../../src/interfaces/IHUDL.sol";
 import {IPool} from "../../src/interfaces/IPool.sol";
@@ -29,7 +28,7 @@ abstract contract Network is Test {
     HUDL internal hudl;
     VeHUDL internal veHudl;
     MediaNodeKey internal keys;
-    UpgradeableBeacon internal beacon;
+    address internal poolLogic;
     PoolManager internal manager;
 
     function makeAddress(string memory name) internal pure returns (address) {
@@ -44,12 +43,12 @@ abstract contract Network is Test {
         vm.warp(GENESIS);
         access = new AccessManager(address(this));
         clock = new FixedClock(GENESIS, EPOCH);
-        address proxy = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 6);
+        address proxy = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 5);
         hudl = new HUDL(address(this), new IHUDL.Allocation[](0));
         veHudl = new VeHUDL(hudl, IPoolManager(proxy), address(access), 30 days);
         keys = new MediaNodeKey(hudl, address(this), IPoolManager(proxy), address(access), "");
-        beacon = new UpgradeableBeacon(address(new Pool(proxy, hudl, veHudl)), address(this));
-        PoolManager logic = new PoolManager(keys, address(beacon), clock);
+        poolLogic = address(new Pool(proxy, hudl, veHudl));
+        PoolManager logic = new PoolManager(keys, poolLogic, clock);
         IPoolManager.Bounds memory b = IPoolManager.Bounds(100, 10, 50, 3000, 7, 2);
         manager = PoolManager(
             address(new ERC1967Proxy(address(logic), abi.encodeCall(PoolManager.initialize, (address(access), b))))

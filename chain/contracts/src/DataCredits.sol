@@ -281,9 +281,7 @@ contract DataCredits is
                 uint256 part;
                 (escrowWei, part) = _consume(s.accounts[application], _min(dc, a.remainingDC));
                 // part <= remainingDC, so the difference cannot wrap and the cast loses nothing.
-                a.remainingDC = uint128(a.remainingDC - part);
-                if (isCurrent) all.current = a;
-                else all.previous = a;
+                (isCurrent ? all.current : all.previous).remainingDC = uint128(a.remainingDC - part);
                 dc -= part;
             }
             if (dc == 0) return escrowWei;

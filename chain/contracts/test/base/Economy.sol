@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
-import {UpgradeableBeacon} from "@openzeppelin/contracts/proxy/beacon/UpgradeableBeacon.sol";
 import {Bonds} from "../../src/Bonds.sol";
 import {DataCredits} from "../../src/DataCredits.sol";
 import {HUDL} from "../../src/HUDL.sol";
@@ -33,11 +32,18 @@ import {Test} from "./Test.sol";
 import {Tree} from "./Tree.sol";
 import {defaultParameters} from "./Set.sol";
 
+/// @notice Cheat codes of a transaction's price.
+interface VmGas {
+    function txGasPrice(uint256 price) external;
+    function fee(uint256 basefee) external;
+}
+
 /// @notice The whole economy, deployed as on a chain: every contract is given the addresses of the others when it is
 /// made, because they can be computed. The test is the administrator, in the timelock's place.
 abstract contract Economy is Test {
     using SupplyBand for SupplyBand.Projection;
 
+    VmGas internal constant vmGas = VmGas(address(vm));
     uint32 internal constant EPOCH = 1 days;
     uint64 internal constant GENESIS = 1_700_000_000;
     uint256 internal constant GENESIS_SUPPLY = 1e9 * 1e18;
@@ -104,7 +110,7 @@ abstract contract Economy is Test {
         IHUDL.Allocation[] memory genesis = new IHUDL.Allocation[](1);
         genesis[0] = IHUDL.Allocation(treasury, GENESIS_SUPPLY);
         hudl = new HUDL(predicted(1), genesis);
-        reserve = new Reserve(hudl, predicted(7), predicted(15), parameters, address(access));
+        reserve = new Reserve(hudl, predicted(7), predicted(14), parameters, address(access));
         credits = DataCredits(
             proxy(
                 address(new DataCredits(hudl, oracle, parameters, IProofOfResource(predicted(7)), address(reserve))),
@@ -123,18 +129,17 @@ abstract contract Economy is Test {
         );
         proof = ProofOfResource(
             proxy(
-                address(new ProofOfResource(bonds, parameters, oracle, credits, reserve, predicted(15))),
+                address(new ProofOfResource(bonds, parameters, oracle, credits, reserve, predicted(14))),
                 abi.encodeCall(ProofOfResource.initialize, (address(access), uint128(GENESIS_SUPPLY)))
             )
         );
-        veHudl = new VeHUDL(hudl, IPoolManager(predicted(13)), address(access), 30 days);
-        keys = new MediaNodeKey(hudl, address(reserve), IPoolManager(predicted(13)), address(access), "");
-        UpgradeableBeacon beacon =
-            new UpgradeableBeacon(address(new Pool(predicted(13), hudl, veHudl)), address(this));
+        veHudl = new VeHUDL(hudl, IPoolManager(predicted(12)), address(access), 30 days);
+        keys = new MediaNodeKey(hudl, address(reserve), IPoolManager(predicted(12)), address(access), "");
+        address pool = address(new Pool(predicted(12), hudl, veHudl));
         IPoolManager.Bounds memory b = IPoolManager.Bounds(100, 10, 50, 3000, 7, 2);
         manager = PoolManager(
             proxy(
-                address(new PoolManager(keys, address(beacon), parameters)),
+                address(new PoolManager(keys, pool, parameters)),
                 abi.encodeCall(PoolManager.initialize, (address(access), b))
             )
         );
@@ -144,7 +149,7 @@ abstract contract Economy is Test {
                 abi.encodeCall(Rewards.initialize, (address(access)))
             )
         );
-        assertEq(address(rewards), predicted(15), "address of Rewards, as computed");
+        assertEq(address(rewards), predicted(14), "address of Rewards, as computed");
     }
 
     function grantRoles() private {

@@ -298,18 +298,21 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
-    function claimTerms(uint64 epoch) external view override returns (ClaimTerms memory terms) {
+    function claimTerms(uint64[] calldata epochs_) external view override returns (ClaimTerms[] memory list) {
         Store storage s = _store();
-        Record storage record = s.records[epoch];
-        Status status = record.status;
-        if (status != Status.Committed) revert ProofOfResource_NotClaimable(epoch, status);
-        // Later epochs were committed only after this one's window.
-        State memory state = s.state;
-        if (epoch == state.lastEpoch && block.timestamp < state.windowEnds) {
-            revert ProofOfResource_WindowOpen(epoch, state.windowEnds);
+        (uint64 last, uint256 windowEnds) = (s.state.lastEpoch, s.state.windowEnds);
+        list = new ClaimTerms[](epochs_.length);
+        for (uint256 i = 0; i < epochs_.length; ++i) {
+            uint64 epoch = epochs_[i];
+            Record storage record = s.records[epoch];
+            Status status = record.status;
+            if (status != Status.Committed) revert ProofOfResource_NotClaimable(epoch, status);
+            // Later epochs were committed only after this one's window.
+            if (epoch == last && block.timestamp < windowEnds) revert ProofOfResource_WindowOpen(epoch, windowEnds);
+            ClaimTerms memory terms = list[i];
+            (terms.root, terms.rMax, terms.parametersVersion) = (record.root, record.rMax, record.parametersVersion);
+            if (record.isCut) (terms.cap, terms.rewardTotal) = (s.cuts[epoch].cap, s.cuts[epoch].rewardTotal);
         }
-        (terms.root, terms.rMax, terms.parametersVersion) = (record.root, record.rMax, record.parametersVersion);
-        if (record.isCut) (terms.cap, terms.rewardTotal) = (s.cuts[epoch].cap, s.cuts[epoch].rewardTotal);
     }
 
     /// @inheritdoc IProofOfResource

@@ -87,7 +87,9 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
 
     /// @inheritdoc IRewards
     function payoutOf(Leaf calldata leaf) external view override returns (uint256) {
-        IProofOfResource.ClaimTerms memory terms = _proofOfResource.claimTerms(leaf.epoch);
+        uint64[] memory epochs = new uint64[](1);
+        epochs[0] = leaf.epoch;
+        IProofOfResource.ClaimTerms memory terms = _proofOfResource.claimTerms(epochs)[0];
         return _payout(leaf, terms, _parameters.rewardRules(terms.parametersVersion));
     }
 
@@ -99,6 +101,8 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
     {
         epochs = new uint64[](leaves.length);
         amounts = new uint256[](leaves.length);
+        for (uint256 i = 0; i < leaves.length; ++i) epochs[i] = leaves[i].epoch;
+        IProofOfResource.ClaimTerms[] memory terms = _proofOfResource.claimTerms(epochs);
         uint64 last = lastRewardedBatch(node);
         uint32 version;
         RewardRules memory rules;
@@ -106,14 +110,22 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
             Leaf memory leaf = leaves[i];
             _checkOrder(leaf, node, last);
             last = leaf.epoch;
-            IProofOfResource.ClaimTerms memory terms = _proofOfResource.claimTerms(last);
-            if (!MerkleProof.verifyCalldata(proofs[i], terms.root, leaf.hash())) revert Rewards_BadProof(node, last);
-            if (terms.parametersVersion != version) {
-                version = terms.parametersVersion;
+            if (!MerkleProof.verifyCalldata(proofs[i], terms[i].root, _hash(leaf))) {
+                revert Rewards_BadProof(node, last);
+            }
+            if (terms[i].parametersVersion != version) {
+                version = terms[i].parametersVersion;
                 rules = _parameters.rewardRules(version);
             }
-            epochs[i] = last;
-            amounts[i] = _payout(leaf, terms, rules);
+            amounts[i] = _payout(leaf, terms[i], rules);
+        }
+    }
+
+    /// @dev Leaf.hash without its copy: in memory the twelve fields are the twelve words that abi.encode writes.
+    function _hash(Leaf memory leaf) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            mstore(0x00, keccak256(leaf, 0x180))
+            hash := keccak256(0x00, 0x20)
         }
     }
 
@@ -127,10 +139,8 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         // An epoch that is over is far below 2^64 - 1.
         _store().nextBatch[node] = epochs[epochs.length - 1] + 1;
         uint256 total;
-        for (uint256 i = 0; i < epochs.length; ++i) {
-            total += amounts[i];
-            emit Rewarded(node, epochs[i], pool, amounts[i]);
-        }
+        for (uint256 i = 0; i < epochs.length; ++i) total += amounts[i];
+        emit Rewarded(node, pool, epochs, amounts);
         _proofOfResource.takeRewards(epochs, amounts);
         // A claim of nothing is paid back nothing either.
         if (total != 0) reimburses = _reserve.payPool(pool, total);

@@ -26,6 +26,11 @@ contract ProofOfResourceTest is Economy {
         authorise(application, orchestrator, 1e12, 1000);
     }
 
+    function three() private pure returns (uint64[] memory list) {
+        list = new uint64[](1);
+        list[0] = 3;
+    }
+
     function oneCharge(uint128 bytes_) private view returns (Charge[] memory list) {
         list = new Charge[](1);
         list[0] = Charge(application, orchestrator, bytes_);
@@ -347,6 +352,7 @@ contract ProofOfResourceTest is Economy {
     }
 
     function test_commit_inBatchesOfCharges() public {
+        uint64[] memory list = three();
         address b = address(uint160(application) + 1);
         buyCredits(b, 1e6 * 1e18);
         authorise(b, orchestrator, 1e12, 1000);
@@ -361,7 +367,7 @@ contract ProofOfResourceTest is Economy {
         assertEq(hudl.totalSupply(), GENESIS_SUPPLY, "supply before the last charge");
         IProofOfResource.Status charging = IProofOfResource.Status.Charging;
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotClaimable.selector, 3, charging));
-        proof.claimTerms(3);
+        proof.claimTerms(list);
         toEpoch(5);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_LastEpochOpen.selector, 3, charging));
         proof.open(4);
@@ -376,7 +382,7 @@ contract ProofOfResourceTest is Economy {
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotCharging.selector, 3));
         proof.continueCharges(3, part);
         pastWindow();
-        assertEq(proof.claimTerms(3).root, c.root, "root to claim from");
+        assertEq(proof.claimTerms(three())[0].root, c.root, "root to claim from");
     }
 
     function test_abandonCharges_takesTheEpochBack() public {
@@ -405,6 +411,7 @@ contract ProofOfResourceTest is Economy {
     }
 
     function test_voidEpoch_byEquivocation() public {
+        uint64[] memory list = three();
         EpochCommit memory c = commitEpoch(3, 10);
         EpochCommit memory other = abi.decode(abi.encode(c), (EpochCommit));
         other.root = keccak256("other");
@@ -431,7 +438,7 @@ contract ProofOfResourceTest is Economy {
                 IProofOfResource.ProofOfResource_NotClaimable.selector, 3, IProofOfResource.Status.Void
             )
         );
-        proof.claimTerms(3);
+        proof.claimTerms(list);
         removeKey(2);
         replaceWithLess(c);
     }
@@ -442,6 +449,7 @@ contract ProofOfResourceTest is Economy {
     }
 
     function replaceWithLess(EpochCommit memory c) private {
+        uint64[] memory list = three();
         uint256 supply = hudl.totalSupply();
         uint256 kept = reserve.kept();
         Leaf[] memory leaves = oneLeaf(3, 8e12);
@@ -474,9 +482,9 @@ contract ProofOfResourceTest is Economy {
                 IProofOfResource.ProofOfResource_WindowOpen.selector, 3, block.timestamp + 6 hours
             )
         );
-        proof.claimTerms(3);
+        proof.claimTerms(list);
         pastWindow();
-        assertEq(proof.claimTerms(3).root, r.root, "root to claim from");
+        assertEq(proof.claimTerms(three())[0].root, r.root, "root to claim from");
     }
 
     /// @dev Reporters who sign the replacement of a commit that they signed before have not contradicted themselves.

@@ -162,14 +162,14 @@ contract RewardsTest is Economy {
         (Leaf[] memory list,) = proven(leaves, 2);
         vm.expectRevert(abi.encodeWithSelector(IRewards.Rewards_LengthsDiffer.selector, 1, 0));
         rewards.claim(list, new bytes32[][](0));
+        list[0] = abi.decode(abi.encode(leaves[2]), (Leaf));
         list[0].version = 2;
         vm.expectRevert(abi.encodeWithSelector(IRewards.Rewards_LeafVersion.selector, 2, 1));
         rewards.claim(list, new bytes32[][](1));
         list = new Leaf[](2);
-        (list[0], list[1]) = (leaves[2], leaves[1]);
-        list[1].epoch = 4;
         bytes32[][] memory proofs = new bytes32[][](2);
         proofs[0] = Tree.proof(leaves, 2);
+        (list[0], list[1]) = (leaves[2], leaves[1]);
         vm.expectRevert(abi.encodeWithSelector(IRewards.Rewards_NodesDiffer.selector, node, leaves[1].node));
         rewards.claim(list, proofs);
     }

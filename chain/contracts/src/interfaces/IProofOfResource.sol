@@ -166,8 +166,8 @@ interface IProofOfResource {
     /// @notice Counts claims against M; for Rewards alone.
     function takeRewards(uint64[] calldata epochs, uint256[] calldata amounts) external;
 
-    /// @notice What a claim needs; reverts if the epoch cannot be claimed yet.
-    function claimTerms(uint64 epoch) external view returns (ClaimTerms memory);
+    /// @notice What a claim of each of these epochs needs; reverts if one cannot be claimed yet.
+    function claimTerms(uint64[] calldata epochs) external view returns (ClaimTerms[] memory);
 
     /// @notice The record of an epoch.
     function epochs(uint64 epoch) external view returns (EpochRecord memory);

@@ -7,8 +7,8 @@ import {Leaf} from "../types/Leaf.sol";
 /// any node; a node's epochs are paid strictly in the order in which it had leaves, each once, so that a stranger's
 /// claim can skip nothing.
 interface IRewards {
-    /// @notice An epoch was paid to a node's pool.
-    event Rewarded(address indexed node, uint64 indexed epoch, address indexed pool, uint256 amount);
+    /// @notice Epochs were paid to a node's pool, each its amount.
+    event Rewarded(address indexed node, address indexed pool, uint64[] epochs, uint256[] amounts);
 
     error Rewards_NoLeaves();
     error Rewards_LengthsDiffer(uint256 leaves, uint256 proofs);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IDataCredits} from "../../src/interfaces/IDataCredits.sol";
 import {IProofOfResource} from "../../src/interfaces/IProofOfResource.sol";
 import {IRewards} from "../../src/interfaces/IRewards.sol";
+import {Credits} from "../../src/libraries/Credits.sol";
 import {Charge} from "../../src/types/Charge.sol";
 import {EpochCommit} from "../../src/types/EpochCommit.sol";
 import {Leaf, NO_EPOCH} from "../../src/types/Leaf.sol";
@@ -183,17 +184,18 @@ contract EconomyHandler is Economy {
     /// @dev For each pair at most what its authority and the account allow; the HUDL that leaves escrow, to the wei.
     function makeCharges(uint256 seed)
         private
-        view
         returns (Charge[] memory charges, uint256 received, uint256 dc, uint256 bytes_)
     {
         charges = new Charge[](2 * APPLICATIONS);
         uint256 n;
+        uint256 budget = creditsCap();
         for (uint256 i = 0; i < APPLICATIONS; i++) {
             IDataCredits.Account memory a = credits.accountOf(applications[i]);
             for (uint256 j = 0; j < 2; j++) {
                 uint256 most = credits.authorisation(applications[i], orchestrators[j], _epoch).remainingDC;
                 if (most > a.dc) most = a.dc;
                 if (most > 1e9) most = 1e9;
+                if (most > budget - dc) most = budget - dc;
                 uint256 gb = most / 5000;
                 if (gb != 0) gb = uint256(keccak256(abi.encode(seed, i, j))) % (gb + 1);
                 if (gb == 0) continue;
@@ -207,6 +209,14 @@ contract EconomyHandler is Economy {
         assembly ("memory-safe") {
             mstore(charges, n)
         }
+    }
+
+    /// @dev Most credits that the epoch may consume: reporters leave out what goes beyond.
+    function creditsCap() private returns (uint256) {
+        proof.open(_epoch);
+        (uint256 low,) = oracle.epochPrices(_epoch);
+        (, SupplyRules memory rules) = parameters.supplyRules(_epoch);
+        return Credits.bought(proof.standing().supply, low) * rules.creditsCapBps / 1e4;
     }
 
     function makeLeaves(uint256 seed, uint256 bytes_) private view returns (Leaf[] memory leaves) {

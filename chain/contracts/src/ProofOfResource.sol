@@ -281,7 +281,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
             (uint256 total, uint256 paid) = (record.mintTotal, record.paid);
             if (amounts[i] > total - paid) revert ProofOfResource_MoreThanMinted(epochs_[i], amounts[i], total - paid);
             // paid + amount <= mintTotal, which is a uint128.
-            (record.mintTotal, record.paid) = (uint128(total), uint128(paid + amounts[i]));
+            record.paid = uint128(paid + amounts[i]);
         }
     }
 

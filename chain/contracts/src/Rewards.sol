@@ -6,7 +6,7 @@ import {AccessManagedUpgradeable} from
 import {PausableUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/PausableUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {MerkleProofLib} from "solady/utils/MerkleProofLib.sol";
 
 import {IParameters} from "./interfaces/IParameters.sol";
 import {IPoolManager} from "./interfaces/IPoolManager.sol";
@@ -20,6 +20,16 @@ import {RewardRules} from "./types/ParameterSet.sol";
 /// @notice See IRewards.
 contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, PausableUpgradeable, ReentrancyGuardTransient {
     uint8 private constant LEAF_VERSION = 1;
+
+    /// @dev The parameters of one version as the formula takes them.
+    struct Formula {
+        uint256[4] weights;
+        uint256 k;
+        int256 midpoint;
+        uint256 vMin;
+        uint256 relayWeightBps;
+        uint256 alphaBps;
+    }
 
     /// @custom:storage-location erc7201:drtc.storage.Rewards
     struct Store {
@@ -90,7 +100,7 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         uint64[] memory epochs = new uint64[](1);
         epochs[0] = leaf.epoch;
         IProofOfResource.ClaimTerms memory terms = _proofOfResource.claimTerms(epochs)[0];
-        return _payout(leaf, terms, _parameters.rewardRules(terms.parametersVersion));
+        return _payout(leaf, terms, _formula(terms.parametersVersion));
     }
 
     /// @dev Payout of each leaf, after its place in the order and its proof were checked.
@@ -105,26 +115,29 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         IProofOfResource.ClaimTerms[] memory terms = _proofOfResource.claimTerms(epochs);
         uint64 last = lastRewardedBatch(node);
         uint32 version;
-        RewardRules memory rules;
+        Formula memory formula;
         for (uint256 i = 0; i < leaves.length; ++i) {
-            Leaf memory leaf = leaves[i];
+            Leaf calldata leaf = leaves[i];
             _checkOrder(leaf, node, last);
             last = leaf.epoch;
-            if (!MerkleProof.verifyCalldata(proofs[i], terms[i].root, _hash(leaf))) {
+            if (!MerkleProofLib.verifyCalldata(proofs[i], terms[i].root, _hash(leaf))) {
                 revert Rewards_BadProof(node, last);
             }
             if (terms[i].parametersVersion != version) {
                 version = terms[i].parametersVersion;
-                rules = _parameters.rewardRules(version);
+                formula = _formula(version);
             }
-            amounts[i] = _payout(leaf, terms[i], rules);
+            amounts[i] = _payout(leaf, terms[i], formula);
         }
     }
 
-    /// @dev Leaf.hash without its copy: in memory the twelve fields are the twelve words that abi.encode writes.
-    function _hash(Leaf memory leaf) private pure returns (bytes32 hash) {
+    /// @dev Leaf.hash without decoding it: the input already holds the twelve words that abi.encode writes. One whose
+    /// upper bits are not clean hashes to no leaf of a tree.
+    function _hash(Leaf calldata leaf) private pure returns (bytes32 hash) {
         assembly ("memory-safe") {
-            mstore(0x00, keccak256(leaf, 0x180))
+            let words := mload(0x40)
+            calldatacopy(words, leaf, 0x180)
+            mstore(0x00, keccak256(words, 0x180))
             hash := keccak256(0x00, 0x20)
         }
     }
@@ -147,35 +160,33 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         _poolManager.distribute(node, epochs, amounts, provenMbps);
     }
 
-    function _checkOrder(Leaf memory leaf, address node, uint64 last) private pure {
+    function _checkOrder(Leaf calldata leaf, address node, uint64 last) private pure {
         if (leaf.version != LEAF_VERSION) revert Rewards_LeafVersion(leaf.version, LEAF_VERSION);
         if (leaf.node != node) revert Rewards_NodesDiffer(node, leaf.node);
         if (last != NO_EPOCH && leaf.epoch <= last) revert Rewards_EpochPaid(node, leaf.epoch, last);
         if (leaf.previousEpoch != last) revert Rewards_EpochSkipped(node, leaf.previousEpoch, last);
     }
 
+    function _formula(uint32 version) private view returns (Formula memory f) {
+        RewardRules memory rules = _parameters.rewardRules(version);
+        f.weights = [
+            uint256(rules.weightAvailability), rules.weightHistory, rules.weightLocation, rules.weightCoverage
+        ];
+        (f.k, f.midpoint, f.vMin) = (rules.k, int256(rules.vMid) + rules.vTau, rules.vMin);
+        (f.relayWeightBps, f.alphaBps) = (rules.wRelayBps, rules.alphaBps);
+    }
+
     /// @dev E8, E11, E14, E18 and E20, every step rounded down.
-    function _payout(Leaf memory leaf, IProofOfResource.ClaimTerms memory terms, RewardRules memory rules)
+    function _payout(Leaf calldata leaf, IProofOfResource.ClaimTerms memory terms, Formula memory f)
         private
         pure
         returns (uint256 payout)
     {
-        uint256 unit;
-        {
-            uint256[4] memory weights = [
-                uint256(rules.weightAvailability),
-                rules.weightHistory,
-                rules.weightLocation,
-                rules.weightCoverage
-            ];
-            uint256 reputation =
-                RewardMath.weigh(weights, leaf.availability, leaf.history, leaf.location, leaf.coverage);
-            int256 midpoint = int256(rules.vMid) + rules.vTau;
-            unit = RewardMath.unitReward(terms.rMax, rules.k, midpoint, reputation, leaf.quality);
-        }
-        if (leaf.quality < rules.vMin) return 0;
-        uint256 bytes_ = RewardMath.rewardableBytes(leaf.clientBytes, leaf.relayBytes, rules.wRelayBps);
-        payout = RewardMath.payout(unit, bytes_, rules.alphaBps);
+        uint256 quality = leaf.quality;
+        uint256 unit = RewardMath.unitReward(terms.rMax, f.k, f.midpoint, _reputation(leaf, f), quality);
+        if (quality < f.vMin) return 0;
+        uint256 bytes_ = RewardMath.rewardableBytes(leaf.clientBytes, leaf.relayBytes, f.relayWeightBps);
+        payout = RewardMath.payout(unit, bytes_, f.alphaBps);
         if (terms.rewardTotal != 0) {
             // A payout above M0 cannot be part of it; below it the product stays under 2^256.
             if (payout > terms.rewardTotal) {
@@ -183,6 +194,10 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
             }
             payout = payout * terms.cap / terms.rewardTotal;
         }
+    }
+
+    function _reputation(Leaf calldata leaf, Formula memory f) private pure returns (uint256) {
+        return RewardMath.weigh(f.weights, leaf.availability, leaf.history, leaf.location, leaf.coverage);
     }
 
     function _authorizeUpgrade(address) internal override restricted {}

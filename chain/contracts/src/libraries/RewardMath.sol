@@ -69,10 +69,13 @@ library RewardMath {
         if (history > WAD) revert RewardMath_ScoreTooHigh("history", history, WAD);
         if (location > WAD) revert RewardMath_ScoreTooHigh("location", location, WAD);
         if (coverage > WAD) revert RewardMath_ScoreTooHigh("coverage", coverage, WAD);
-        return (
-            weightsBps[0] * availability + weightsBps[1] * history + weightsBps[2] * location
-                + weightsBps[3] * coverage
-        ) / BPS;
+        // Four products of a score up to 1e18 and a weight, which Parameters bounds by 1e4.
+        unchecked {
+            return (
+                weightsBps[0] * availability + weightsBps[1] * history + weightsBps[2] * location
+                    + weightsBps[3] * coverage
+            ) / BPS;
+        }
     }
 
     /// @notice Bytes that count: all to clients, and those to other nodes at their weight (E14).
@@ -84,12 +87,21 @@ library RewardMath {
         if (clientBytes > MAX_BYTES) revert RewardMath_BytesTooMany(clientBytes, MAX_BYTES);
         if (relayBytes > MAX_BYTES) revert RewardMath_BytesTooMany(relayBytes, MAX_BYTES);
         if (relayWeightBps > 1e5) revert RewardMath_WeightTooHigh(relayWeightBps, 1e5);
-        return clientBytes + relayBytes * relayWeightBps / BPS;
+        // Below 2^96 + 2^96 * 1e5.
+        unchecked {
+            return clientBytes + relayBytes * relayWeightBps / BPS;
+        }
     }
 
     /// @notice R = floor(r b / 10^9) (E14), then floor(alpha R / 10^4) (E18), in wei.
+    /// @param unitReward_ At most 2^128, as `unitReward` gives it.
+    /// @param bytes_ Below 2^100, as `rewardableBytes` gives them.
+    /// @param alphaBps At most 10,000.
     function payout(uint256 unitReward_, uint256 bytes_, uint256 alphaBps) internal pure returns (uint256) {
-        return alphaBps * (unitReward_ * bytes_ / 1e9) / BPS;
+        // 2^128 * 2^100, then over 2^29 and times 2^14.
+        unchecked {
+            return alphaBps * (unitReward_ * bytes_ / 1e9) / BPS;
+        }
     }
 
     /// @notice rMax in wei per GB that the price allows (E17), rounded down.

@@ -215,3 +215,13 @@ func Sum(amounts []Wei) Wei {
 	}
 	return total
 }
+
+// Bytes32 is w in 32 bytes, big endian.
+func (w Wei) Bytes32() [32]byte { return w.n.Bytes32() }
+
+// WeiFromBytes32 is the number in 32 bytes, big endian.
+func WeiFromBytes32(b [32]byte) Wei {
+	var w Wei
+	w.n.SetBytes32(b[:])
+	return w
+}

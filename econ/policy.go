@@ -54,8 +54,7 @@ func (w Weights) Next(mean, target Means) (Weights, error) {
 	if err := w.Validate(); err != nil {
 		return Weights{}, err
 	}
-	before := [4]Bps{w.Availability, w.History, w.Location, w.Coverage}
-	means, targets := mean.list(), target.list()
+	before, means, targets := w.list(), mean.list(), target.list()
 	var grown [4]Wei
 	for j := range before {
 		if means[j] > One || targets[j] > One {

@@ -166,6 +166,8 @@ func (w Weights) Validate() error {
 	return wholeWeights(w.Availability, w.History, w.Location, w.Coverage)
 }
 
+func (w Weights) list() [4]Bps { return [4]Bps{w.Availability, w.History, w.Location, w.Coverage} }
+
 // Sum is S for the scores of a node, rounded down (spec E8).
 func (w Weights) Sum(s Scores) Wad {
 	return weighted([]Bps{w.Availability, w.History, w.Location, w.Coverage},

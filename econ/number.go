@@ -169,6 +169,11 @@ func (w Wei) MulDiv(a, b Wei) Wei {
 	if b.IsZero() {
 		panic("econ: division of an amount by zero")
 	}
+	if w.n.BitLen()+a.n.BitLen() <= 256 { // nearly always; a third of the time
+		q.n.Mul(&w.n, &a.n)
+		q.n.Div(&q.n, &b.n)
+		return q
+	}
 	if _, overflow := q.n.MulDivOverflow(&w.n, &a.n, &b.n); overflow {
 		panic("econ: a product of amounts passed 256 bits")
 	}

@@ -17,7 +17,7 @@ type Meeting struct {
 	Seconds   uint64 // at most 2^40
 }
 
-// Kbps is the egress of the node, kbit/s: every producer's stream to everybody
+// EgressKbps is what the node sends, kbit/s: every producer's stream to everybody
 // else (spec E15).
 func (m Meeting) EgressKbps() Wei {
 	if m.Producers == 0 {

@@ -149,8 +149,10 @@ func (e *economy) trade(day int, q quote) (traffic, error) {
 		t.short = 1 - there/wanted
 		t.honestGB, t.washGB = t.honestGB*(1-t.short), t.washGB*(1-t.short)
 	}
-	t.paidWash = price(t.washGB)
-	t.escrow = price(t.honestGB).Add(t.paidWash)
+	// Where a whole credit is worth more than the market has, rounding it up would
+	// take more than there is.
+	t.paidWash = price(t.washGB).Min(e.ledger.market)
+	t.escrow = price(t.honestGB).Add(t.paidWash).Min(e.ledger.market)
 	e.network.serve(t.honestGB)
 	curve := p.Curve(t.scale).Float()
 	for i := range e.network.nodes {

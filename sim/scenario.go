@@ -120,8 +120,8 @@ func DefaultScenario() Scenario {
 		Oracle:  Oracle{Noise: 0.01, TWAP: 7},
 		Demand:  Demand{GBPerDay: 100_000, Applications: 10, Noise: 0.1},
 		Nodes:   Nodes{Count: 100, FixedCost: 50, CostPerGB: 0.0015, QualityNoise: 0.03, Cells: 150, Commission: 1000},
-		Holders: Holders{Count: 200, Keys: 5, Sell: 0.1},
-		Reserve: Reserve{Spend: 0.02},
+		Holders: Holders{Count: 200, Keys: 5, Sell: 0.5},
+		Reserve: Reserve{Spend: 0.05},
 		Wash:    Wash{Times: 5, CostPerGB: 0.0005},
 		Network: Network{
 			KappaBps: uint32(p.Kappa), BetaBps: uint32(econ.InitialBeta), CreditsPerGB: p.CreditsPerGB,

@@ -160,6 +160,20 @@ func TestRun_invariantsInAnyWorld(t *testing.T) {
 	})
 }
 
+// A fixed burn can eat the supply to the last credit; the books stay right.
+func TestRun_staticUntilNothingIsLeft(t *testing.T) {
+	s := DefaultScenario()
+	s.Days, s.Nodes.Count = 3000, 2
+	s.Events = []Event{{Kind: PriceEvent, Day: 10, Factor: 1e-4}}
+	o, err := Run(s, Static, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := econ.ParseWei(o.Supply); err != nil || left.Cmp(econ.NewWei(1e18)) > 0 {
+		t.Errorf("%s wei are left, %v: want next to none", o.Supply, err)
+	}
+}
+
 func TestInvariants_areSeen(t *testing.T) {
 	fresh := func() *economy {
 		s := DefaultScenario()

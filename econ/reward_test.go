@@ -139,14 +139,14 @@ func TestUnit_errorBound(t *testing.T) {
 			t.Fatalf("point %d: %+v S %d V %d: Unit %s is %s below the true value, want at most %s", i, c, s, v, got, short.Text('g', 6), bound.Text('g', 6))
 		}
 		relative, _ := new(big.Float).Quo(new(big.Float).Sub(short, one), wide(c.Max.Max(NewWei(1)))).Float64()
-		if c.Max.Cmp(power2(80)) > 0 {
+		if c.Max.Cmp(power2(80)) > 0 && factor == 1.53e-18 {
 			worst = max(worst, relative)
 		}
 		if cap := c.Max.Times(s); got.Cmp(cap) > 0 {
 			t.Fatalf("point %d: Unit %s is above r_max S = %s", i, got, cap)
 		}
 	}
-	t.Logf("100000 points: at most %.3g r_max + 1 wei below, never above", worst)
+	t.Logf("100000 points: at most %.3g r_max + 1 wei below to exponent 41, never above", worst)
 }
 
 func TestUnit_monotone(t *testing.T) {

@@ -2,6 +2,7 @@ package econ
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/holiman/uint256"
 )
@@ -32,9 +33,11 @@ type Curve struct {
 func KFromInt(k uint64) Wei { return NewWei(k).MulDiv(NewWei(uint64(One)), NewWei(1)) }
 
 // ProfileAsymptote is the literal formula of whitepaper 2.3, where r_asym, a wad
-// and wei per GB at once, is both scale and twice the midpoint.
-func ProfileAsymptote(rAsym uint64, k Wei) Curve {
-	return Curve{Max: NewWei(rAsym), K: k, Mid: int64(rAsym / 2)}
+// and wei per GB at once, is both scale and twice the midpoint. Above 2 it is
+// outside the domain.
+func ProfileAsymptote(rAsym, k Wei) Curve {
+	half := rAsym.MulDiv(NewWei(1), NewWei(2)).Min(NewWei(math.MaxInt64))
+	return Curve{Max: rAsym, K: k, Mid: int64(half.low())}
 }
 
 // Validate returns an error that wraps ErrDomain and names the first field

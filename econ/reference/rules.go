@@ -30,7 +30,7 @@ func unitReward(_, c *fields) {
 		scores.Location, scores.Coverage = c.wad("L"), c.wad("C")
 		weights := econ.Weights{Availability: weight("A"), History: weight("H"), Location: weight("L"), Coverage: weight("C")}
 		sum, err = weights.Sum(scores), weights.Validate()
-		if half := new(big.Int).Rsh(c.scaled("r_max", 18), 1); half.Cmp(mid) != 0 || tau.Sign() != 0 {
+		if literal := econ.ProfileAsymptote(curve.Max, curve.K); literal != curve {
 			c.bad("v_mid", "in profile 2.3 want r_max/2 and v_tau 0")
 		}
 	case "3.2":
@@ -48,7 +48,7 @@ func unitReward(_, c *fields) {
 	one := new(big.Rat).SetInt(econ.NewWei(uint64(econ.One)).Big())
 	ofWad := func(n *big.Int) *big.Rat { return new(big.Rat).Quo(new(big.Rat).SetInt(n), one) }
 	c.near("S", ofWad(econ.NewWei(uint64(sum)).Big()), tiny(18))
-	unitRewardFloat(c, scores.Quality, sum)
+	unitRewardFloat(c, profile, scores.Quality, sum)
 
 	got, err := curve.Unit(sum, scores.Quality)
 	if inside := insideDomain(c); inside != (err == nil) {
@@ -69,9 +69,12 @@ func unitReward(_, c *fields) {
 	}
 }
 
-func unitRewardFloat(c *fields, quality, sum econ.Wad) {
+func unitRewardFloat(c *fields, profile string, quality, sum econ.Wad) {
 	float := func(name string) float64 { f, _ := c.rational(name).Float64(); return f }
 	curve := econ.CurveFloat{Max: float("r_max"), K: float("k"), Mid: float("v_mid"), Tau: float("v_tau")}
+	if profile == "2.3" {
+		curve = econ.ProfileAsymptoteFloat(curve.Max, curve.K)
+	}
 	got, want := curve.Unit(sum.Float(), quality.Float()), float("r")
 	if math.IsNaN(got) || math.Abs(got-want) > 1e-12*math.Abs(want) {
 		c.bad("r", "in float64 the rule gives %v, the file says %v", got, want)

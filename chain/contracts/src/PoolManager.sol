@@ -186,7 +186,7 @@ contract PoolManager is
     }
 
     /// @inheritdoc IPoolManager
-    function setCommission(address node, uint16 bps) external override whenNotPaused {
+    function setCommission(address node, uint16 bps) external override {
         IPool pool = _operated(node);
         State memory b = _state;
         if (bps > b.maxCommissionBps) revert PoolManager_CommissionTooHigh(bps, b.maxCommissionBps);

@@ -4,9 +4,8 @@ pragma solidity 0.8.37;
 import {Network} from "./base/Network.sol";
 import {Pool} from "../src/Pool.sol";
 
-/// @notice Gas of whole transactions, recorded in snapshots/pools.json. Every call is a transaction of its own here, so
-/// that storage is as cold as on a chain and the 21,000 of a transaction count.
-/// forge-config: default.isolate = true
+/// @notice Gas of whole transactions, recorded in snapshots/pools.json. With isolation every call is a transaction of
+/// its own, so that storage is as cold as on a chain and the 21,000 of a transaction count.
 contract PoolGasTest is Network {
     address private alice = makeAddress("alice");
     address private operator = makeAddress("operator");
@@ -64,21 +63,19 @@ contract PoolGasTest is Network {
         delegate(alice, node, giveKeys(alice, 5));
         toEpoch(100);
         reward(node, 11, 1e18 + 1);
-        uint256 first = distributeFrom(12, 1);
-        record("distribute, one epoch");
-        uint256 eleven = distributeFrom(13, 11);
-        record("distribute, eleven epochs");
+        uint256 first = distributeFrom(12, 1, "distribute, one epoch");
+        uint256 eleven = distributeFrom(13, 11, "distribute, eleven epochs");
         uint256 each = (eleven - first) / 10;
         vm.snapshotValue("pools", "distribute, each further epoch", each);
         assertLe(each, 8_000, "gas of a further epoch");
     }
 
-    function distributeFrom(uint64 from, uint256 count) private returns (uint256) {
+    function distributeFrom(uint64 from, uint256 count, string memory name) private returns (uint256) {
         uint64[] memory epochs = new uint64[](count);
         uint256[] memory amounts = new uint256[](count);
         for (uint256 i = 0; i < count; ++i) (epochs[i], amounts[i]) = (from + uint64(i), 1e18 + i);
         hudl.mint(address(pool), count * 2e18);
         manager.distribute(node, epochs, amounts, 0);
-        return vm.snapshotGasLastCall("pools", "distribute, last");
+        return record(name);
     }
 }

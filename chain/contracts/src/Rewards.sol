@@ -111,17 +111,18 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
     {
         epochs = new uint64[](leaves.length);
         amounts = new uint256[](leaves.length);
-        for (uint256 i = 0; i < leaves.length; ++i) epochs[i] = leaves[i].epoch;
-        IProofOfResource.ClaimTerms[] memory terms = _proofOfResource.claimTerms(epochs);
         uint64 last = lastRewardedBatch(node);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            _checkOrder(leaves[i], node, last);
+            epochs[i] = last = leaves[i].epoch;
+        }
+        IProofOfResource.ClaimTerms[] memory terms = _proofOfResource.claimTerms(epochs);
         uint32 version;
         Formula memory formula;
         for (uint256 i = 0; i < leaves.length; ++i) {
             Leaf calldata leaf = leaves[i];
-            _checkOrder(leaf, node, last);
-            last = leaf.epoch;
             if (!MerkleProofLib.verifyCalldata(proofs[i], terms[i].root, _hash(leaf))) {
-                revert Rewards_BadProof(node, last);
+                revert Rewards_BadProof(node, epochs[i]);
             }
             if (terms[i].parametersVersion != version) {
                 version = terms[i].parametersVersion;

@@ -9,14 +9,14 @@ import {ProofOfResource} from "../../src/ProofOfResource.sol";
 import {Reserve} from "../../src/Reserve.sol";
 import {Rewards} from "../../src/Rewards.sol";
 import {Test} from "../base/Test.sol";
-import {EconomyHandler} from "./EconomyHandler.sol";
+import {EconomyActors} from "./EconomyActors.sol";
 
 /// @notice What holds whatever anybody does. That burn <= mint and that the net mint stays below the cap is asserted
 /// by the handler at every commit.
 contract EconomyInvariants is Test {
     uint256 private constant GENESIS_SUPPLY = 1e9 * 1e18;
 
-    EconomyHandler private handler;
+    EconomyActors private handler;
     HUDL private hudl;
     Reserve private reserve;
     DataCredits private credits;
@@ -24,7 +24,7 @@ contract EconomyInvariants is Test {
     Rewards private rewards;
 
     function setUp() public {
-        handler = new EconomyHandler();
+        handler = new EconomyActors();
         (address h, address r, address c, address p, address w) = handler.contracts();
         (hudl, reserve, credits, proof, rewards) =
             (HUDL(h), Reserve(payable(r)), DataCredits(c), ProofOfResource(p), Rewards(w));

@@ -14,7 +14,7 @@ import {Tree} from "../base/Tree.sol";
 
 /// @notice Everybody who acts on the economy: applications, Orchestrators, reporters, claimants, strangers, the
 /// guardian and governance. Every call does something valid, or expects the refusal by its name.
-contract EconomyHandler is Economy {
+contract EconomyActors is Economy {
     uint256 private constant APPLICATIONS = 3;
     uint256 private constant NODES = 3;
 

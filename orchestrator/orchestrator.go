@@ -62,6 +62,7 @@ type Orchestrator struct {
 	webhooks  *webhook.Sender
 	policies  *policy.Policies
 	moderate  *moderate.Server
+	doors     *doors
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -255,6 +256,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
 	loops.Go(func() { _ = o.policies.Run(ctx) })
+	loops.Go(func() { o.recheck(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))

@@ -105,15 +105,18 @@ func (p *planner) nodeOf(i int) node {
 	}
 	most := p.in.Policy.Allocate.MaxLoad
 	n.busy = c.Refuses != "" || c.LoadFraction > most || c.CapacityMbps > 0 && c.LoadMbps > c.CapacityMbps*most
-	switch dropped.Cause {
-	case "":
-		return n
-	case allocate.WrongRegion, allocate.WrongOwner, allocate.TooDear:
+	if unwanted := p.field.Unwanted(i); unwanted.Cause != "" { // for instance one that is unreachable, too
+		dropped = unwanted
 		n.state = barred
-	case allocate.Quarantined:
-		n.state = leaving
-	default:
-		n.state = closed
+	} else {
+		switch dropped.Cause {
+		case "":
+			return n
+		case allocate.Quarantined:
+			n.state = leaving
+		default:
+			n.state = closed
+		}
 	}
 	n.why = fmt.Sprintf("%s (%s)", dropped.Cause, dropped.Detail)
 	return n

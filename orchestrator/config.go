@@ -53,7 +53,8 @@ type Config struct {
 	Plan plan.Policy `toml:"plan"`
 	// NeedMbps is what a node is expected to send for one participant.
 	NeedMbps float64 `toml:"need_mbps"`
-	// MaxNodes bounds the nodes to which connections are held.
+	// MaxNodes is how many nodes are connected to choose from; those that carry
+	// sessions come on top.
 	MaxNodes int `toml:"max_nodes"`
 	// AllocateWait is how long a first participant waits for a node to come up.
 	AllocateWait time.Duration `toml:"allocate_wait"`

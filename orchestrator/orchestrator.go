@@ -68,13 +68,14 @@ type Orchestrator struct {
 	listener  net.Listener
 	server    *http.Server
 	conns     atomic.Uint64
+	keeping   sync.Mutex // one at a time says which nodes are connected
 
-	mu          sync.Mutex // guards what follows
-	ctx         context.Context
-	actors      map[signal.RoomName]*actor
-	byID        map[drtc.RoomID]*actor
-	lastTargets map[drtc.NodeID]nodes.Target
-	group       sync.WaitGroup // of actors and savers
+	mu     sync.Mutex // guards what follows
+	ctx    context.Context
+	actors map[signal.RoomName]*actor
+	byID   map[drtc.RoomID]*actor
+	aims   map[drtc.NodeID]aim
+	group  sync.WaitGroup // of actors and savers
 }
 
 // New opens the key and the listening socket, so that ID and URL are known. Run
@@ -90,7 +91,7 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 	log = log.With(slog.String("orchestrator", key.ID().Short()))
 	o := &Orchestrator{
 		config: c, log: log, key: key, discovery: p.Discovery, store: p.Store, routes: newRoutes(),
-		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, lastTargets: map[drtc.NodeID]nodes.Target{},
+		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, aims: map[drtc.NodeID]aim{},
 	}
 	if err := o.assemble(p); err != nil {
 		return nil, errors.Join(err, o.closeStore())

@@ -59,10 +59,7 @@ const (
 
 func newPlanner(in *Input) (*planner, error) {
 	pol := &in.Policy
-	field, err := allocate.Prepare(in.Now, in.Nodes, allocate.Request{Room: in.Room, Terms: allocate.Terms{
-		Regions: pol.Regions, Owners: pol.Owners, ExcludeOwners: pol.ExcludeOwners,
-		Own: pol.Own, MaxPriceWeight: pol.MaxPriceWeight,
-	}}, pol.Allocate)
+	field, err := allocate.Prepare(in.Now, in.Nodes, allocate.Request{Room: in.Room, Terms: pol.Terms()}, pol.Allocate)
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // elsewhere adds a thousand large nodes to what the Orchestrator knows, all of them
-// in Frankfurt and Singapore; nobody answers there.
+// in Frankfurt and all over the south of Asia; nobody answers there.
 func (d *fixedDiscovery) elsewhere(like discovery.Node) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -21,7 +21,7 @@ func (d *fixedDiscovery) elsewhere(like discovery.Node) {
 		n := like
 		binary.BigEndian.PutUint32(n.ID[:], uint32(i+1)) //nolint:gosec // small
 		if i%2 == 0 {
-			n.Place, n.Region = &drtc.Place{Lat: 1.35, Lon: 103.8}, drtc.Asia
+			n.Place, n.Region = &drtc.Place{Lat: float64(i % 30), Lon: 60 + float64(i%47)}, drtc.Asia
 		}
 		n.URL, n.CapacityMbps = fmt.Sprintf("https://127.0.0.1:1/%d", i), 100_000
 		d.nodes = append(d.nodes, n)

@@ -119,7 +119,9 @@ func targetOf(n discovery.Node) nodes.Target {
 }
 
 // candidates is what the choice of a node is made from. What a node says by its
-// heartbeat is newer than what stands in its record.
+// heartbeat is newer than what stands in its record. Score, History,
+// QuarantinedUntil and PriceWeight are in no record: they come from tests of
+// quality and from prices, and are neutral without.
 func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 	s := allocate.Snapshot{At: now}
 	for _, n := range o.discovery.Snapshot() {
@@ -133,6 +135,7 @@ func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 				c.MaxSessions = status.MaxSessions
 			}
 		}
+		c.AudioCapacity = allocate.AudioCapacity(int(n.Cores), c.CapacityMbps, c.MaxSessions)
 		s.Nodes = append(s.Nodes, c)
 	}
 	return s

@@ -71,8 +71,9 @@ func TestRoom_aBadMomentIsNoReasonForAPlan(t *testing.T) {
 	link := n.between(1, 3)
 	n.reports(3, link, 20*time.Millisecond, 0)
 	for range 10 {
-		bad := n.reports(3, link, 400*time.Millisecond, 0) || n.reports(3, link, 400*time.Millisecond, 0)
-		if bad || n.reports(3, link, 21*time.Millisecond, 0) {
+		first := n.reports(3, link, 400*time.Millisecond, 0)
+		second := n.reports(3, link, 400*time.Millisecond, 0)
+		if first || second || n.reports(3, link, 21*time.Millisecond, 0) {
 			t.Fatal("two bad reports led to a plan")
 		}
 	}

@@ -266,6 +266,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.log.Info("orchestrator serves", slog.String("url", o.URL()), slog.String("id", o.ID().String()))
 
 	<-ctx.Done()
+	o.keeper.Retire() // before others that end as well choose whom to hand rooms
 	// Connections end first and tell their rooms, which then end and with them
 	// what they asked of nodes.
 	connections.Wait()

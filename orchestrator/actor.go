@@ -44,6 +44,7 @@ type actor struct {
 	waiting time.Time     // since when members wait for a home that there may be soon
 	plans   plan.Plan     // the last one
 	follows []drtc.NodeID // what routes knows
+	spots   map[spot]int  // of members for whom nodes were looked for
 }
 
 // letter is what an actor takes: a command, a new connection with its first

@@ -18,6 +18,7 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	o.whip.Register(mux)
 	o.api.Register(mux)
 	o.moderate.Register(mux)
+	o.doors.register(mux)
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)

@@ -62,18 +62,20 @@ type Orchestrator struct {
 	webhooks  *webhook.Sender
 	policies  *policy.Policies
 	moderate  *moderate.Server
+	doors     *doors
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
 	server    *http.Server
 	conns     atomic.Uint64
+	keeping   sync.Mutex // one at a time says which nodes are connected
 
-	mu          sync.Mutex // guards what follows
-	ctx         context.Context
-	actors      map[signal.RoomName]*actor
-	byID        map[drtc.RoomID]*actor
-	lastTargets map[drtc.NodeID]nodes.Target
-	group       sync.WaitGroup // of actors and savers
+	mu     sync.Mutex // guards what follows
+	ctx    context.Context
+	actors map[signal.RoomName]*actor
+	byID   map[drtc.RoomID]*actor
+	aims   map[drtc.NodeID]aim
+	group  sync.WaitGroup // of actors and savers
 }
 
 // New opens the key and the listening socket, so that ID and URL are known. Run
@@ -89,7 +91,7 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 	log = log.With(slog.String("orchestrator", key.ID().Short()))
 	o := &Orchestrator{
 		config: c, log: log, key: key, discovery: p.Discovery, store: p.Store, routes: newRoutes(),
-		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, lastTargets: map[drtc.NodeID]nodes.Target{},
+		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, aims: map[drtc.NodeID]aim{},
 	}
 	if err := o.assemble(p); err != nil {
 		return nil, errors.Join(err, o.closeStore())
@@ -255,6 +257,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
 	loops.Go(func() { _ = o.policies.Run(ctx) })
+	loops.Go(func() { o.recheck(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))
@@ -263,6 +266,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.log.Info("orchestrator serves", slog.String("url", o.URL()), slog.String("id", o.ID().String()))
 
 	<-ctx.Done()
+	o.keeper.Retire() // before others that end as well choose whom to hand rooms
 	// Connections end first and tell their rooms, which then end and with them
 	// what they asked of nodes.
 	connections.Wait()

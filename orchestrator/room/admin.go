@@ -129,6 +129,16 @@ func (r *Room) Participants() []Participant {
 	return all
 }
 
+// Identities are those of everybody in the room or on the way into it, the hidden
+// and spectators too; some come more than once.
+func (r *Room) Identities() []drtc.Identity {
+	var all []drtc.Identity
+	for _, m := range r.state.Members {
+		all = append(all, m.Identity)
+	}
+	return all
+}
+
 // Participant returns who is in the room by this identity.
 func (r *Room) Participant(id drtc.Identity) (Participant, bool) {
 	m := r.named(id)

@@ -31,6 +31,7 @@ type network struct {
 	over   bool                 // the room has ended
 	trace  []string             // what is told to nodes and clients, if kept
 	keep   bool
+	plans  []time.Time // when the room asked for one
 }
 
 type happening struct {
@@ -148,6 +149,7 @@ func (n *network) perform(effects []Effect) {
 		}
 	}
 	if plan {
+		n.plans = append(n.plans, n.now)
 		n.tell(Planned{Plan: n.plan()})
 	}
 }

@@ -126,6 +126,7 @@ func (r *Room) planned(c Planned) {
 		r.state.Plan = c.Plan
 		r.state.Plan.Refused, r.state.Plan.Homes = nil, maps.Clone(c.Plan.Homes)
 		r.changed = true
+		r.priced()
 		r.weave()
 	}
 	for _, m := range r.members() {

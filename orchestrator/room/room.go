@@ -70,24 +70,26 @@ type Room struct {
 	state  state
 
 	// What follows is not worth saving.
-	now       time.Time
-	out       []Effect
-	changed   bool
-	planning  bool      // a plan was asked for
-	planAt    time.Time // when it is asked for
-	knownAt   time.Time // until then a restored room waits for news of its nodes
-	nodes     map[drtc.NodeID]*node
-	cascade   *cascade.Cascade
-	hops      []hop
-	retired   []retired
-	comebacks map[drtc.Identity]time.Time // who is to join anew, until when
-	reportAt  time.Time
-	emptyAt   time.Time
-	speakers  map[drtc.ParticipantID]Speaker
-	said      counts               // last sent in a RoomChanged
-	focus     []drtc.ParticipantID // who was the active speaker, the present one first
-	rival     drtc.ParticipantID   // who is louder, and when it takes the place
-	rivalAt   time.Time
+	now        time.Time
+	out        []Effect
+	changed    bool
+	planning   bool      // a plan was asked for
+	planAt     time.Time // when it is asked for
+	knownAt    time.Time // until then a restored room waits for news of its nodes
+	nodes      map[drtc.NodeID]*node
+	cascade    *cascade.Cascade
+	hops       []hop
+	failing    int       // pairs that can't be linked
+	reroutedAt time.Time // when a plan was last asked for because of links, or will be
+	retired    []retired
+	comebacks  map[drtc.Identity]time.Time // who is to join anew, until when
+	reportAt   time.Time
+	emptyAt    time.Time
+	speakers   map[drtc.ParticipantID]Speaker
+	said       counts               // last sent in a RoomChanged
+	focus      []drtc.ParticipantID // who was the active speaker, the present one first
+	rival      drtc.ParticipantID   // who is louder, and when it takes the place
+	rivalAt    time.Time
 }
 
 // state is what outlives the process.
@@ -142,6 +144,7 @@ func (r *Room) drain() []Effect {
 	if len(r.state.Members) > 0 {
 		r.emptyAt = time.Time{}
 		r.switchOver()
+		r.watchFailing()
 	} else if r.emptyAt.IsZero() {
 		r.emptyAt = r.now.Add(r.emptyFor())
 		r.state.Plan, r.planning, r.planAt, r.knownAt = plan.Plan{}, false, time.Time{}, time.Time{}

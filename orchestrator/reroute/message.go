@@ -30,7 +30,7 @@ const (
 	maxMessage    = 1 << 20 // bytes, of an answer too
 )
 
-// ErrMessage: a request is not a message of a member.
+// ErrMessage says that a request is not a message of another member.
 var ErrMessage = errors.New("reroute: this is no message of another member")
 
 // Send hands a message to a member and returns what its handler answers, with

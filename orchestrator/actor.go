@@ -171,6 +171,8 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 			a.toNode(e)
 		case room.NeedPlan:
 			effects = append(effects, a.plan()...)
+		case room.ToRoom:
+			a.o.dispatch.send(a.name.Application, e)
 		case room.Notify:
 			a.o.webhooks.Notify(a.name.Application, e.Event)
 			a.o.policies.Notify(a.name.Application, a.name.Name, e.Event)

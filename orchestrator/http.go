@@ -22,6 +22,7 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)
+	mux.HandleFunc("POST "+orderPath, o.takeOrder)
 	if web == nil {
 		web = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			signal.CORS(w)

@@ -22,6 +22,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/moderate"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/policy"
+	"github.com/drtc-network/drtc/orchestrator/reroute"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -57,6 +58,8 @@ type Orchestrator struct {
 	whip      *whip.Server
 	keeper    *tenure.Keeper
 	openings  openings
+	dispatch  *dispatch
+	rerouter  *reroute.Handler
 	packer    *packer
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
@@ -93,6 +96,7 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 		config: c, log: log, key: key, discovery: p.Discovery, store: p.Store, routes: newRoutes(),
 		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, aims: map[drtc.NodeID]aim{},
 	}
+	o.dispatch = &dispatch{o: o, waiting: map[subject]*roomOrder{}}
 	if err := o.assemble(p); err != nil {
 		return nil, errors.Join(err, o.closeStore())
 	}
@@ -147,7 +151,7 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
-	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute, Elsewhere: o.elsewhere})
+	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute, Elsewhere: o.elsewhere, Host: o.host})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
@@ -164,12 +168,11 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if o.listener, err = o.listen(); err != nil {
 		return err
 	}
-	handler, err := o.reroute(o.handler(p.Web))
-	if err != nil {
+	if o.rerouter, err = o.reroute(o.handler(p.Web)); err != nil {
 		return err
 	}
 	o.server = &http.Server{
-		Handler:           handler,
+		Handler:           o.rerouter,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    256 << 10, // a join request travels in the URL

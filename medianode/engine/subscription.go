@@ -405,7 +405,8 @@ func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<
 
 // forward sends one packet of a layer to a subscriber, if it is its turn.
 func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batch *Batch) {
-	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
+	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) ||
+		len(l.track.aliases) > 0 && l.track.hushed(s.room()) {
 		return
 	}
 	if s.voice != nil && !s.track.cfg.Video && !s.voice.Hears(now, k.level) {
@@ -467,7 +468,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	s.bytes.Sent(out.Extended, unpadded)
 	if s.announce {
 		s.announce = false
-		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.cfg.ID})
+		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.nameIn(s.room())})
 	}
 }
 

@@ -32,7 +32,8 @@ type track struct {
 	sizes         []LayerSize // as announced last, low to high
 	allowed       []int       // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
-	links         []*link // mirrors in other cores
+	links         []*link  // mirrors in other cores
+	aliases       []*alias // names in other rooms
 
 	level   *level.Track // nil before the first audio level
 	carried *carried     // counts what a relay peer sends of it; nil of a client's
@@ -144,8 +145,13 @@ func (l *layer) running(now time.Time, timeout time.Duration) bool {
 	return l.live && now.Sub(l.lastPacket) <= timeout
 }
 
-// MuteTrack stops or resumes the forwarding of a published track.
+// MuteTrack stops or resumes the forwarding of a published track, of an alias in
+// its room alone.
 func (c *Core) MuteTrack(now time.Time, id drtc.TrackID, muted bool) error {
+	if a := c.aliases[id]; a != nil {
+		c.muteAlias(now, a, muted)
+		return nil
+	}
 	t := c.tracks[id]
 	if t == nil {
 		return ErrTrack

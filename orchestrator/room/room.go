@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -109,6 +110,8 @@ type state struct {
 	Rules  Rules                    `json:"rules,omitzero"`
 	Stage  int                      `json:"stage,omitempty"`
 	Absent map[drtc.Identity]absent `json:"absent,omitempty"`
+	// Turned are guests that have gone for good, until nobody speaks of them.
+	Turned map[drtc.ParticipantID]time.Time `json:"turned,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -152,6 +155,7 @@ func (r *Room) drain() []Effect {
 		r.retire()
 	}
 	r.orders()
+	r.tellForwards()
 	out := r.out
 	r.out = nil
 	return out
@@ -246,7 +250,15 @@ func (r *Room) report(c Command) {
 	case TrackLive:
 		r.of(c.Session, func(m *member) { r.trackLive(m, c) })
 	case TrackEnded:
-		r.of(c.Session, func(m *member) { r.trackEnded(m, c) })
+		r.of(c.Session, func(m *member) {
+			if t := m.track(c.Track); m.Guest != nil && t != nil {
+				r.aliasEnded(m, t)
+				return
+			}
+			r.trackEnded(m, c)
+		})
+	case Aliased:
+		r.of(c.Session, func(m *member) { r.aliased(m, c) })
 	case NegotiationNeeded:
 		r.of(c.Session, func(m *member) { r.negotiationNeeded(m, c) })
 	case LayerDemand:
@@ -283,6 +295,12 @@ func (r *Room) NextTimeout() time.Time {
 		if m.next != nil && m.next.opened {
 			sooner(m.next.until)
 		}
+		if m.Guest != nil {
+			sooner(m.Guest.until)
+		}
+		for _, f := range m.Forwards {
+			sooner(cmp.Or(f.next, r.now))
+		}
 	}
 	for _, a := range r.state.Absent {
 		sooner(a.Until)
@@ -301,6 +319,11 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 	r.now = now
 	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	for _, m := range r.members() {
+		if m.Guest != nil && due(m.Guest.until) {
+			m.Guest.over = true
+			r.remove(m, SignalClosed)
+			continue
+		}
 		if due(m.graceUntil) {
 			r.remove(m, SignalClosed)
 			continue

@@ -21,6 +21,9 @@ const (
 	// flightInterval is the first retransmission timeout of DTLS; it doubles.
 	// Real-time peers lose a second too much with the RFC's default.
 	flightInterval = 250 * time.Millisecond
+	// helloInterval is the same for a node that begins: the peer may have taken
+	// the hello before it had settled on the path to here, and answered elsewhere.
+	helloInterval = 50 * time.Millisecond
 )
 
 // peer is one DTLS association and what runs on it.
@@ -181,11 +184,15 @@ func (p *peer) establish(conn *dtls.Conn) error {
 func (p *peer) newDTLS() (*dtls.Conn, error) {
 	conn := p.association.conn
 	verify := dtls.WithVerifyPeerCertificate(p.verify)
+	interval := flightInterval
+	if p.cfg.Active {
+		interval = helloInterval
+	}
 	shared := []dtls.Option{
 		dtls.WithCertificates(p.transport.certificate),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithMTU(dtlsMTU),
-		dtls.WithFlightInterval(flightInterval),
+		dtls.WithFlightInterval(interval),
 		dtls.WithLoggerFactory(quiet()),
 		dtls.WithCipherSuites(suites()...),
 		verify,

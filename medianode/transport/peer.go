@@ -24,6 +24,9 @@ const (
 	// helloInterval is the same for a node that begins: the peer may have taken
 	// the hello before it had settled on the path to here, and answered elsewhere.
 	helloInterval = 50 * time.Millisecond
+	// helloDelay is how long a node that begins lets the client take the answer to
+	// its first check: it settles on the path a moment later.
+	helloDelay = 8 * time.Millisecond
 )
 
 // peer is one DTLS association and what runs on it.
@@ -134,6 +137,13 @@ func (p *peer) negotiate(ctx context.Context) error {
 		defer func() { <-t.handshakes }()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if p.cfg.Active && !p.cfg.Relay {
+		select {
+		case <-time.After(helloDelay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	conn, err := p.newDTLS()
 	if err != nil {

@@ -115,3 +115,22 @@ func TestProtect_asksAPublisherForWhatIsWanted(t *testing.T) {
 		}
 	}
 }
+
+// A publisher may ignore a request that comes too soon after another: it is
+// repeated quickly for those who see nothing.
+func TestTrack_whoseSourceChangesIsAskedUntilItAnswers(t *testing.T) {
+	_, cam, viewer := watched(t)
+	cam.ssrc = 5000
+	before := count[*rtcp.PictureLossIndication](cam.client)
+	for range 14 {
+		cam.frame(false)
+	}
+	if got := count[*rtcp.PictureLossIndication](cam.client) - before; got < 3*3 { // of each layer
+		t.Errorf("asked for %d key frames in half a second, want the three layers' three times", got)
+	}
+	shown := len(viewer.rtp)
+	cam.frame(true)
+	if len(viewer.rtp) == shown {
+		t.Error("the viewer does not see the key frame")
+	}
+}

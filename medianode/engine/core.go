@@ -280,6 +280,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	for _, s := range p.subscriptions {
 		s.begin(now)
 	}
+	c.resume(p, batch)
 	c.flushKeyFrameRequests(now, batch)
 	return nil
 }

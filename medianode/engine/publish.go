@@ -378,7 +378,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 }
 
 // renewLayer begins a layer anew with another SSRC: what was forwarded of it can't
-// go on without a key frame.
+// go on without a key frame, and whoever saw it sees nothing until then.
 func (c *Core) renewLayer(now time.Time, l *layer, ssrc uint32) {
 	c.dropFrame(l)
 	l.restart(ssrc, c.cfg)
@@ -388,7 +388,7 @@ func (c *Core) renewLayer(now time.Time, l *layer, ssrc uint32) {
 			s.waiting = true
 		}
 	}
-	l.key.Ask(now)
+	l.key.AskUrgent(now)
 }
 
 // receive takes one authentic media packet of a known source.

@@ -291,6 +291,10 @@ func (s *subscription) begin(now time.Time) {
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	s.track.touch()
+	if s.expected(now, l) {
+		l.key.Ask(now)
+		return
+	}
 	switch {
 	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
@@ -298,6 +302,17 @@ func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	default:
 		l.key.Ask(now)
 	}
+}
+
+// expected reports whether the seat's client is about to connect, as one that
+// comes from another node, and would find nothing in the ring to begin with. The
+// key frame is asked for ahead then, and replayed.
+func (s *subscription) expected(now time.Time, l *layer) bool {
+	if l == nil || s.vacant == nil || !s.track.cfg.Video || !s.ready || s.settings.Disabled || s.peer.keys != nil || !s.peer.backlogs.replay {
+		return false
+	}
+	_, _, bytes, ok := l.ring.Group(now)
+	return !ok || bytes > maxReplay
 }
 
 func (s *subscription) pause() {

@@ -224,17 +224,12 @@ func (c *Core) watchLayers(now time.Time, t *track) {
 // publisher holds it again. The lowest layer stays wanted as long as any is: it
 // is cheap, and the first thing that a new viewer can be shown.
 func (c *Core) updateDemand(now time.Time, t *track) {
-	var wanted, demand uint8
+	var demand uint8
 	hold := c.cfg.DemandHold
 	if t.peer.cfg.Relay {
 		hold /= 4
 	}
-	for _, s := range t.subscriptions {
-		wanted |= t.demanded(s)
-	}
-	for _, k := range t.links {
-		wanted |= k.demand
-	}
+	wanted := t.wanted()
 	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
 			t.wantedUntil[i] = now.Add(hold)
@@ -254,6 +249,17 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 		}
 	}
 	c.emit(e)
+}
+
+// wanted is the set of layers that somebody wants, in any core: a bit per layer.
+func (t *track) wanted() (bits uint8) {
+	for _, s := range t.subscriptions {
+		bits |= t.demanded(s)
+	}
+	for _, k := range t.links {
+		bits |= k.demand
+	}
+	return bits
 }
 
 // asked reports whether there is anybody whose wishes count, in any core.

@@ -291,6 +291,7 @@ func (r *Room) NextTimeout() time.Time {
 		sooner(m.settleAt)
 		if m.move != nil {
 			sooner(m.move.until)
+			sooner(m.move.heldUntil)
 		}
 		if m.next != nil && m.next.opened {
 			sooner(m.next.until)
@@ -331,6 +332,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		if m.move != nil && due(m.move.until) {
 			r.dismiss(m, Migration, Reconnect)
 			continue
+		}
+		if m.move != nil && due(m.move.heldUntil) {
+			r.release(m)
 		}
 		if due(m.settleAt) {
 			r.settle(m)

@@ -109,6 +109,21 @@ func (r *Room) costs() []plan.LinkCost {
 	return out
 }
 
+// goAround asks for a plan when two nodes that are to be linked can't be: nobody
+// may come or go for long. While a plan is made, that waits for the next one.
+func (r *Room) goAround() {
+	if r.planning {
+		return
+	}
+	failing := r.cascade.Failing()
+	if slices.ContainsFunc(failing, func(pair plan.Link) bool {
+		return !slices.Contains(r.failing, pair) && slices.Contains(r.state.Plan.Links, pair)
+	}) {
+		r.needPlan()
+	}
+	r.failing = failing
+}
+
 // trackAvailable notes that a track of another node's client has come to a node
 // or has gone from it, and subscribes those who wait for it.
 func (r *Room) trackAvailable(c TrackAvailable) {

@@ -79,6 +79,7 @@ type Room struct {
 	nodes     map[drtc.NodeID]*node
 	cascade   *cascade.Cascade
 	hops      []hop
+	failing   []plan.Link // pairs that could not be linked when a plan was last asked for
 	retired   []retired
 	comebacks map[drtc.Identity]time.Time // who is to join anew, until when
 	reportAt  time.Time
@@ -142,6 +143,7 @@ func (r *Room) drain() []Effect {
 	if len(r.state.Members) > 0 {
 		r.emptyAt = time.Time{}
 		r.switchOver()
+		r.goAround()
 	} else if r.emptyAt.IsZero() {
 		r.emptyAt = r.now.Add(r.emptyFor())
 		r.state.Plan, r.planning, r.planAt, r.knownAt = plan.Plan{}, false, time.Time{}, time.Time{}

@@ -158,7 +158,7 @@ async function freePort() {
 /** A page and what an application does beside the SDK: it joins again when the SDK has given up. */
 class Person {
   constructor(name, client, ready) {
-    Object.assign(this, { name, client, ready, watched: new Set(), thrownOut: 0 });
+    Object.assign(this, { name, client, ready, watched: new Set(), thrownOut: 0, restarted: 0 });
   }
 
   async join() {
@@ -166,6 +166,20 @@ class Person {
     await this.client.join(url, signToken(this.ready, { identity: this.name, room }));
     await this.client.publish(picture);
     this.watched.clear();
+  }
+
+  /**
+   * Starts the own camera again where it stands still. An SDK that must connect anew once more while it is about to publish
+   * what it had forgets the camera, or shows a capture without frames: nothing that a server could mend.
+   */
+  async mendCamera() {
+    const { frames } = await this.client.call('outgoing');
+    await sleep(1500);
+    if ((await this.client.call('outgoing')).frames > frames) return;
+    this.restarted++;
+    say(`${this.name}'s camera gives no frames and is started again`);
+    await this.client.call('muteCamera', true);
+    await this.client.publish(picture);
   }
 
   /** Joins again if need be, and watches who is not watched yet. */
@@ -176,6 +190,7 @@ class Person {
       await this.client.attempt('leave'); // it may have nothing to leave
       await this.join();
     }
+    await this.mendCamera();
     for (const other of names) {
       if (other === this.name || this.watched.has(other)) continue;
       await this.client.watch(other, 160);
@@ -375,7 +390,7 @@ try {
   for (const person of people) {
     const events = await person.client.events();
     const of = (name) => events.filter((event) => event.name === name).length;
-    say(`${person.name}: resumed or reconnected ${of('reconnected')} times, given up ${person.thrownOut} times, saw ${of('participantDisconnected')} departures`);
+    say(`${person.name}: resumed or reconnected ${of('reconnected')} times, given up ${person.thrownOut} times, camera started again ${person.restarted} times, saw ${of('participantDisconnected')} departures`);
   }
   const full = await Promise.all(victims.map(async (victim) => [victim.name, await victim.footprint()]));
 

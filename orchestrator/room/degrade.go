@@ -3,6 +3,8 @@ package room
 import (
 	"slices"
 	"time"
+
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // A link that gets worse than it was when the plan was made has the room ask for
@@ -63,10 +65,17 @@ func (r *Room) reroute() {
 	}
 }
 
-// watchFailing asks for a plan when there are pairs that can't be linked any more.
+// watchFailing asks for a plan when two nodes that are to be linked can't be:
+// nobody may come or go for long. While a plan is made, that waits for the next
+// one.
 func (r *Room) watchFailing() {
-	failing := len(r.cascade.Failing())
-	if failing > r.failing {
+	if r.planning {
+		return
+	}
+	failing := r.cascade.Failing()
+	if slices.ContainsFunc(failing, func(pair plan.Link) bool {
+		return !slices.Contains(r.failing, pair) && slices.Contains(r.state.Plan.Links, pair)
+	}) {
 		r.reroute()
 	}
 	r.failing = failing

@@ -80,8 +80,8 @@ type Room struct {
 	nodes      map[drtc.NodeID]*node
 	cascade    *cascade.Cascade
 	hops       []hop
-	failing    int       // pairs that can't be linked
-	reroutedAt time.Time // when a plan was last asked for because of links, or will be
+	failing    []plan.Link // pairs that could not be linked when a plan was last asked for
+	reroutedAt time.Time   // when a plan was last asked for because of links, or will be
 	retired    []retired
 	comebacks  map[drtc.Identity]time.Time // who is to join anew, until when
 	reportAt   time.Time

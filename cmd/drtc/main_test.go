@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,15 @@ func TestMain(m *testing.M) {
 // READY-FILE PATH" and "post READY-FILE PATH JSON" ask the server that wrote
 // the file and show the answer; "url READY-FILE NAME" puts its URL into $NAME;
 // "waitlisted READY-FILE" waits until the Registry that wrote it lists a node.
+// $VECTORS is the folder of the reference vectors.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			vectors, err := filepath.Abs("../../spec/vectors/reference")
+			env.Setenv("VECTORS", vectors)
+			return err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": waitFor, "get": ask, "post": ask, "url": setURL, "waitlisted": waitListed,
 		},

@@ -67,6 +67,9 @@ func Repository() Rules {
 			{"identity/keyfile", Shell, "a private key on disk"},
 			{"rpcauth", Core, "signs and verifies calls with the time passed in (algorithm 1)"},
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
+			{"econ/...", Core, "scores, rewards, credits, supply and policy in integers (whitepaper 2.3 and 3), and their reference vectors"},
+			{"epoch", Core, "what an epoch commits: leaves, charges, totals, their hashes and signatures (5.7)"},
+			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
 			{"discovery", Shell, "asks several Registries and believes none: the client of the Registry network"},
@@ -147,6 +150,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
+			"github.com/holiman/uint256",                    // integers of 256 bits; its owner below narrows it
 			"github.com/golang/geo/s2",                      // geometry
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
 		},
@@ -170,6 +174,7 @@ func Repository() Rules {
 			{"github.com/coder/websocket", []string{"orchestrator/signal", "loadtest/client", "examples/stage/stagetest"}, "one package upgrades connections, two are clients"},
 			{"github.com/ethereum/go-ethereum", []string{"identity", "examples/chain"}, "in the product only crypto/secp256k1, for speed; a whole chain for an example and tests"},
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
+			{"github.com/holiman/uint256", []string{"econ"}, "one package has the numbers that pay"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
 			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},

@@ -56,7 +56,7 @@ fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a h
 cities: build ## four cities on emulated links, with cascading and without: 90 seconds (FLAGS=--json; needs root and TUN)
 	@go run ./internal/scenario/run cities $(FLAGS)
 
-chaos: build web/node_modules ## nodes and the orchestrator struck by chance under a live room, for MINUTES
+chaos: build web/node_modules ## nodes and the orchestrator struck and cut off by chance under a live room, for MINUTES (FLAGS="--seed n"; cuts need root)
 	@DRTC_BIN=$(CURDIR)/bin/drtc node web/e2e/chaos.mjs --minutes $(MINUTES) $(FLAGS)
 
 soak: ## tests of the shells SOAK times over under the race detector, to find what fails rarely

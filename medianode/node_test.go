@@ -78,7 +78,8 @@ func runNode(t *testing.T, change func(*medianode.Config)) (n *medianode.Node, s
 // orchestrator is a client of the control service with a key of its own.
 type orchestrator struct {
 	medianodev1connect.ControlServiceClient
-	t *testing.T
+	t    *testing.T
+	room string // of who joins
 }
 
 func newOrchestrator(t *testing.T, n *medianode.Node) *orchestrator {
@@ -105,7 +106,7 @@ func command(t *testing.T, n *medianode.Node, key *identity.Key) *orchestrator {
 	}}
 	t.Cleanup(base.CloseIdleConnections)
 	client := &http.Client{Transport: &httpauth.Transport{Base: base, Key: key, Audience: n.ID(), Now: time.Now, Rand: rand.Reader}}
-	return &orchestrator{medianodev1connect.NewControlServiceClient(client, n.URL()), t}
+	return &orchestrator{medianodev1connect.NewControlServiceClient(client, n.URL()), t, "RM_1"}
 }
 
 func call[Req, Resp any](o *orchestrator, f func(context.Context, *connect.Request[Req]) (*connect.Response[Resp], error), m *Req) *Resp {
@@ -138,7 +139,7 @@ func (o *orchestrator) join(name string, perms *medianodev1.Permissions) *partic
 func (o *orchestrator) joinWith(name string, perms *medianodev1.Permissions, options ...func(*webrtc.API)) *participant {
 	o.t.Helper()
 	call(o, o.CreateSession, &medianodev1.CreateSessionRequest{
-		Session: "SE_" + name, Mode: medianodev1.Mode_MODE_SINGLE, Room: "RM_1", Participant: "PA_" + name, Identity: name, Permissions: perms,
+		Session: "SE_" + name, Mode: medianodev1.Mode_MODE_SINGLE, Room: o.room, Participant: "PA_" + name, Identity: name, Permissions: perms,
 		Application: "shop",
 	})
 	se := webrtc.SettingEngine{}

@@ -44,6 +44,7 @@ type actor struct {
 	waiting time.Time     // since when members wait for a home that there may be soon
 	plans   plan.Plan     // the last one
 	follows []drtc.NodeID // what routes knows
+	spots   map[spot]int  // of members for whom nodes were looked for
 }
 
 // letter is what an actor takes: a command, a new connection with its first
@@ -170,6 +171,8 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 			a.toNode(e)
 		case room.NeedPlan:
 			effects = append(effects, a.plan()...)
+		case room.ToRoom:
+			a.o.dispatch.send(a.name.Application, e)
 		case room.Notify:
 			a.o.webhooks.Notify(a.name.Application, e.Event)
 			a.o.policies.Notify(a.name.Application, a.name.Name, e.Event)

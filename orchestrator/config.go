@@ -9,6 +9,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/discovery"
+	"github.com/drtc-network/drtc/orchestrator/gate"
 	"github.com/drtc-network/drtc/orchestrator/plan"
 	"github.com/drtc-network/drtc/orchestrator/policy"
 	"github.com/drtc-network/drtc/orchestrator/room"
@@ -52,7 +53,8 @@ type Config struct {
 	Plan plan.Policy `toml:"plan"`
 	// NeedMbps is what a node is expected to send for one participant.
 	NeedMbps float64 `toml:"need_mbps"`
-	// MaxNodes bounds the nodes to which connections are held.
+	// MaxNodes is how many nodes are connected to choose from; those that carry
+	// sessions come on top.
 	MaxNodes int `toml:"max_nodes"`
 	// AllocateWait is how long a first participant waits for a node to come up.
 	AllocateWait time.Duration `toml:"allocate_wait"`
@@ -86,6 +88,9 @@ type Config struct {
 	RemoteUnmute bool `toml:"remote_unmute"`
 	// Webhooks are told what happens in rooms.
 	Webhooks []webhook.Hook `toml:"webhooks"`
+	// Gates let holders of tokens on a chain into rooms. Key of each is one of
+	// Keys, and its Secret comes from there.
+	Gates []gate.Config `toml:"gates"`
 	// Applications say who takes part in their rooms, and how these run.
 	Applications []policy.Application `toml:"applications"`
 }
@@ -162,6 +167,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("orchestrator: keys[%d]: %q comes twice", i, k.Key)
 		}
 		seen[k.Key] = true
+	}
+	if err := c.validateGates(); err != nil {
+		return err
 	}
 	if err := c.State.Validate(); err != nil {
 		return err

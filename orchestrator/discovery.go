@@ -1,10 +1,7 @@
 package orchestrator
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +29,7 @@ func (o *Orchestrator) keepNodes(ctx context.Context) {
 	defer again.Stop()
 	for {
 		changed := o.discovery.Changed() // before the snapshot, not to miss one
-		o.pool.Keep(o.targets())
+		o.reconnect()
 		select {
 		case <-ctx.Done():
 			return
@@ -42,48 +39,79 @@ func (o *Orchestrator) keepNodes(ctx context.Context) {
 	}
 }
 
-// targets lists the nodes to be connected: all that carry sessions, then known
-// ones up to MaxNodes, those that offer most first.
-func (o *Orchestrator) targets() []nodes.Target {
-	known := slices.DeleteFunc(slices.Clone(o.discovery.Snapshot()), func(n discovery.Node) bool {
-		return !strings.HasPrefix(n.URL, "https://") // can't be pinned
-	})
-	slices.SortFunc(known, func(a, b discovery.Node) int {
-		return cmp.Or(cmp.Compare(b.CapacityMbps, a.CapacityMbps), bytes.Compare(a.ID[:], b.ID[:]))
-	})
-	var targets []nodes.Target
-	listed := map[drtc.NodeID]bool{}
-	add := func(t nodes.Target) {
-		if !listed[t.ID] {
-			listed[t.ID] = true
-			targets = append(targets, t)
+// reconnect brings the connections to nodes up to date. It does not wait for them
+// to be up.
+func (o *Orchestrator) reconnect() {
+	o.keeping.Lock()
+	defer o.keeping.Unlock()
+	o.pool.Keep(o.targets(o.now()))
+}
+
+// aim is a node to which a connection is held.
+type aim struct {
+	target nodes.Target
+	since  time.Time
+}
+
+// targets lists the nodes to be connected: all that carry sessions, and MaxNodes
+// to choose from, near the members of rooms and some everywhere.
+func (o *Orchestrator) targets(now time.Time) []nodes.Target {
+	known := map[drtc.NodeID]nodes.Target{}
+	var open []allocate.Candidate
+	for _, n := range o.discovery.Snapshot() {
+		if !strings.HasPrefix(n.URL, "https://") {
+			continue // can't be pinned
+		}
+		known[n.ID] = targetOf(n)
+		if !n.Draining {
+			open = append(open, declared(n))
 		}
 	}
 	used := o.routes.nodes()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, n := range known {
-		t := targetOf(n)
-		if used[n.ID] || o.lastTargets[n.ID] == t {
-			add(t)
+	aims := map[drtc.NodeID]aim{}
+	var targets []nodes.Target
+	add := func(id drtc.NodeID) {
+		before, had := o.aims[id]
+		t, listed := known[id]
+		switch {
+		case aims[id] != aim{}, !listed && !had:
+			return
+		case !listed: // a node whose record has lapsed keeps its sessions as long as it lives
+			t = before.target
 		}
+		if before.target != t {
+			before = aim{target: t, since: now}
+		}
+		aims[id] = before
+		targets = append(targets, t)
 	}
-	// A node whose record has lapsed keeps its sessions as long as it lives.
 	for id := range used {
-		if t, ok := o.lastTargets[id]; ok {
-			add(t)
-		}
+		add(id)
 	}
-	for _, n := range known {
-		if len(targets) < o.config.MaxNodes {
-			add(targetOf(n))
-		}
+	for _, id := range allocate.Shortlist(open, o.routes.wants(), o.config.MaxNodes) {
+		add(id)
 	}
-	o.lastTargets = map[drtc.NodeID]nodes.Target{}
-	for _, t := range targets {
-		o.lastTargets[t.ID] = t
-	}
+	o.aims = aims
 	return targets
+}
+
+// firstContact is how long a connection to a node that may be the best one is
+// waited for.
+const firstContact = time.Second
+
+// comingUp lists nodes that may be up soon.
+func (o *Orchestrator) comingUp(now time.Time) map[drtc.NodeID]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	coming := map[drtc.NodeID]bool{}
+	for id, a := range o.aims {
+		if now.Sub(a.since) < min(firstContact, o.config.AllocateWait) && !o.pool.Status(id).Up {
+			coming[id] = true
+		}
+	}
+	return coming
 }
 
 func targetOf(n discovery.Node) nodes.Target {
@@ -91,24 +119,15 @@ func targetOf(n discovery.Node) nodes.Target {
 }
 
 // candidates is what the choice of a node is made from. What a node says by its
-// heartbeat is newer than what stands in its record.
+// heartbeat is newer than what stands in its record. Score, History,
+// QuarantinedUntil and PriceWeight are in no record: they come from tests of
+// quality and from prices, and are neutral without.
 func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 	s := allocate.Snapshot{At: now}
 	for _, n := range o.discovery.Snapshot() {
-		status := o.pool.Status(n.ID)
-		c := allocate.Candidate{
-			ID: n.ID, Region: n.Region, Version: n.Version, Features: n.Features,
-			CapacityMbps: float64(n.CapacityMbps), LoadMbps: float64(n.LoadMbps),
-			Sessions: int(n.Sessions), MaxSessions: int(n.MaxSessions),
-			AgeOfRecord: max(0, now.Sub(n.IssuedAt)),
-			Reachable:   status.Up && !status.Draining && !n.Draining,
-		}
-		if n.Place != nil {
-			c.Place = *n.Place
-		}
-		if !n.Owner.IsZero() {
-			c.Owner = n.Owner.String()
-		}
+		status, c := o.pool.Status(n.ID), declared(n)
+		c.AgeOfRecord = max(0, now.Sub(n.IssuedAt))
+		c.Reachable = status.Up && !status.Draining && !n.Draining
 		if status.Up {
 			c.Sessions, c.LoadMbps = status.Sessions, float64(status.EgressBps)/1e6
 			c.Refuses = status.Refuses
@@ -116,9 +135,26 @@ func (o *Orchestrator) candidates(now time.Time) allocate.Snapshot {
 				c.MaxSessions = status.MaxSessions
 			}
 		}
+		c.AudioCapacity = allocate.AudioCapacity(int(n.Cores), c.CapacityMbps, c.MaxSessions)
 		s.Nodes = append(s.Nodes, c)
 	}
 	return s
+}
+
+// declared is what a node says of itself in its record.
+func declared(n discovery.Node) allocate.Candidate {
+	c := allocate.Candidate{
+		ID: n.ID, Region: n.Region, Version: n.Version, Features: n.Features,
+		CapacityMbps: float64(n.CapacityMbps), LoadMbps: float64(n.LoadMbps),
+		Sessions: int(n.Sessions), MaxSessions: int(n.MaxSessions),
+	}
+	if n.Place != nil {
+		c.Place = *n.Place
+	}
+	if !n.Owner.IsZero() {
+		c.Owner = n.Owner.String()
+	}
+	return c
 }
 
 // node returns what is known of one node.

@@ -41,6 +41,7 @@ type fakeNode struct {
 	restores         int // offers that took up a session of another node
 	calls            []string
 	refuse           string // CreateSession fails with this
+	others, most     uint32 // sessions of others that it has, and how many it takes if not 100
 	full             string // and the heartbeat says so beforehand
 	frozen           chan struct{}
 	streams          map[chan *medianodev1.EventsResponse]bool
@@ -422,7 +423,7 @@ func (n *fakeNode) Events(ctx context.Context, r *connect.Request[medianodev1.Ev
 		n.mu.Lock()
 		frozen := n.frozen
 		beat := &medianodev1.EventsResponse{Sequence: n.sequence, Instance: n.instance, Event: &medianodev1.EventsResponse_Heartbeat{
-			Heartbeat: &medianodev1.Heartbeat{Sessions: uint32(len(n.sessions)), MaxSessions: 100, LeaseLeftMs: 600_000, Refuses: n.full},
+			Heartbeat: &medianodev1.Heartbeat{Sessions: uint32(len(n.sessions)) + n.others, MaxSessions: max(100, n.most), LeaseLeftMs: 600_000, Refuses: n.full},
 		}}
 		n.mu.Unlock()
 		if frozen != nil {

@@ -18,9 +18,11 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	o.whip.Register(mux)
 	o.api.Register(mux)
 	o.moderate.Register(mux)
+	o.doors.register(mux)
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)
+	mux.HandleFunc("POST "+orderPath, o.takeOrder)
 	if web == nil {
 		web = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			signal.CORS(w)

@@ -27,6 +27,7 @@ type meter struct {
 	lost          prometheus.Counter
 	decisions     *prometheus.CounterVec
 	moderations   *prometheus.CounterVec
+	balances      *prometheus.CounterVec
 	storeFailures prometheus.Counter
 }
 
@@ -62,6 +63,9 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		moderations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_moderations_total", Help: "Requests of hosts, by action and HTTP status.",
 		}, []string{"action", "status"}),
+		balances: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_gate_balances_total", Help: "Balances read of those who come into rooms with a gate, or are in them, by outcome.",
+		}, []string{"outcome"}),
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_allocations_refused_total", Help: "Participants for whom there was no node.",
 		}),
@@ -83,7 +87,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.reroutes, m.webhooks, m.relayDelay, m.relayLoss, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.balances, m.reroutes, m.webhooks, m.relayDelay, m.relayLoss, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),

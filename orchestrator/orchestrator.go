@@ -22,6 +22,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/moderate"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/policy"
+	"github.com/drtc-network/drtc/orchestrator/reroute"
 	"github.com/drtc-network/drtc/orchestrator/room"
 	"github.com/drtc-network/drtc/orchestrator/roomservice"
 	"github.com/drtc-network/drtc/orchestrator/signal"
@@ -57,23 +58,27 @@ type Orchestrator struct {
 	whip      *whip.Server
 	keeper    *tenure.Keeper
 	openings  openings
+	dispatch  *dispatch
+	rerouter  *reroute.Handler
 	packer    *packer
 	api       *roomservice.Server
 	webhooks  *webhook.Sender
 	policies  *policy.Policies
 	moderate  *moderate.Server
+	doors     *doors
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
 	server    *http.Server
 	conns     atomic.Uint64
+	keeping   sync.Mutex // one at a time says which nodes are connected
 
-	mu          sync.Mutex // guards what follows
-	ctx         context.Context
-	actors      map[signal.RoomName]*actor
-	byID        map[drtc.RoomID]*actor
-	lastTargets map[drtc.NodeID]nodes.Target
-	group       sync.WaitGroup // of actors and savers
+	mu     sync.Mutex // guards what follows
+	ctx    context.Context
+	actors map[signal.RoomName]*actor
+	byID   map[drtc.RoomID]*actor
+	aims   map[drtc.NodeID]aim
+	group  sync.WaitGroup // of actors and savers
 }
 
 // New opens the key and the listening socket, so that ID and URL are known. Run
@@ -89,8 +94,9 @@ func New(c Config, p Parts, log *slog.Logger) (*Orchestrator, error) {
 	log = log.With(slog.String("orchestrator", key.ID().Short()))
 	o := &Orchestrator{
 		config: c, log: log, key: key, discovery: p.Discovery, store: p.Store, routes: newRoutes(),
-		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, lastTargets: map[drtc.NodeID]nodes.Target{},
+		actors: map[signal.RoomName]*actor{}, byID: map[drtc.RoomID]*actor{}, aims: map[drtc.NodeID]aim{},
 	}
+	o.dispatch = &dispatch{o: o, waiting: map[subject]*roomOrder{}}
 	if err := o.assemble(p); err != nil {
 		return nil, errors.Join(err, o.closeStore())
 	}
@@ -145,7 +151,7 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
-	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute, Elsewhere: o.elsewhere})
+	o.api, err = roomservice.New(roomservice.Config{Keys: c.signalKeys(), Rooms: o, Log: o.log, RemoteUnmute: c.RemoteUnmute, Elsewhere: o.elsewhere, Host: o.host})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
@@ -162,12 +168,11 @@ func (o *Orchestrator) assemble(p Parts) error {
 	if o.listener, err = o.listen(); err != nil {
 		return err
 	}
-	handler, err := o.reroute(o.handler(p.Web))
-	if err != nil {
+	if o.rerouter, err = o.reroute(o.handler(p.Web)); err != nil {
 		return err
 	}
 	o.server = &http.Server{
-		Handler:           handler,
+		Handler:           o.rerouter,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    256 << 10, // a join request travels in the URL
@@ -255,6 +260,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
 	loops.Go(func() { _ = o.policies.Run(ctx) })
+	loops.Go(func() { o.recheck(ctx) })
 	loops.Go(func() {
 		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("orchestrator: serving: %w", err))
@@ -263,6 +269,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.log.Info("orchestrator serves", slog.String("url", o.URL()), slog.String("id", o.ID().String()))
 
 	<-ctx.Done()
+	o.keeper.Retire() // before others that end as well choose whom to hand rooms
 	// Connections end first and tell their rooms, which then end and with them
 	// what they asked of nodes.
 	connections.Wait()

@@ -27,18 +27,18 @@ func (a *actor) plan() []room.Effect {
 			m.NeedMbps = a.o.config.NeedMbps
 		}
 	}
+	wait := a.lookAround(&in)
 	p, err := plan.Make(in)
 	if err != nil { // of a configuration that Validate let through
 		a.o.log.Error("room can't be planned", slog.String("room", string(a.id)), slog.Any("error", err))
 		a.waiting = time.Time{}
 		return a.room.Handle(now, room.Planned{Err: err.Error()})
 	}
-	wait := false
 	if len(p.Refused) > 0 && comingUp(in.Nodes) {
 		if a.waiting.IsZero() {
 			a.waiting = now
 		}
-		wait = now.Sub(a.waiting) < a.o.config.AllocateWait
+		wait = wait || now.Sub(a.waiting) < a.o.config.AllocateWait
 	}
 	if !wait {
 		a.waiting = time.Time{}

@@ -13,9 +13,13 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/signal"
 )
 
-// decide makes what decides on rooms besides their tokens: policies and hosts.
+// decide makes what decides on rooms besides their tokens: gates, policies and
+// hosts.
 func (o *Orchestrator) decide(custom map[string]policy.Policy) error {
 	var err error
+	if o.doors, err = o.newDoors(); err != nil {
+		return err
+	}
 	o.policies, err = policy.New(policy.Config{
 		Applications: o.config.Applications, Custom: custom, Plan: o.config.Plan, Order: o.obey, Log: o.log,
 		Report: func(application, outcome string) { o.meter.decisions.WithLabelValues(application, outcome).Inc() },
@@ -35,14 +39,18 @@ func (o *Orchestrator) decide(custom map[string]policy.Policy) error {
 	return nil
 }
 
-// admitted asks the application's policy about a Join. It runs in the goroutine
+// admitted asks the application's gates and policy about a Join. It runs in the goroutine
 // of who wants to come in, so no room waits for a policy.
 func (o *Orchestrator) admitted(ctx context.Context, name signal.RoomName, first room.Command) (room.Command, error) {
 	j, ok := first.(room.Join)
 	if !ok {
 		return first, nil
 	}
-	j, err := o.policies.Admit(ctx, name.Application, name.Name, j)
+	j, err := o.doors.admit(ctx, name, j)
+	if err != nil {
+		return nil, err
+	}
+	j, err = o.policies.Admit(ctx, name.Application, name.Name, j)
 	var refusal *policy.Refusal
 	if errors.As(err, &refusal) {
 		return nil, signal.Forbid(refusal.Reason)

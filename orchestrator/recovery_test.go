@@ -264,6 +264,8 @@ func testNodeLoss(t *testing.T, lose func(*fakeNode), within time.Duration) {
 			other = p
 		}
 	}
+	ann.expect("answer") // who has none yet is placed elsewhere and hears of nothing
+	bob.expect("answer")
 	began := time.Now()
 	lose(lost)
 	for _, p := range []*person{ann, bob} {

@@ -63,7 +63,7 @@ func (o *Orchestrator) List(ctx context.Context, application string, _ []string)
 type roomKey struct{}
 
 // reroute sends requests about rooms of other members on to those.
-func (o *Orchestrator) reroute(next http.Handler) (http.Handler, error) {
+func (o *Orchestrator) reroute(next http.Handler) (*reroute.Handler, error) {
 	secret, err := reroute.Secret(o.key)
 	if err != nil {
 		return nil, fmt.Errorf("orchestrator: %w", err)

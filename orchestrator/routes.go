@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/allocate"
 	"github.com/drtc-network/drtc/orchestrator/cascade"
 )
 
@@ -15,6 +16,7 @@ type routes struct {
 	sessions map[drtc.SessionID]route
 	links    map[cascade.LinkID]*actor
 	rooms    map[*actor][]drtc.NodeID
+	members  map[*actor][]allocate.Want // where they are
 }
 
 type route struct {
@@ -23,7 +25,7 @@ type route struct {
 }
 
 func newRoutes() *routes {
-	return &routes{sessions: map[drtc.SessionID]route{}, links: map[cascade.LinkID]*actor{}, rooms: map[*actor][]drtc.NodeID{}}
+	return &routes{sessions: map[drtc.SessionID]route{}, links: map[cascade.LinkID]*actor{}, rooms: map[*actor][]drtc.NodeID{}, members: map[*actor][]allocate.Want{}}
 }
 
 // follow notes which nodes a room has to do with; none when it has ended.
@@ -35,6 +37,24 @@ func (r *routes) follow(a *actor, nodes []drtc.NodeID) {
 		return
 	}
 	r.rooms[a] = nodes
+}
+
+// want notes where the members of a room are.
+func (r *routes) want(a *actor, wants []allocate.Want) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[a] = wants
+}
+
+// wants lists where the members of all rooms are.
+func (r *routes) wants() []allocate.Want {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []allocate.Want
+	for _, wants := range r.members {
+		all = append(all, wants...)
+	}
+	return all
 }
 
 // join notes that a room has a link, leave that it has it no more.
@@ -62,6 +82,7 @@ func (r *routes) end(a *actor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.rooms, a)
+	delete(r.members, a)
 	for id, found := range r.sessions {
 		if found.actor == a {
 			delete(r.sessions, id)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/drtc-network/drtc/orchestrator/state"
@@ -61,9 +62,22 @@ func (s State) Validate() error {
 	return fmt.Errorf("orchestrator: state.kind: want embedded, nats or memory, got %.40q", s.Kind)
 }
 
+// prefixed names the key of the file for a field that is wrong: State has the
+// fields of package jetstream by the same names.
 func prefixed(err error) error {
 	if err == nil {
 		return nil
+	}
+	var wrong *jetstream.FieldError
+	if errors.As(err, &wrong) {
+		key := wrong.Field
+		if f, ok := reflect.TypeFor[State]().FieldByName(wrong.Field); ok {
+			key = f.Tag.Get("toml")
+		}
+		if key == "-" {
+			key = "token (DRTC_STATE_TOKEN)"
+		}
+		return fmt.Errorf("orchestrator: state.%s: %w", key, wrong.Err)
 	}
 	return fmt.Errorf("orchestrator: state: %w", err)
 }

@@ -155,7 +155,14 @@ func (o *Orchestrator) open(name signal.RoomName, entry state.Entry, term uint64
 		o.routes.add(s.Session, s.Node, a)
 	}
 	a.follow()
-	return o.start(a), nil
+	o.start(a)
+	// Nodes tell of that only when it changes.
+	for _, id := range a.follows {
+		if o.pool.Status(id).Draining {
+			o.group.Go(func() { a.post(room.NodeDraining{Node: id}) })
+		}
+	}
+	return a, nil
 }
 
 // restore brings back the rooms in the store that no other member has. Their
@@ -200,6 +207,9 @@ func (o *Orchestrator) takeUp(ctx context.Context, key tenure.Key) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	name := nameOf(key)
+	if o.running(name) != nil {
+		return // a client was here before the offer
+	}
 	a, err := o.actor(ctx, name, false)
 	switch {
 	case err != nil && !errors.Is(err, errElsewhere):
@@ -251,7 +261,7 @@ func (o *Orchestrator) handOver() {
 	for _, key := range o.keeper.Held() {
 		heir := o.keeper.Heir(key)
 		if heir == "" {
-			continue // alone: they are taken up after the restart
+			continue // alone, or all others end too: they are taken up after the restart
 		}
 		if err := o.keeper.Release(ctx, key, heir); err != nil {
 			o.log.Warn("a room was not handed over", slog.Any("error", err))

@@ -198,7 +198,8 @@ func (b *Bed) node(ctx context.Context, room, identity string) (int, error) {
 	return 0, fmt.Errorf("scenario: %s is on node %s, which is not of this network", identity, session.Node.ID)
 }
 
-// metrics reads a node's page: the sum of each metric over its labels.
+// metrics reads a node's page: the sum of each metric over its labels, but the
+// buckets of a histogram by le.
 func (b *Bed) metrics(ctx context.Context, node int) (map[string]float64, error) {
 	body, err := fetch(ctx, reach(b.cfg.Sites[node].Host), b.nodes[node].Metrics)
 	if err != nil {
@@ -209,7 +210,11 @@ func (b *Bed) metrics(ctx context.Context, node int) (map[string]float64, error)
 	for lines := bufio.NewScanner(body); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")
 		if from := strings.IndexByte(name, '{'); from >= 0 {
-			name, value = lines.Text()[:from], lines.Text()[strings.LastIndexByte(lines.Text(), ' ')+1:]
+			text, last := lines.Text(), strings.LastIndexByte(lines.Text(), ' ')
+			name, value = text[:from], text[last+1:]
+			if strings.HasSuffix(name, "_bucket") {
+				name = text[:last]
+			}
 		}
 		if v, err := strconv.ParseFloat(value, 64); err == nil {
 			sums[strings.TrimPrefix(name, "drtc_medianode_")] += v

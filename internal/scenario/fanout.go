@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,8 +32,9 @@ type FanOutConfig struct {
 	Ramp     float64       // joins per second
 	Settle   time.Duration // after the last join
 	Length   time.Duration // of the measurement
-	// Hop is the most that a hop may add to the 99th percentile of the delay; 0
-	// asks for nothing. It says something of the nodes only on a machine that is
+	// Hop is the most that a hop may add to the 99th percentile of the delay, and
+	// that a packet may be in a node that got it from another one; 0 asks for
+	// nothing. It says something of the nodes only on a machine that is
 	// at most half busy: above, it is not judged.
 	Hop time.Duration
 	Say func(format string, args ...any)
@@ -89,6 +92,11 @@ type AtDepth struct {
 	Received uint64  `json:"packets_received"`
 	P50      float64 `json:"delay_p50_ms"`
 	P99      float64 `json:"delay_p99_ms"`
+	// InNodeP50 and InNodeP99 are of the time that packets spent in the nodes so
+	// far from the publisher's, from the kernel's receive to the return of the call
+	// that sent them: read off buckets that double.
+	InNodeP50 float64 `json:"in_node_p50_ms"`
+	InNodeP99 float64 `json:"in_node_p99_ms"`
 }
 
 // fanOut is a run.
@@ -273,6 +281,7 @@ func (f *fanOut) measure(ctx context.Context) (*FanOutResult, error) {
 	}
 	f.rows(r, after, depths)
 	f.listen(r, depths)
+	inNodes(r, before, after, depths)
 	f.judge(r, before, after, time.Since(begun))
 	r.Problems = f.problems
 	return r, nil
@@ -373,6 +382,46 @@ func (f *fanOut) listen(r *FanOutResult, depths []int) {
 	r.Depths = at
 }
 
+// inNodes fills in how long packets were in the nodes of each depth.
+func inNodes(r *FanOutResult, before, after []map[string]float64, depths []int) {
+	for d := range r.Depths {
+		grown := map[float64]float64{}
+		for i, page := range after {
+			if depths[i] != d {
+				continue
+			}
+			for name, count := range page {
+				text, found := strings.CutPrefix(name, `forward_delay_seconds_bucket{le="`)
+				if edge, err := strconv.ParseFloat(strings.TrimSuffix(text, `"}`), 64); found && err == nil {
+					grown[edge] += count - before[i][name]
+				}
+			}
+		}
+		r.Depths[d].InNodeP50, r.Depths[d].InNodeP99 = 1000*quantile(grown, .5), 1000*quantile(grown, .99)
+	}
+}
+
+// quantile reads one off cumulative counts by upper edge, as if what is between
+// two edges were spread evenly.
+func quantile(counts map[float64]float64, q float64) float64 {
+	edges := slices.Sorted(maps.Keys(counts))
+	if len(edges) == 0 {
+		return 0
+	}
+	rank := q * counts[edges[len(edges)-1]]
+	low, below := 0.0, 0.0
+	for _, edge := range edges {
+		if count := counts[edge]; count >= rank && count > below {
+			if math.IsInf(edge, 1) {
+				return low
+			}
+			return low + (edge-low)*(rank-below)/(count-below)
+		}
+		low, below = edge, counts[edge]
+	}
+	return low
+}
+
 // judge says what is not as it should be.
 func (f *fanOut) judge(r *FanOutResult, before, after []map[string]float64, took time.Duration) {
 	if r.Degree > f.cfg.Degree {
@@ -403,6 +452,9 @@ func (f *fanOut) judge(r *FanOutResult, before, after []map[string]float64, took
 		here, before := r.Depths[d], r.Depths[d-1]
 		if f.cfg.Hop > 0 && here.Viewers > 0 && here.P99-before.P99 > ms(f.cfg.Hop) {
 			f.problem("hop %d adds %.2f ms to the 99th percentile of the delay, want at most %v", d, here.P99-before.P99, f.cfg.Hop)
+		}
+		if f.cfg.Hop > 0 && here.InNodeP99 > ms(f.cfg.Hop) {
+			f.problem("99 %% of packets were in a node of hop %d for up to %.2f ms, want at most %v", d, here.InNodeP99, f.cfg.Hop)
 		}
 	}
 	var relayed float64

@@ -34,7 +34,7 @@ type talker struct {
 	number int // from 0
 	media  media
 	open   *atomic.Uint32 // the measurement that is on, 0 for none
-	audio  *webrtc.TrackLocalStaticRTP
+	audio  *voice
 	camera *webrtc.TrackLocalStaticRTP // of one layer; nil where there are several
 	layers []*client.Layer
 	want   [client.MaxLayers]atomic.Bool // a key frame
@@ -53,7 +53,7 @@ func newTalker(number int, name string, m media, open *atomic.Uint32) (*talker, 
 	if err != nil {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
-	t.audio, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "mic-"+name, name)
+	t.audio, err = newVoice("mic-"+name, name)
 	if err != nil {
 		return nil, fmt.Errorf("scenario: %w", err)
 	}
@@ -129,6 +129,39 @@ func pace(ctx context.Context, start time.Time, due func() time.Duration, turn f
 		}
 		turn()
 	}
+}
+
+// voice is a microphone's track, which says how loud it is where that was
+// negotiated (client.Options.Levels).
+type voice struct {
+	*webrtc.TrackLocalStaticRTP
+	level     atomic.Uint32 // -dBov, 0 to 127
+	extension atomic.Uint32 // 0 is none
+}
+
+func newVoice(id, stream string) (*voice, error) {
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, id, stream)
+	return &voice{TrackLocalStaticRTP: track}, err
+}
+
+// Bind implements webrtc.TrackLocal.
+func (v *voice) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	for _, x := range c.HeaderExtensions() {
+		if x.URI == client.ExtensionLevel {
+			v.extension.Store(uint32(x.ID)) //nolint:gosec // 1 to 14
+		}
+	}
+	return v.TrackLocalStaticRTP.Bind(c)
+}
+
+// WriteRTP sends a packet, whose header extension it sets.
+func (v *voice) WriteRTP(p *rtp.Packet) error {
+	if id := v.extension.Load(); id != 0 {
+		if err := p.SetExtension(uint8(id), []byte{byte(v.level.Load())}); err != nil { //nolint:gosec // in range
+			return err
+		}
+	}
+	return v.TrackLocalStaticRTP.WriteRTP(p)
 }
 
 // listener counts what one participant gets of each stream.

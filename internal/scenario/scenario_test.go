@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,8 +61,25 @@ func TestFanOut_carriesEachLayerOnceOverEachLink(t *testing.T) {
 	for _, p := range r.Problems {
 		t.Error(p)
 	}
+	for _, d := range r.Depths {
+		if d.InNodeP50 <= 0 || d.InNodeP99 < d.InNodeP50 || d.InNodeP99 > 1000 {
+			t.Errorf("%d hops: packets were in the node for %.2f ms, %.2f ms at p99, want some time", d.Hops, d.InNodeP50, d.InNodeP99)
+		}
+	}
 	if r.Levels < 3 {
 		t.Errorf("levels: got %d, want 3 or more", r.Levels)
+	}
+}
+
+func TestQuantile_isReadOffBuckets(t *testing.T) {
+	counts := map[float64]float64{1: 50, 2: 90, 4: 100, math.Inf(1): 100}
+	for q, want := range map[float64]float64{.25: .5, .5: 1, .7: 1.5, .95: 3, 1: 4} {
+		if got := quantile(counts, q); math.Abs(got-want) > 1e-9 {
+			t.Errorf("quantile %v: got %v, want %v", q, got, want)
+		}
+	}
+	if got := quantile(map[float64]float64{1: 0, math.Inf(1): 10}, .5); got != 1 {
+		t.Errorf("above the last edge: got %v, want that edge", got)
 	}
 }
 

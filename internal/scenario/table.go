@@ -14,9 +14,9 @@ func (r *FanOutResult) Table() string {
 	for _, row := range r.Rows {
 		fmt.Fprintf(&b, "| %d | %s | %d | %d | %d | %d |\n", row.Level, row.Name, row.RelayVersion, row.Links, row.Viewers, row.LayersOut)
 	}
-	fmt.Fprintf(&b, "\n| hops | viewers | packets | lost | delay p50 | p99 |\n|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(&b, "\n| hops | viewers | packets | lost | delay p50 | p99 | in the node p50 | p99 |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, d := range r.Depths {
-		fmt.Fprintf(&b, "| %d | %d | %d | %d | %.2f ms | %.2f ms |\n", d.Hops, d.Viewers, d.Expected, d.Expected-d.Received, d.P50, d.P99)
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %.2f ms | %.2f ms | %.2f ms | %.2f ms |\n", d.Hops, d.Viewers, d.Expected, d.Expected-d.Received, d.P50, d.P99, d.InNodeP50, d.InNodeP99)
 	}
 	fmt.Fprintf(&b, "\n%d links, at most %d of a node; %d streams of the publisher, %d on all links; a link carried %.3f of what was published\n",
 		r.Links, r.Degree, r.Streams, r.Layers, r.Copies)

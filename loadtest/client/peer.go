@@ -25,6 +25,9 @@ const (
 	payloadRTX  = 97
 )
 
+// ExtensionLevel is the header extension of a microphone's loudness.
+const ExtensionLevel = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
 // Options say what the clients negotiate.
 type Options struct {
 	// NACK asks for lost packets again, RTX has them come as a stream of their
@@ -32,6 +35,8 @@ type Options struct {
 	NACK, RTX, TWCC bool
 	// Layers lets cameras have simulcast layers.
 	Layers bool
+	// Levels lets microphones say how loud they are (RFC 6464): ExtensionLevel.
+	Levels bool
 	// Socket is open already, such as in another network namespace, and is used
 	// instead of new ones. The API is then for one connection alone.
 	Socket net.PacketConn
@@ -144,6 +149,11 @@ func (o Options) mediaEngine() (*webrtc.MediaEngine, error) {
 	}
 	if o.Layers {
 		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: extensionRID}, webrtc.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
+	if o.Levels {
+		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: ExtensionLevel}, webrtc.RTPCodecTypeAudio); err != nil {
 			return nil, err
 		}
 	}

@@ -3,10 +3,12 @@ package control
 import (
 	"context"
 	"errors"
+	"time"
 
 	"connectrpc.com/connect"
 
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
+	"github.com/drtc-network/drtc/medianode/engine"
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
 )
 
@@ -23,7 +25,22 @@ func (s *Service) Drain(ctx context.Context, req *connect.Request[medianodev1.Dr
 		return nil, connect.NewError(connect.CodePermissionDenied, errors.New("drain: only the node's own key may drain it"))
 	}
 	s.draining.Store(req.Msg.Drain)
+	s.leave(req.Msg.Drain)
 	return connect.NewResponse(&medianodev1.DrainResponse{Sessions: uint32(s.Sessions())}), nil
+}
+
+// leave tells the engine that all clients are on their way to other nodes, or
+// not any more.
+func (s *Service) leave(leaves bool) {
+	for _, e := range s.all(func(*session) bool { return true }) {
+		e.mu.Lock()
+		for _, l := range []*leg{e.publisher, e.subscriber} {
+			if l.open {
+				_ = s.command(l.peer, func(_ time.Time, c *engine.Core) error { return c.Leave(l.peer, leaves) }) // or it has ended
+			}
+		}
+		e.mu.Unlock()
+	}
 }
 
 // Draining reports whether the node takes no new sessions.

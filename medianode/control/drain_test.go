@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/engine/stun"
 	"github.com/drtc-network/drtc/rpcauth"
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
 )
@@ -114,6 +117,49 @@ func TestCaller_theNodesOwnKeyIsNoOrchestrator(t *testing.T) {
 	_, err := c.CreateSession(context.Background(), connect.NewRequest(&medianodev1.CreateSessionRequest{}))
 	if connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("got %v, want permission_denied", err)
+	}
+}
+
+// stage is a Media with one core.
+type stage struct {
+	Media
+	core *engine.Core
+}
+
+func (m stage) Do(_ engine.PeerID, f func(time.Time, *engine.Core, *engine.Batch)) error {
+	f(time.Unix(1, 0), m.core, nil)
+	return nil
+}
+
+// A client that leaves shall find its way to the other node first: see
+// engine.Core.Leave.
+func TestDrain_answersNoChecksOfNewCandidates(t *testing.T) {
+	const pwd = "passwordpasswordpassword"
+	own := newKey(t)
+	s, client, base := served(t, own)
+	core := engine.New(engine.Config{Random: func() uint32 { return 7 }})
+	s.media = stage{core: core}
+	e := s.addSession(t, own.ID(), "SE_1")
+	s.addSession(t, own.ID(), "SE_2") // has not connected
+	e.publisher.open = true
+	ice := engine.PeerConfig{ID: e.publisher.peer, Room: e.room, Local: engine.ICE{Ufrag: "node", Pwd: pwd}, Remote: engine.ICE{Ufrag: "old", Pwd: pwd}}
+	if err := core.AddPeer(time.Unix(1, 0), ice); err != nil {
+		t.Fatal(err)
+	}
+	answers := func(generation string) bool {
+		var b engine.Batch
+		check := stun.AppendBindingRequest(nil, [12]byte{1}, "node:"+generation, pwd, stun.RequestOptions{Controlling: true, Priority: 1})
+		core.HandleDatagram(time.Unix(2, 0), netip.MustParseAddrPort("192.0.2.7:7"), check, &b)
+		return len(b.Datagrams()) > 0
+	}
+	c := client(&httpauth.Transport{Base: base, Key: own, Audience: own.ID(), Now: time.Now, Rand: rand.Reader})
+	for _, on := range []bool{true, false} {
+		if _, err := c.Drain(t.Context(), connect.NewRequest(&medianodev1.DrainRequest{Drain: on})); err != nil {
+			t.Fatal(err)
+		}
+		if !answers("old") || answers("new") == on {
+			t.Errorf("draining %v: answers the old candidates %v, the new ones %v; want true, %v", on, answers("old"), answers("new"), !on)
+		}
 	}
 }
 

@@ -316,42 +316,58 @@ func (s *Service) onPeerState(v engine.PeerState) {
 	}
 }
 
+// heard is what the first media of a track, or media of another kind, is for one
+// of its names.
+type heard struct {
+	place
+	of      *session
+	viewers []*session // whose sections may be kept for another codec
+	event   *medianodev1.EventsResponse
+}
+
 func (s *Service) onTrackLive(v engine.TrackLive) {
 	s.mu.Lock()
-	t := s.tracks[v.Track]
-	var viewers []*session
-	if t != nil {
-		before := t.codec.Mime
-		for _, c := range t.codecs {
-			if strings.EqualFold(c.Mime, v.Mime) {
-				t.codec = c
-				break
-			}
-		}
-		if !strings.EqualFold(before, t.codec.Mime) {
-			viewers = slices.Collect(maps.Keys(s.rooms[t.room]))
-		}
-	}
-	var room drtc.RoomID
-	if t != nil {
-		t.mime, room = v.Mime, t.room
-	}
+	news := s.note(v)
 	s.mu.Unlock()
+	for _, n := range news {
+		s.relays.changed(n.room, n.track, false)
+		for _, e := range n.viewers {
+			s.appear(e, n.track)
+		}
+		if n.event != nil { // else its own node tells its Orchestrator
+			s.report(n.of, n.event)
+		}
+	}
+}
+
+// note enters what is known of a track's media, and of its aliases'; the caller
+// holds s.mu.
+func (s *Service) note(v engine.TrackLive) []heard {
+	t := s.tracks[v.Track]
 	if t == nil {
-		return
+		return nil
 	}
-	s.relays.changed(room, v.Track, false)
-	for _, e := range viewers { // whose sections were kept for another codec
-		s.appear(e, v.Track)
+	before := t.codec.Mime
+	for _, c := range t.codecs {
+		if strings.EqualFold(c.Mime, v.Mime) {
+			t.codec = c
+			break
+		}
 	}
-	if t.session == nil { // its own node tells its Orchestrator
-		return
+	t.mime, t.mid, t.layers = v.Mime, v.Mid, v.Layers
+	var news []heard
+	for _, at := range append([]place{{t.room, v.Track}}, s.alignAll(t)...) {
+		named := s.tracks[at.track]
+		n := heard{place: at, of: named.session}
+		if !strings.EqualFold(before, t.codec.Mime) {
+			n.viewers = slices.Collect(maps.Keys(s.rooms[at.room]))
+		}
+		if n.of != nil {
+			n.event = liveEvent(n.of, at.track, named)
+		}
+		news = append(news, n)
 	}
-	m := &medianodev1.TrackLive{Session: string(t.session.id), Track: string(v.Track), Mid: v.Mid, Mime: v.Mime}
-	for _, l := range v.Layers {
-		m.Layers = append(m.Layers, &medianodev1.LiveLayer{Rid: l.RID, Ssrc: l.SSRC, RepairSsrc: l.RepairSSRC})
-	}
-	s.report(t.session, &medianodev1.EventsResponse{Event: &medianodev1.EventsResponse_TrackLive{TrackLive: m}})
+	return news
 }
 
 // OnClosed is told that a peer is gone: its client said goodbye, its handshake

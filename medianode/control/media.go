@@ -23,6 +23,9 @@ func (s *Service) Offer(ctx context.Context, req *connect.Request[medianodev1.Of
 		return nil, err
 	}
 	m := req.Msg
+	if e.guest {
+		return nil, invalid("session: %.64q is a guest, which has no transport", m.Session)
+	}
 	if m.Target == medianodev1.Target_TARGET_SUBSCRIBER {
 		return nil, invalid("target: the node makes the offers on the subscriber transport")
 	}
@@ -277,7 +280,7 @@ func (s *Service) subscribe(e *session, m *medianodev1.Subscription) string {
 	switch {
 	case e.closed:
 		return "the session has ended"
-	case !e.perms.subscribe:
+	case e.guest || !e.perms.subscribe:
 		return "the participant may not subscribe"
 	case len(e.wanted) >= maxSubscriptions && e.wanted[id] == nil:
 		return fmt.Sprintf("a session subscribes to at most %d tracks", maxSubscriptions)
@@ -445,6 +448,9 @@ func (s *Service) SetPublisherLayers(ctx context.Context, req *connect.Request[m
 	if err != nil {
 		return nil, err
 	}
+	if e.guest {
+		return nil, invalid("track: %.64q is an alias: its source's session says which layers may be used", p.id)
+	}
 	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.SetPublisherLayers(now, p.id, layers) }); err != nil {
 		return nil, err
 	}
@@ -464,15 +470,12 @@ func (s *Service) MuteTrack(ctx context.Context, req *connect.Request[medianodev
 		return nil, err
 	}
 	p.muted = req.Msg.Muted
-	if err := s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
+	if err := s.command(e.sender(p), func(now time.Time, c *engine.Core) error { return c.MuteTrack(now, p.id, p.muted) }); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	if t := s.tracks[p.id]; t != nil && t.session == e {
-		t.muted = p.muted
+	for _, at := range s.noteMute(e, p.id, p.muted) {
+		s.relays.changed(at.room, at.track, false)
 	}
-	s.mu.Unlock()
-	s.relays.changed(e.room, p.id, false)
 	return connect.NewResponse(&medianodev1.MuteTrackResponse{}), nil
 }
 
@@ -497,7 +500,7 @@ func (s *Service) unpublish(e *session, id drtc.TrackID) error {
 		return nil
 	}
 	s.forget(true, id)
-	return s.command(e.publisher.peer, func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
+	return s.command(e.sender(p), func(now time.Time, c *engine.Core) error { return c.Unpublish(now, id) })
 }
 
 // command runs one engine command in the core that has the peer. What it names

@@ -246,6 +246,12 @@ func (s *Service) arrived(tracks ...drtc.TrackID) {
 			s.appear(e, id)
 		}
 		s.relays.changed(t.room, id, false)
+		s.mu.Lock()
+		aliases := s.alignAll(t)
+		s.mu.Unlock()
+		for _, at := range aliases {
+			s.relays.changed(at.room, at.track, false)
+		}
 	}
 }
 

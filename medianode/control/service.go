@@ -67,6 +67,7 @@ type Service struct {
 	mu       sync.Mutex
 	sessions map[key]*session
 	rooms    map[drtc.RoomID]map[*session]struct{}
+	guests   int // of the sessions
 	byPeer   map[engine.PeerID]*session
 	tracks   map[drtc.TrackID]*track
 	awaited  map[drtc.TrackID]map[*session]struct{}
@@ -108,11 +109,11 @@ func (s *Service) Handler() (path string, h http.Handler) {
 // time: events are short, and many.
 const compressAbove = 4 << 10 // bytes
 
-// Sessions is the number of sessions, Capacity how many are admitted.
+// Sessions is the number of clients' sessions, Capacity how many are admitted.
 func (s *Service) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions)
+	return len(s.sessions) - s.guests
 }
 
 // Capacity is how many sessions the node admits.
@@ -171,13 +172,13 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 	if m.Identity == "" || len(m.Identity) > 512 || len(m.Application) > maxIDBytes {
 		return nil, invalid("identity: want 1 to 512 bytes; application: at most %d", maxIDBytes)
 	}
-	if m.Mode != medianodev1.Mode_MODE_SINGLE && m.Mode != medianodev1.Mode_MODE_DUAL {
-		return nil, invalid("mode: want MODE_SINGLE or MODE_DUAL")
+	if m.Mode < medianodev1.Mode_MODE_SINGLE || m.Mode > medianodev1.Mode_MODE_GUEST {
+		return nil, invalid("mode: want MODE_SINGLE, MODE_DUAL or MODE_GUEST")
 	}
 	e := &session{
 		owner: owner, id: drtc.SessionID(m.Session), room: scoped(owner, m.Room),
 		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
-		dual: m.Mode == medianodev1.Mode_MODE_DUAL, unreported: m.Unreported, perms: permissionsOf(m.Permissions),
+		dual: m.Mode == medianodev1.Mode_MODE_DUAL, guest: m.Mode == medianodev1.Mode_MODE_GUEST, unreported: m.Unreported, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
 		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
 	}
@@ -189,6 +190,9 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		if e.subscriber, err = newLeg(s.cfg, s.newPeer(), negotiate.Offerer); err != nil {
 			return nil, connect.NewError(connect.CodeInternal, err)
 		}
+	}
+	if e.guest {
+		e.perms = permissions{publish: true, hidden: e.perms.hidden}
 	}
 	if err := s.enter(ctx, owner, e.room); err != nil {
 		return nil, err
@@ -216,8 +220,15 @@ func (s *Service) admit(e *session) error {
 	if s.sessions[k] != nil {
 		return connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("session: %.64q exists", e.id))
 	}
-	if err := s.admits(len(s.sessions)); err != nil {
-		return err
+	switch {
+	case !e.guest:
+		if err := s.admits(len(s.sessions) - s.guests); err != nil {
+			return err
+		}
+	case s.guests >= s.cfg.MaxSessions:
+		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("node has %d guests, as many as it takes", s.guests))
+	default:
+		s.guests++
 	}
 	s.sessions[k] = e
 	if s.rooms[e.room] == nil {
@@ -274,6 +285,9 @@ func (s *Service) end(e *session, reason string) {
 		return
 	}
 	delete(s.sessions, k)
+	if e.guest {
+		s.guests--
+	}
 	delete(s.rooms[e.room], e)
 	if len(s.rooms[e.room]) == 0 {
 		delete(s.rooms, e.room)
@@ -299,6 +313,9 @@ func (s *Service) end(e *session, reason string) {
 		s.disregard(e, id)
 	}
 	s.mu.Unlock()
+	if e.guest { // before others may have the names
+		s.withdraw(e)
+	}
 	s.forget(false, tracks...)
 	for _, l := range opened {
 		if l.open {
@@ -311,18 +328,26 @@ func (s *Service) end(e *session, reason string) {
 }
 
 // forget drops tracks of this node's clients from the index and from every
-// viewer, here and on other nodes. Ended says that nobody publishes them any
-// more; else they may come back from elsewhere.
+// viewer, here and on other nodes, and their aliases with them. Ended says that
+// nobody publishes them any more; else they may come back from elsewhere.
 func (s *Service) forget(ended bool, tracks ...drtc.TrackID) {
 	s.mu.Lock()
-	rooms := map[drtc.TrackID]drtc.RoomID{}
+	rooms, guests := map[drtc.TrackID]drtc.RoomID{}, map[drtc.TrackID]*session{}
 	for _, id := range tracks {
-		if t := s.tracks[id]; t != nil {
-			rooms[id] = t.room
+		t := s.tracks[id]
+		if t == nil {
+			continue
 		}
+		rooms[id] = t.room
+		for _, alias := range t.aliases {
+			rooms[alias], guests[alias] = s.tracks[alias].room, s.tracks[alias].session
+			delete(s.tracks, alias)
+		}
+		s.unlink(id)
 		delete(s.tracks, id)
 	}
 	s.mu.Unlock()
+	s.bereft(guests)
 	for id, room := range rooms {
 		s.dismiss(room, id)
 		s.relays.changed(room, id, ended)

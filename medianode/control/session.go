@@ -34,6 +34,7 @@ type session struct {
 	identity    drtc.Identity
 	application string
 	dual        bool
+	guest       bool // see guest.go
 	unreported  bool // its figures are told to who asks for them only
 	offers      *rate.Limiter
 
@@ -69,7 +70,8 @@ type publication struct {
 	codecs []negotiate.Codec
 	muted  bool
 	sizes  []engine.LayerSize
-	rids   []string // of simulcast layers, in the client's order
+	rids   []string      // of simulcast layers, in the client's order
+	from   engine.PeerID // that sends the source of an alias
 }
 
 // track is an entry of the node's index of published tracks.
@@ -89,6 +91,14 @@ type track struct {
 	rids  []string
 	sizes []engine.LayerSize
 	muted bool
+	// Of the media that came last.
+	mid    string
+	layers []engine.LayerSource
+	// Of an alias, its source and whether it is muted itself; of a source, its
+	// aliases.
+	of      drtc.TrackID
+	hushed  bool
+	aliases []drtc.TrackID
 }
 
 // want is a subscription of the session.

@@ -113,10 +113,11 @@ func procedures(c medianodev1connect.ControlServiceClient) map[string]func(conte
 			&medianodev1.SetTrackSettingsRequest{Session: session}),
 		"SetPublisherLayers": unary(c.SetPublisherLayers,
 			&medianodev1.SetPublisherLayersRequest{Session: session}),
-		"MuteTrack": unary(c.MuteTrack, &medianodev1.MuteTrackRequest{Session: session}),
-		"Unpublish": unary(c.Unpublish, &medianodev1.UnpublishRequest{Session: session}),
-		"SendData":  unary(c.SendData, &medianodev1.SendDataRequest{Room: room, Packet: []byte{0x08, 0x00}}),
-		"ClaimRoom": unary(c.ClaimRoom, &medianodev1.ClaimRoomRequest{Room: room}),
+		"MuteTrack":  unary(c.MuteTrack, &medianodev1.MuteTrackRequest{Session: session}),
+		"Unpublish":  unary(c.Unpublish, &medianodev1.UnpublishRequest{Session: session}),
+		"AliasTrack": unary(c.AliasTrack, &medianodev1.AliasTrackRequest{Session: session}),
+		"SendData":   unary(c.SendData, &medianodev1.SendDataRequest{Room: room, Packet: []byte{0x08, 0x00}}),
+		"ClaimRoom":  unary(c.ClaimRoom, &medianodev1.ClaimRoomRequest{Room: room}),
 	}
 }
 

@@ -195,7 +195,7 @@ func (c *Core) sendBacklog(now time.Time, s *subscription, batch *Batch) {
 
 // follows reports whether the layer's packets go to the subscriber, or will.
 func (s *subscription) follows(l *layer) bool {
-	return s.ready && !s.settings.Disabled && s.codec == l.codec && s.peer.sendable() && !s.track.muted &&
+	return s.ready && !s.settings.Disabled && s.codec == l.codec && s.peer.sendable() && !s.track.muted && !s.track.hushed(s.room()) &&
 		(l == s.target || l == s.current && !s.waiting)
 }
 

@@ -115,8 +115,10 @@ type Core struct {
 	// bySSRC finds the publisher whose media arrives from an unknown address.
 	bySSRC map[uint32]*peer
 	tracks map[drtc.TrackID]*track
-	rooms  map[drtc.RoomID]*room
-	stun   *limit.Limiter
+	// aliases are second names of tracks, in other rooms.
+	aliases map[drtc.TrackID]*alias
+	rooms   map[drtc.RoomID]*room
+	stun    *limit.Limiter
 	// trial limits the key trials that find a moved subscriber.
 	trial *limit.Limiter
 
@@ -187,6 +189,7 @@ func New(cfg Config) *Core {
 		byAddr:   map[netip.AddrPort]*peer{},
 		bySSRC:   map[uint32]*peer{},
 		tracks:   map[drtc.TrackID]*track{},
+		aliases:  map[drtc.TrackID]*alias{},
 		rooms:    map[drtc.RoomID]*room{},
 		mirrors:  mirrors{byName: map[mirrorName]*track{}, byHandle: map[uint32]*track{}},
 		checks:   map[[12]byte]*peer{},
@@ -277,6 +280,7 @@ func (c *Core) Protect(now time.Time, id PeerID, keys Protection, batch *Batch) 
 	for _, s := range p.subscriptions {
 		s.begin(now)
 	}
+	c.resume(p, batch)
 	c.flushKeyFrameRequests(now, batch)
 	return nil
 }
@@ -319,7 +323,7 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	for ssrc := range p.sources {
 		c.forgetSource(p, ssrc)
 	}
-	c.leaveRoom(p)
+	c.leaveRoom(p.cfg.Room)
 }
 
 // Address is where datagrams for the peer go; invalid before the first

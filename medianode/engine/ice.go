@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -51,6 +52,9 @@ func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *B
 		batch.add(from, answer, 0)
 		return
 	}
+	if p.leaving && !cred.agreed(m.Username) {
+		return
+	}
 	batch.add(from, stun.AppendBindingSuccess(batch.slot(), m.TransactionID, from, cred.local.Pwd), 0)
 
 	p.lastCheck = now
@@ -69,6 +73,27 @@ func (c *Core) handleSTUN(now time.Time, from netip.AddrPort, b []byte, batch *B
 		c.restarted(p)
 	}
 	c.heard(now, p)
+}
+
+// Leave says that a client is on its way to another node. It restarts ICE then,
+// and checks this node from its new candidates as long as it does not know the
+// other's address. They get no answer: a path that is only just usable is checked
+// before all others, and the other node's would wait for its turn. The path that
+// the client has goes on.
+func (c *Core) Leave(id PeerID, leaves bool) error {
+	p := c.peers[id]
+	if p == nil {
+		return fmt.Errorf("%w: %d", ErrPeer, id)
+	}
+	p.leaving = leaves
+	return nil
+}
+
+// agreed reports whether a check is of the generation of candidates that both
+// sides know.
+func (k *credentials) agreed(username []byte) bool {
+	_, remote, _ := bytes.Cut(username, []byte{':'})
+	return k.remote.Ufrag == "" || string(remote) == k.remote.Ufrag
 }
 
 // restarted ends an ICE restart: the new credentials have shown themselves.

@@ -43,26 +43,27 @@ func (c *Core) openLink(from CoreID, m wantMessage) {
 	}
 	k := &link{core: from, handle: m.handle, id: m.track, room: m.room}
 	c.links.byName[name] = k
-	if t := c.tracks[m.track]; t != nil {
-		c.join(k, t)
+	if t, room := c.named(m.track); t != nil {
+		c.join(k, t, room)
 		return
 	}
 	c.links.waiting[m.track] = append(c.links.waiting[m.track], k)
 }
 
-// adopt joins the links that waited for a track.
-func (c *Core) adopt(t *track) {
-	waiting := c.links.waiting[t.cfg.ID]
-	delete(c.links.waiting, t.cfg.ID)
+// adopt joins the links that waited for a track of that name.
+func (c *Core) adopt(id drtc.TrackID) {
+	waiting := c.links.waiting[id]
+	delete(c.links.waiting, id)
+	t, room := c.named(id)
 	for _, k := range waiting {
-		c.join(k, t)
+		c.join(k, t, room)
 	}
 }
 
-// join tells a mirror all that it must know of a track, if it is for a room
-// that may see it.
-func (c *Core) join(k *link, t *track) {
-	if t.room() != k.room {
+// join tells a mirror all that it must know of a track, if it is for the room that
+// knows it by that name.
+func (c *Core) join(k *link, t *track, room drtc.RoomID) {
+	if room != k.room {
 		c.endLink(k)
 		return
 	}
@@ -70,7 +71,7 @@ func (c *Core) join(k *link, t *track) {
 	c.wakeTrack(t)
 	t.links = append(t.links, k)
 	p := c.parcel(k.core)
-	p.tell(trackState(k.handle, t))
+	p.tell(trackState(k, t))
 	for _, l := range t.layers {
 		p.tell(l.state(k.handle))
 		if !l.clock.IsZero() {
@@ -144,7 +145,7 @@ func (c *Core) linkKeyFrame(now time.Time, from CoreID, m keyFrameMessage, batch
 // tellTrack tells all mirrors the state of a track.
 func (c *Core) tellTrack(t *track) {
 	for _, k := range t.links {
-		c.parcel(k.core).tell(trackState(k.handle, t))
+		c.parcel(k.core).tell(trackState(k, t))
 	}
 }
 

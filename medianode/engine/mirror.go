@@ -68,11 +68,11 @@ func (c *Core) findTrack(room drtc.RoomID, id drtc.TrackID, home CoreID) (*track
 	if home != c.cfg.Self {
 		return c.mirrorOf(mirrorName{id, home, room}), nil
 	}
-	t := c.tracks[id]
+	t, of := c.named(id)
 	switch {
 	case t == nil:
 		return nil, fmt.Errorf("%w: %s", ErrTrack, id)
-	case t.room() != room:
+	case of != room:
 		return nil, ErrOtherRoom
 	}
 	c.wakeTrack(t)
@@ -228,11 +228,7 @@ func (c *Core) mirrorEnded(now time.Time, from CoreID, m endedMessage) {
 	}
 	c.forgetMirror(t)
 	for _, s := range slices.Clone(t.subscriptions) {
-		if s.vacant != nil {
-			c.lose(now, s, t)
-			continue
-		}
-		c.removeSubscription(now, s)
+		c.endSubscription(now, s, t)
 	}
 }
 

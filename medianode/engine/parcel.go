@@ -280,10 +280,13 @@ func (m keyFrameMessage) subject() subject {
 }
 
 // trackState is the state of a track as others are told it.
-func trackState(handle uint32, t *track) trackMessage {
+func trackState(k *link, t *track) trackMessage {
 	m := trackMessage{
-		handle: handle, video: t.cfg.Video, muted: t.muted, mutes: t.mutes,
+		handle: k.handle, video: t.cfg.Video, muted: t.muted, mutes: t.mutes,
 		sizes: slices.Clone(t.sizes), allowed: slices.Clone(t.allowed),
+	}
+	if a := t.aliasIn(k.room); a != nil {
+		m.muted, m.mutes = m.muted || a.muted, m.mutes+a.mutes
 	}
 	for _, l := range t.layers {
 		size := l.size

@@ -75,6 +75,7 @@ type peer struct {
 	ice     credentials
 	next    *credentials // after a restart, until the first check with them
 	checker *checker     // nil of an ICE-lite agent
+	leaving bool         // to another node
 	trunk   *trunk       // nil of a client
 
 	addresses []netip.AddrPort // every authenticated one, the newest last

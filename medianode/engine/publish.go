@@ -183,6 +183,8 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	}
 	t := c.tracks[cfg.ID]
 	switch {
+	case c.aliases[cfg.ID] != nil:
+		return fmt.Errorf("%w: %s", ErrTrackExists, cfg.ID)
 	case t != nil && t.peer != p:
 		return c.rehome(now, t, p, s, cfg)
 	case t != nil && t.section == s:
@@ -202,15 +204,19 @@ func (c *Core) Publish(now time.Time, id PeerID, cfg TrackConfig) error {
 	c.republished = true
 	c.tracks[cfg.ID] = t
 	c.identified(now, t) // packets may have come before the name
-	c.adopt(t)
+	c.adopt(t.cfg.ID)
 	if p.trunk != nil {
 		return c.describe(now, p, s)
 	}
 	return nil
 }
 
-// Unpublish forgets a track and ends its subscriptions.
+// Unpublish forgets a track, or an alias of one, and ends its subscriptions.
 func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
+	if a := c.aliases[id]; a != nil {
+		c.removeAlias(now, a)
+		return nil
+	}
 	t := c.tracks[id]
 	if t == nil {
 		return fmt.Errorf("%w: %s", ErrTrack, id)
@@ -221,13 +227,12 @@ func (c *Core) Unpublish(now time.Time, id drtc.TrackID) error {
 
 func (c *Core) removeTrack(now time.Time, t *track) {
 	for _, s := range append([]*subscription(nil), t.subscriptions...) {
-		if s.vacant != nil {
-			c.lose(now, s, t)
-			continue
-		}
-		c.removeSubscription(now, s)
+		c.endSubscription(now, s, t)
 	}
 	c.endLinks(t)
+	for len(t.aliases) > 0 {
+		c.forgetAlias(t.aliases[0])
+	}
 	for _, l := range t.layers {
 		c.dropFrame(l)
 	}
@@ -237,6 +242,15 @@ func (c *Core) removeTrack(now time.Time, t *track) {
 	c.forgetSources(t.peer, t.section)
 	c.silence(t)
 	c.republished = true
+}
+
+// endSubscription ends one whose track has gone. A seat stays.
+func (c *Core) endSubscription(now time.Time, s *subscription, t *track) {
+	if s.vacant != nil {
+		c.lose(now, s, t)
+		return
+	}
+	c.removeSubscription(now, s)
 }
 
 // sourceOf finds the source of a packet, by SSRC once it is known, else by what
@@ -364,7 +378,7 @@ func (c *Core) attach(now time.Time, t *track, ssrc uint32, src *source) {
 }
 
 // renewLayer begins a layer anew with another SSRC: what was forwarded of it can't
-// go on without a key frame.
+// go on without a key frame, and whoever saw it sees nothing until then.
 func (c *Core) renewLayer(now time.Time, l *layer, ssrc uint32) {
 	c.dropFrame(l)
 	l.restart(ssrc, c.cfg)
@@ -374,7 +388,7 @@ func (c *Core) renewLayer(now time.Time, l *layer, ssrc uint32) {
 			s.waiting = true
 		}
 	}
-	l.key.Ask(now)
+	l.key.AskUrgent(now)
 }
 
 // receive takes one authentic media packet of a known source.

@@ -95,7 +95,7 @@ func (s *subscription) rewind(now time.Time, l *layer, twice bool) bool {
 		return false
 	}
 	first, last, bytes, ok := l.ring.Group(now)
-	if !ok || first <= l.withheld || !twice && first <= s.sentOf(l) {
+	if !ok || first <= l.withheldFrom(s) || !twice && first <= s.sentOf(l) {
 		return false
 	}
 	room := maxReplay - s.peer.replaying + s.backlog.bytes

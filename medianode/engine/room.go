@@ -7,8 +7,8 @@ import (
 	"github.com/drtc-network/drtc/medianode/engine/level"
 )
 
-// room is what the engine knows of a room: how many peers are in it and who
-// speaks.
+// room is what the engine knows of a room: how many peers and aliases are in it,
+// and who speaks.
 type room struct {
 	id       drtc.RoomID
 	peers    int
@@ -25,10 +25,10 @@ func (c *Core) room(id drtc.RoomID) *room {
 	return r
 }
 
-func (c *Core) leaveRoom(p *peer) {
-	r := c.room(p.cfg.Room)
+func (c *Core) leaveRoom(id drtc.RoomID) {
+	r := c.room(id)
 	if r.peers--; r.peers <= 0 {
-		delete(c.rooms, p.cfg.Room)
+		delete(c.rooms, id)
 		if r.heard { // the room may go on in other cores
 			c.emit(Speakers{Core: c.cfg.Self, Room: r.id})
 		}
@@ -44,6 +44,15 @@ func (c *Core) observe(now time.Time, t *track, v byte) {
 		t.level = c.room(t.peer.cfg.Room).speakers.Add(t.cfg.ID)
 	}
 	t.level.Observe(now, v&0x7f, v&0x80 != 0)
+	for _, a := range t.aliases {
+		if a.muted {
+			continue
+		}
+		if a.level == nil {
+			a.level = c.room(a.room).speakers.Add(a.id)
+		}
+		a.level.Observe(now, v&0x7f, v&0x80 != 0)
+	}
 }
 
 // silence forgets the levels of a track that ended or was muted.
@@ -53,6 +62,9 @@ func (c *Core) silence(t *track) {
 	}
 	c.room(t.peer.cfg.Room).speakers.Remove(t.cfg.ID)
 	t.level = nil
+	for _, a := range t.aliases {
+		c.silenceAlias(a)
+	}
 }
 
 func (c *Core) serveSpeakers(now time.Time) {
@@ -63,7 +75,9 @@ func (c *Core) serveSpeakers(now time.Time) {
 		}
 		e := Speakers{Core: c.cfg.Self, Room: r.id}
 		for _, s := range list {
-			if t := c.tracks[s.Track]; t != nil {
+			if a := c.aliases[s.Track]; a != nil {
+				e.Speakers = append(e.Speakers, Speaker{Session: a.session, Track: s.Track, Level: float64(s.Level)})
+			} else if t := c.tracks[s.Track]; t != nil {
 				e.Speakers = append(e.Speakers, Speaker{Session: t.peer.cfg.Session, Track: s.Track, Level: float64(s.Level)})
 			}
 		}

@@ -142,6 +142,24 @@ func (c *Core) requestKeyFrame(now time.Time, l *layer, batch *Batch) {
 	c.sendRTCP(p, compound.AppendPictureLoss(c.out[:0], p.reporter, l.ssrc), batch)
 }
 
+// resume asks a publisher that has just connected for key frames of the streams
+// that are wanted and described. It may have sent them to another node until now,
+// and its next frame is to be one with which viewers can begin here.
+func (c *Core) resume(p *peer, batch *Batch) {
+	for _, t := range p.tracks {
+		if !t.cfg.Video || t.muted || p.cfg.Relay {
+			continue
+		}
+		wanted := t.wanted()
+		for i, l := range t.layers[:min(len(t.layers), len(t.section.SSRCs))] {
+			if ssrc := t.section.SSRCs[i].SSRC; wanted&(1<<i) != 0 && ssrc != 0 && !l.live {
+				c.counters.KeyFrameRequests++
+				c.sendRTCP(p, compound.AppendPictureLoss(c.out[:0], p.reporter, ssrc), batch)
+			}
+		}
+	}
+}
+
 func (c *Core) flushKeyFrameRequests(now time.Time, batch *Batch) {
 	for _, p := range c.publishing() {
 		for _, t := range p.awake() {

@@ -110,7 +110,7 @@ func (s *subscription) id() drtc.TrackID {
 	if s.vacant != nil {
 		return s.vacant.cfg.ID
 	}
-	return s.track.cfg.ID
+	return s.track.nameIn(s.room())
 }
 
 // source is the track whose packets are forwarded, or will be.

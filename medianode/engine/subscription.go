@@ -291,6 +291,10 @@ func (s *subscription) begin(now time.Time) {
 // layer's next half second.
 func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	s.track.touch()
+	if s.expected(now, l) {
+		l.key.Ask(now)
+		return
+	}
 	switch {
 	case l == nil || !s.track.cfg.Video || !s.ready || !s.peer.sendable() || s.settings.Disabled || s.shedding.paused:
 	case now.Before(s.firstUntil):
@@ -298,6 +302,17 @@ func (s *subscription) askKeyFrame(now time.Time, l *layer) {
 	default:
 		l.key.Ask(now)
 	}
+}
+
+// expected reports whether the seat's client is about to connect, as one that
+// comes from another node, and would find nothing in the ring to begin with. The
+// key frame is asked for ahead then, and replayed.
+func (s *subscription) expected(now time.Time, l *layer) bool {
+	if l == nil || s.vacant == nil || !s.track.cfg.Video || !s.ready || s.settings.Disabled || s.peer.keys != nil || !s.peer.backlogs.replay {
+		return false
+	}
+	_, _, bytes, ok := l.ring.Group(now)
+	return !ok || bytes > maxReplay
 }
 
 func (s *subscription) pause() {
@@ -405,7 +420,8 @@ func (l *layer) generation() uint8 { return uint8(l.index)&0x0f | l.incarnation<
 
 // forward sends one packet of a layer to a subscriber, if it is its turn.
 func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batch *Batch) {
-	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) {
+	if !s.ready || s.settings.Disabled || s.codec != l.codec || !s.peer.sendable() || s.behind(l, k.seq) ||
+		len(l.track.aliases) > 0 && l.track.hushed(s.room()) {
 		return
 	}
 	if s.voice != nil && !s.track.cfg.Video && !s.voice.Hears(now, k.level) {
@@ -467,7 +483,7 @@ func (c *Core) forward(now time.Time, s *subscription, l *layer, k *packet, batc
 	s.bytes.Sent(out.Extended, unpadded)
 	if s.announce {
 		s.announce = false
-		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.cfg.ID})
+		c.emit(SubscriptionActive{Peer: s.peer.cfg.ID, Track: s.track.nameIn(s.room())})
 	}
 }
 

@@ -32,7 +32,8 @@ type track struct {
 	sizes         []LayerSize // as announced last, low to high
 	allowed       []int       // by SetPublisherLayers; nil for all
 	subscriptions []*subscription
-	links         []*link // mirrors in other cores
+	links         []*link  // mirrors in other cores
+	aliases       []*alias // names in other rooms
 
 	level   *level.Track // nil before the first audio level
 	carried *carried     // counts what a relay peer sends of it; nil of a client's
@@ -144,8 +145,13 @@ func (l *layer) running(now time.Time, timeout time.Duration) bool {
 	return l.live && now.Sub(l.lastPacket) <= timeout
 }
 
-// MuteTrack stops or resumes the forwarding of a published track.
+// MuteTrack stops or resumes the forwarding of a published track, of an alias in
+// its room alone.
 func (c *Core) MuteTrack(now time.Time, id drtc.TrackID, muted bool) error {
+	if a := c.aliases[id]; a != nil {
+		c.muteAlias(now, a, muted)
+		return nil
+	}
 	t := c.tracks[id]
 	if t == nil {
 		return ErrTrack
@@ -218,17 +224,12 @@ func (c *Core) watchLayers(now time.Time, t *track) {
 // publisher holds it again. The lowest layer stays wanted as long as any is: it
 // is cheap, and the first thing that a new viewer can be shown.
 func (c *Core) updateDemand(now time.Time, t *track) {
-	var wanted, demand uint8
+	var demand uint8
 	hold := c.cfg.DemandHold
 	if t.peer.cfg.Relay {
 		hold /= 4
 	}
-	for _, s := range t.subscriptions {
-		wanted |= t.demanded(s)
-	}
-	for _, k := range t.links {
-		wanted |= k.demand
-	}
+	wanted := t.wanted()
 	for i := range t.qualities() {
 		if wanted&(1<<i) != 0 {
 			t.wantedUntil[i] = now.Add(hold)
@@ -248,6 +249,17 @@ func (c *Core) updateDemand(now time.Time, t *track) {
 		}
 	}
 	c.emit(e)
+}
+
+// wanted is the set of layers that somebody wants, in any core: a bit per layer.
+func (t *track) wanted() (bits uint8) {
+	for _, s := range t.subscriptions {
+		bits |= t.demanded(s)
+	}
+	for _, k := range t.links {
+		bits |= k.demand
+	}
+	return bits
 }
 
 // asked reports whether there is anybody whose wishes count, in any core.

@@ -177,7 +177,7 @@ func (t *Transport) secure(tag *section, offer bool) error {
 	switch {
 	case offer && tag.setup == "actpass":
 		if role == 0 {
-			role = Passive
+			role = t.prefers()
 		}
 	case tag.setup == "active":
 		role = Passive
@@ -193,6 +193,17 @@ func (t *Transport) secure(tag *section, offer bool) error {
 	}
 	t.role = role
 	return nil
+}
+
+// prefers is the DTLS role where the peer leaves the choice. One who comes from
+// elsewhere takes its old path for usable until the first connectivity check here
+// has passed: as the client it would send its hello there, and repeat it after
+// 50, 100, 200 ms and so on. So the node begins, when the check has come.
+func (t *Transport) prefers() DTLSRole {
+	if t.moved {
+		return Active
+	}
+	return Passive
 }
 
 // show notes what an answer says about a section: the track on it, or nil.

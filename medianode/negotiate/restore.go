@@ -22,8 +22,9 @@ const maxRestored = 64
 
 // Restore tells an answering transport, before its first answer, what the peer
 // sends since its life elsewhere. Agreements list these streams in
-// Receive.SSRCs as long as the section has no others. Errors wrap ErrPlace and
-// change nothing.
+// Receive.SSRCs as long as the section has no others. Where the offer leaves the
+// choice, the node is then the DTLS client. Errors wrap ErrPlace and change
+// nothing.
 func (t *Transport) Restore(sources []Source) error {
 	bad := func(i int, format string, args ...any) error {
 		return fmt.Errorf("negotiate: restore: %w: sources[%d]: %s", ErrPlace, i, fmt.Sprintf(format, args...))
@@ -49,7 +50,7 @@ func (t *Transport) Restore(sources []Source) error {
 			seen[s.RTX] = true
 		}
 	}
-	t.restored = slices.Clone(sources)
+	t.moved, t.restored = true, slices.Clone(sources)
 	return nil
 }
 

@@ -97,6 +97,7 @@ type state struct {
 	lines      []line
 	tracks     []entry // in the order in which they came
 	wishes     []wish  // in the order in which they came
+	moved      bool    // the peer goes on here with a transport from elsewhere
 	restored   []Source
 
 	pending bool // an offer waits for its answer

@@ -21,6 +21,12 @@ const (
 	// flightInterval is the first retransmission timeout of DTLS; it doubles.
 	// Real-time peers lose a second too much with the RFC's default.
 	flightInterval = 250 * time.Millisecond
+	// helloInterval is the same for a node that begins: the peer may have taken
+	// the hello before it had settled on the path to here, and answered elsewhere.
+	helloInterval = 50 * time.Millisecond
+	// helloDelay is how long a node that begins lets the client take the answer to
+	// its first check: it settles on the path a moment later.
+	helloDelay = 8 * time.Millisecond
 )
 
 // peer is one DTLS association and what runs on it.
@@ -132,6 +138,13 @@ func (p *peer) negotiate(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if p.cfg.Active && !p.cfg.Relay {
+		select {
+		case <-time.After(helloDelay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	conn, err := p.newDTLS()
 	if err != nil {
 		return err
@@ -181,11 +194,15 @@ func (p *peer) establish(conn *dtls.Conn) error {
 func (p *peer) newDTLS() (*dtls.Conn, error) {
 	conn := p.association.conn
 	verify := dtls.WithVerifyPeerCertificate(p.verify)
+	interval := flightInterval
+	if p.cfg.Active {
+		interval = helloInterval
+	}
 	shared := []dtls.Option{
 		dtls.WithCertificates(p.transport.certificate),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithMTU(dtlsMTU),
-		dtls.WithFlightInterval(flightInterval),
+		dtls.WithFlightInterval(interval),
 		dtls.WithLoggerFactory(quiet()),
 		dtls.WithCipherSuites(suites()...),
 		verify,

@@ -94,6 +94,14 @@ func (f *Field) Index(id drtc.NodeID) (int, bool) {
 // breaks none. Whether there is room on the node is for Room to say.
 func (f *Field) Dropped(i int) Rejection { return f.candidates[i].dropped }
 
+// Unwanted returns the first of Request.Terms that candidate i does not meet,
+// whatever rule it breaks before; its Cause is empty when it meets them all.
+func (f *Field) Unwanted(i int) Rejection {
+	c := &f.candidates[i]
+	cause, detail := f.q.unwanted(&c.Candidate)
+	return Rejection{Node: c.ID, Cause: cause, Detail: detail}
+}
+
 // Own reports whether candidate i is one of those that go before all others.
 func (f *Field) Own(i int) bool { return f.candidates[i].own }
 

@@ -23,8 +23,8 @@ const (
 	Stale       Cause = "stale"       // its record is too old
 	Quarantined Cause = "quarantined" // it failed its tests
 	OwnerTaken  Cause = "owner taken" // the request rules its owner out
-	WrongOwner  Cause = "wrong owner" // the application does not want its owner
 	OldVersion  Cause = "old version" // its software is too old
+	WrongOwner  Cause = "wrong owner" // the application does not want its owner
 	WrongRegion Cause = "wrong region"
 	TooDear     Cause = "too dear"   // its price is above what the application pays
 	NoFeature   Cause = "no feature" // it lacks what the client needs
@@ -71,23 +71,34 @@ func (q *question) rule(c *Candidate) (Cause, string) {
 		return Quarantined, fmt.Sprintf("for %v", c.QuarantinedUntil.Sub(q.now))
 	case c.Owner != "" && slices.Contains(q.AvoidOwners, c.Owner):
 		return OwnerTaken, fmt.Sprintf("%.60q", c.Owner)
-	case c.Owner != "" && slices.Contains(q.ExcludeOwners, c.Owner):
-		return WrongOwner, fmt.Sprintf("%.60q is excluded", c.Owner)
-	case len(q.Owners) > 0 && (c.Owner == "" || !slices.Contains(q.Owners, c.Owner)):
-		return WrongOwner, fmt.Sprintf("%.60q is not one of %d", c.Owner, len(q.Owners))
 	case !atLeast(c.Version, q.MinVersion):
 		return OldVersion, fmt.Sprintf("%.40q, at least %s", c.Version, q.MinVersion)
 	case q.RegionOnly && c.Region != q.Region:
 		return WrongRegion, fmt.Sprintf("%.20q, want %s", c.Region, q.Region)
-	case len(q.Regions) > 0 && !slices.Contains(q.Regions, c.Region):
-		return WrongRegion, fmt.Sprintf("%.20q, want one of %v", c.Region, q.Regions)
-	case q.MaxPriceWeight > 0 && c.price() > q.MaxPriceWeight:
-		return TooDear, fmt.Sprintf("%g times the usual price, at most %g", c.price(), q.MaxPriceWeight)
+	}
+	if cause, detail := q.unwanted(c); cause != "" {
+		return cause, detail
 	}
 	for _, f := range q.Features {
 		if !slices.Contains(c.Features, f) {
 			return NoFeature, fmt.Sprintf("%.40q", f)
 		}
+	}
+	return "", ""
+}
+
+// unwanted returns the first of the application's terms that c does not meet, or
+// no cause.
+func (t Terms) unwanted(c *Candidate) (Cause, string) {
+	switch {
+	case c.Owner != "" && slices.Contains(t.ExcludeOwners, c.Owner):
+		return WrongOwner, fmt.Sprintf("%.60q is excluded", c.Owner)
+	case len(t.Owners) > 0 && (c.Owner == "" || !slices.Contains(t.Owners, c.Owner)):
+		return WrongOwner, fmt.Sprintf("%.60q is not one of %d", c.Owner, len(t.Owners))
+	case len(t.Regions) > 0 && !slices.Contains(t.Regions, c.Region):
+		return WrongRegion, fmt.Sprintf("%.20q, want one of %v", c.Region, t.Regions)
+	case t.MaxPriceWeight > 0 && c.price() > t.MaxPriceWeight:
+		return TooDear, fmt.Sprintf("%g times the usual price, at most %g", c.price(), t.MaxPriceWeight)
 	}
 	return "", ""
 }

@@ -169,7 +169,7 @@ func (c *Cascade) settle(now time.Time) {
 	c.retire(now)
 	c.recent = slices.DeleteFunc(c.recent, func(r recent) bool { return now.Sub(r.at) >= rememberFor })
 	maps.DeleteFunc(c.failed, func(pair plan.Link, f failures) bool {
-		return !c.wanted[pair] && !now.Before(f.retryAt.Add(maxBackoff))
+		return !c.wanted[pair] && !now.Before(f.retryAt.Add(avoidFor))
 	})
 }
 
@@ -212,6 +212,11 @@ func (c *Cascade) NextTimeout() time.Time {
 	for pair := range c.wanted {
 		if c.attempts[pair] == nil && !c.lost[pair.A] && !c.lost[pair.B] {
 			sooner(c.failed[pair].retryAt)
+		}
+	}
+	for pair, f := range c.failed {
+		if !c.wanted[pair] {
+			sooner(f.retryAt.Add(avoidFor))
 		}
 	}
 	for _, r := range c.routers {

@@ -16,7 +16,7 @@ const (
 	// openWithin is how long an attempt may take to be open at both ends, and
 	// connectWithin to be connected then.
 	openWithin    = 5 * time.Second
-	connectWithin = 10 * time.Second
+	connectWithin = 6 * time.Second
 	// silentFor is how long a link may be disconnected before it is made anew.
 	silentFor = 4 * time.Second
 	// firstBackoff doubles with every failure in a row, up to maxBackoff.
@@ -25,6 +25,9 @@ const (
 	// steady is how long a link must have been connected for its failures to be
 	// forgotten.
 	steady = 10 * time.Second
+	// avoidFor is how long the failures of a pair are remembered that is not wanted
+	// any more, so that a plan which goes round it does not come back at once.
+	avoidFor = time.Minute
 	// rememberFor is how long a closed link is saved.
 	rememberFor = 10 * time.Second
 	// maxGhosts bounds what is remembered of one lost node.
@@ -273,11 +276,14 @@ func (c *Cascade) Settled() bool {
 // one that can't be linked.
 const failingFrom = 3
 
-// Failing lists the pairs that can't be linked, as it seems.
+// Failing lists the pairs that can't be linked, as it seems: those whose attempts
+// fail one after the other, while they are not connected after all.
 func (c *Cascade) Failing() []plan.Link {
 	var out []plan.Link
 	for _, pair := range slices.SortedFunc(maps.Keys(c.failed), comparePairs) {
-		if c.failed[pair].count >= failingFrom {
+		a := c.attempts[pair]
+		connected := a != nil && a.ends[0].connected && a.ends[1].connected
+		if c.failed[pair].count >= failingFrom && !connected {
 			out = append(out, pair)
 		}
 	}

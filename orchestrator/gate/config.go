@@ -29,7 +29,8 @@ const (
 // Rule opens a room to those who hold enough. A room with several rules is open
 // to who fulfils one of them; the first that is fulfilled counts.
 type Rule struct {
-	Room     string   `toml:"room"` // name of a room, or * for every room
+	// Room is the name of a room; a * at its end stands for any further letters.
+	Room     string   `toml:"room"`
 	Standard Standard `toml:"standard"`
 	Contract Address  `toml:"contract"`
 	// TokenID is the id of an ERC-1155 token, decimal.
@@ -44,6 +45,9 @@ type Rule struct {
 
 // Config of a Gate.
 type Config struct {
+	// Name is part of the gate's paths where there are several: 1 to 32 of a-z 0-9
+	// and -. A gate without one has the paths without it.
+	Name string `toml:"name"`
 	// Domain is the host, with its port if it has one, of the page that asks for
 	// signatures: wallets warn when it is another. URI is that page's address.
 	Domain string `toml:"domain"`
@@ -54,20 +58,26 @@ type Config struct {
 	RPC     string `toml:"rpc"`
 	ChainID uint64 `toml:"chain_id"`
 	Rules   []Rule `toml:"rules"`
-	// Key and Secret are the API key with which tokens are signed.
+	// Key and Secret are the API key with which tokens are signed. A file has the
+	// secret with the key and not here.
 	Key    string `toml:"key"`
-	Secret string `toml:"secret"`
+	Secret string `toml:"-"`
 
 	ChallengeLife time.Duration `toml:"challenge_life"` // default 5 min
 	TokenLife     time.Duration `toml:"token_life"`     // default 10 min; at least 1 s
 	CallTimeout   time.Duration `toml:"call_timeout"`   // of one question to the chain; default 3 s
-	MaxUsed       int           `toml:"max_used"`       // challenges remembered as used; default 100,000
-	MaxAtOnce     int           `toml:"max_at_once"`    // requests; default 64
-	Rate          float64       `toml:"rate"`           // requests a second; default 50
-	Burst         int           `toml:"burst"`          // at once; default 200
+	// RecheckEvery is how often the balances of those in rooms are to be read
+	// again by whoever serves the gate; default 10 min, below 0 is never.
+	RecheckEvery time.Duration `toml:"recheck_every"`
+	MaxUsed      int           `toml:"max_used"`    // challenges remembered as used; default 100,000
+	MaxAtOnce    int           `toml:"max_at_once"` // requests; default 64
+	Rate         float64       `toml:"rate"`        // requests a second; default 50
+	Burst        int           `toml:"burst"`       // at once; default 200
 
 	Now    func() time.Time `toml:"-"`
 	Client *http.Client     `toml:"-"` // asks the chain
+	// Allow, if set, reports whether the address of a request may make another.
+	Allow func(*http.Request) bool `toml:"-"`
 }
 
 func (c Config) withDefaults() Config {
@@ -79,6 +89,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ChallengeLife, 5*time.Minute)
 	set(&c.TokenLife, 10*time.Minute)
 	set(&c.CallTimeout, 3*time.Second)
+	set(&c.RecheckEvery, 10*time.Minute)
 	if c.MaxUsed == 0 {
 		c.MaxUsed = 100_000
 	}
@@ -108,6 +119,8 @@ func (c Config) Validate() error {
 	chain, chainErr := url.Parse(c.RPC)
 	web := []string{"http", "https"}
 	switch {
+	case len(c.Name) > 32 || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
+		return fmt.Errorf("gate: config: name: want up to 32 of a-z 0-9 and -, got %.80q", c.Name)
 	case c.Domain == "" || strings.ContainsAny(c.Domain, " \t\r\n/@"):
 		return fmt.Errorf("gate: config: domain: want the host of the page that asks, such as example.org, got %.80q", c.Domain)
 	case pageErr != nil || !slices.Contains(web, page.Scheme) || page.Host == "":
@@ -124,6 +137,8 @@ func (c Config) Validate() error {
 		return errors.New("gate: config: key, secret: want an API key and its secret of at least 32 characters")
 	case c.ChallengeLife < 0, c.CallTimeout < 0, c.TokenLife < 0 || c.TokenLife > 0 && c.TokenLife < time.Second:
 		return errors.New("gate: config: challenge_life, token_life, call_timeout: want 0 or more, and a token_life of at least 1s")
+	case c.RecheckEvery > 0 && c.RecheckEvery < time.Second:
+		return fmt.Errorf("gate: config: recheck_every: want at least 1s, or less than 0 for never, got %v", c.RecheckEvery)
 	case c.MaxUsed < 0, c.MaxAtOnce < 0, c.Rate < 0, c.Burst < 0:
 		return errors.New("gate: config: max_used, max_at_once, rate, burst: want 0 or more")
 	}
@@ -140,7 +155,7 @@ func (r Rule) validate() error {
 	least, minOK := number(r.Min)
 	switch {
 	case r.Room == "":
-		return errors.New("room: want a room's name, or * for every room, got none")
+		return errors.New("room: want a room's name, the beginning of names and a *, or * for every room, got none")
 	case !slices.Contains([]Standard{ERC20, ERC721, ERC1155}, r.Standard):
 		return fmt.Errorf("standard: want erc20, erc721 or erc1155, got %.40q", r.Standard)
 	case r.Contract.IsZero():
@@ -179,7 +194,8 @@ func (r Rule) least() *big.Int {
 // rulesOf are the rules for a room, in order.
 func (c Config) rulesOf(room string) (list []Rule) {
 	for _, r := range c.Rules {
-		if r.Room == room || r.Room == "*" {
+		beginning, several := strings.CutSuffix(r.Room, "*")
+		if r.Room == room || several && strings.HasPrefix(room, beginning) {
 			list = append(list, r)
 		}
 	}

@@ -15,7 +15,8 @@
 // Challenges are not stored: they carry a MAC. Stored is which were used, until
 // they expire, so that only valid signatures cost memory.
 //
-// A Gate is also a policy.Policy, which reads the balance anew at every join.
+// A Gate is also a policy.Policy, which reads the balance anew at every join. An
+// Orchestrator asks that of those who come, and again of those who stay.
 //
 // It is a shell; a Gate is safe for concurrent use and owns no goroutine.
 package gate

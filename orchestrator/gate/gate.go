@@ -62,7 +62,7 @@ func New(c Config) (*Gate, error) {
 // Challenge makes the text that an address signs to get into a room, and what the
 // client brings back with the signature.
 func (g *Gate) Challenge(a Address, name string) (sealed, message string, err error) {
-	if len(g.config.rulesOf(name)) == 0 {
+	if !g.Guards(name) {
 		return "", "", ErrNoRule
 	}
 	c := newChallenge(a, name, g.config.Now())
@@ -191,11 +191,18 @@ func (g *Gate) rule(ctx context.Context, a Address, name string) (Rule, error) {
 	return Rule{}, ErrBalance
 }
 
+// Guards reports whether there are rules for a room.
+func (g *Gate) Guards(name string) bool { return len(g.config.rulesOf(name)) > 0 }
+
+// RecheckEvery is how often the balances of those in rooms are to be read again;
+// below 0 is never.
+func (g *Gate) RecheckEvery() time.Duration { return g.config.RecheckEvery }
+
 // Admit implements policy.Policy: it reads the balance of who comes, also of one
 // who comes back. Tokens that were not made by a gate are refused in rooms that
 // have rules.
 func (g *Gate) Admit(ctx context.Context, q policy.Request) (policy.Verdict, error) {
-	if len(g.config.rulesOf(q.Room)) == 0 {
+	if !g.Guards(q.Room) {
 		return policy.Verdict{Role: q.Role()}, nil
 	}
 	a, err := parseAddress(string(q.Identity))

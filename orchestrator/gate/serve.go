@@ -40,8 +40,12 @@ type request struct {
 
 // Register adds the paths to mux.
 func (g *Gate) Register(mux *http.ServeMux) {
-	mux.HandleFunc("/drtc/v1/gate/challenge", g.serve(g.challenge))
-	mux.HandleFunc("/drtc/v1/gate/token", g.serve(g.token))
+	path := "/drtc/v1/gate/"
+	if g.config.Name != "" {
+		path += g.config.Name + "/"
+	}
+	mux.HandleFunc(path+"challenge", g.serve(g.challenge))
+	mux.HandleFunc(path+"token", g.serve(g.token))
 }
 
 // serve does what both paths have in common.
@@ -71,6 +75,9 @@ func (g *Gate) serve(do func(*http.Request, request) (any, *failure)) http.Handl
 func (g *Gate) handle(w http.ResponseWriter, r *http.Request, do func(*http.Request, request) (any, *failure)) (any, *failure) {
 	if r.Method != http.MethodPost {
 		return nil, fail(http.StatusMethodNotAllowed, "", "this makes something", "use POST")
+	}
+	if g.config.Allow != nil && !g.config.Allow(r) {
+		return nil, fail(http.StatusTooManyRequests, "", "too many requests of this address", "try again in a few seconds")
 	}
 	if !g.limit.AllowN(g.config.Now(), 1) {
 		return nil, fail(http.StatusTooManyRequests, "", "too many requests", "try again in a few seconds")

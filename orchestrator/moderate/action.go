@@ -255,6 +255,7 @@ func failureOf(err error) *failure {
 		{room.ErrNoParticipant, http.StatusNotFound, "identity", "nobody with this identity is in the room", "look at the participants, or at the lobby"},
 		{room.ErrNoTrack, http.StatusNotFound, "track", "the participant publishes no such track", "use the sid of one of its tracks, or leave track out"},
 		{room.ErrNotWaiting, http.StatusConflict, "identity", "the participant does not wait in the lobby", "use remove for one who is inside"},
+		{room.ErrGuest, http.StatusConflict, "identity", "the participant is forwarded from another room", "do this there; here it can be muted and removed"},
 		{room.ErrFull, http.StatusConflict, "identity", "the room is full", "remove somebody first"},
 		{room.ErrRole, http.StatusBadRequest, "role", "a role has 1 to 64 bytes", "send host, speaker, viewer or another word"},
 		{roomservice.ErrElsewhere, http.StatusServiceUnavailable, "", "the room is changing hands between servers", "try again in a second"},

@@ -42,6 +42,8 @@ func failure(node drtc.NodeID, s drtc.SessionID, c room.NodeCommand, reason stri
 		return room.Offered{Session: s, ID: c.ID, Err: reason, Invalid: unusable || code == connect.CodeInvalidArgument, Unusable: unusable}
 	case room.SetSources:
 		return room.SourcesSet{Session: s, Seats: c.Seats, Err: reason}
+	case room.AliasTrack:
+		return room.Aliased{Session: s, Track: c.Track, Err: reason}
 	case room.SubscribeTracks:
 		failed := room.Subscribed{Session: s, Err: reason}
 		for _, sub := range c.Subscriptions {
@@ -107,6 +109,11 @@ func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (
 		}
 		_, err := l.client.SendData(ctx, connect.NewRequest(request))
 		return nil, err
+	case room.AliasTrack:
+		_, err := l.client.AliasTrack(ctx, connect.NewRequest(&medianodev1.AliasTrackRequest{
+			Session: session, Track: string(c.Track), SourceSession: string(c.Session), SourceTrack: string(c.Source), Muted: c.Muted,
+		}))
+		return room.Aliased{Session: s, Track: c.Track}, err
 	case room.MuteTrack:
 		_, err := l.client.MuteTrack(ctx, connect.NewRequest(&medianodev1.MuteTrackRequest{Session: session, Track: string(c.Track), Muted: c.Muted}))
 		return nil, err
@@ -115,8 +122,12 @@ func (l *link) call(ctx context.Context, s drtc.SessionID, c room.NodeCommand) (
 }
 
 func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (room.Command, error) {
+	mode := medianodev1.Mode_MODE_SINGLE
+	if c.Guest {
+		mode = medianodev1.Mode_MODE_GUEST
+	}
 	_, err := l.client.CreateSession(ctx, connect.NewRequest(&medianodev1.CreateSessionRequest{
-		Session: string(s), Mode: medianodev1.Mode_MODE_SINGLE, Room: string(c.Room),
+		Session: string(s), Mode: mode, Room: string(c.Room),
 		Participant: string(c.Participant), Identity: string(c.Identity), Application: c.Application,
 		Unreported:  c.Unreported,
 		Permissions: permissions(c.Permission),

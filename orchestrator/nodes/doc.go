@@ -13,7 +13,8 @@
 // fingerprint in the node's signed record; every call is signed (package
 // rpcauth/httpauth). A node is up from the first message of its event stream,
 // and lost when its instance changes, when its machine refuses connections, or
-// when nothing has been heard of it for 1.5 s (heartbeats come every 0.5 s).
+// when nothing has been heard of it for 1.5 s (heartbeats come every 0.5 s) in
+// which this process ran: who was stopped or starved blames no node (silence.go).
 //
 // This package is a shell; a Pool is safe for concurrent use.
 package nodes

@@ -40,8 +40,9 @@ type link struct {
 	// Of the goroutine of run.
 	instance  string
 	sequence  uint64
-	lastHeard time.Time
 	renewedAt time.Time
+
+	watchdog *watchdog
 
 	mu     sync.Mutex // guards what follows
 	status Status
@@ -63,9 +64,10 @@ func newLink(p *Pool, t Target) *link {
 		pool: p, target: t, ctx: ctx, cancel: cancel, base: base,
 		client: medianodev1connect.NewControlServiceClient(&http.Client{Transport: signed}, t.URL,
 			connect.WithGRPC(), connect.WithReadMaxBytes(maxMessage), connect.WithInterceptors(As(p.config.Member))),
-		calls: make(chan struct{}, p.config.MaxCalls),
-		up:    make(chan struct{}),
-		lanes: map[laneKey]*lane{},
+		calls:    make(chan struct{}, p.config.MaxCalls),
+		up:       make(chan struct{}),
+		lanes:    map[laneKey]*lane{},
+		watchdog: newWatchdog(p.config.Silence),
 	}
 }
 
@@ -102,7 +104,7 @@ func (l *link) run() {
 		if heard {
 			backoff = 50 * time.Millisecond
 		}
-		if l.getStatus().Up && (errors.Is(err, syscall.ECONNREFUSED) || l.silence() >= l.pool.config.Silence) {
+		if l.getStatus().Up && (errors.Is(err, syscall.ECONNREFUSED) || l.watchdog.tooLong()) {
 			l.lose(err)
 		}
 		if !l.getStatus().Up {
@@ -120,20 +122,17 @@ func (l *link) run() {
 	}
 }
 
-func (l *link) silence() time.Duration { return time.Since(l.lastHeard) }
-
 // follow opens the event stream and takes what comes until it ends or falls
 // silent. heard reports whether anything came.
 func (l *link) follow() (heard bool, err error) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
-	patience := l.pool.config.Silence
-	if l.getStatus().Up {
-		patience -= l.silence()
+	if !l.getStatus().Up {
+		l.watchdog.heard() // an attempt has as long as a silence
 	}
 	// The watchdog ends the stream; whoever waits in Receive then goes on.
-	watchdog := time.AfterFunc(max(0, patience), cancel)
-	defer watchdog.Stop()
+	l.watchdog.watch(cancel)
+	defer l.watchdog.rest()
 
 	stream, err := l.client.Events(ctx, connect.NewRequest(&medianodev1.EventsRequest{After: l.sequence, Instance: l.instance}))
 	if err != nil {
@@ -142,8 +141,7 @@ func (l *link) follow() (heard bool, err error) {
 	defer stream.Close() //nolint:errcheck // ended either way
 	for stream.Receive() {
 		heard = true
-		l.lastHeard = time.Now()
-		watchdog.Reset(l.pool.config.Silence)
+		l.watchdog.heard()
 		l.take(stream.Msg())
 	}
 	return heard, stream.Err()

@@ -42,6 +42,7 @@ type node struct {
 	asked   []*medianodev1.EventsRequest
 	cut     chan struct{} // closing it ends the streams
 	silent  bool
+	beat    func() // called after each heartbeat, may be nil
 	lease   uint32
 	renewed chan struct{}
 }
@@ -153,13 +154,16 @@ func (n *node) Events(ctx context.Context, r *connect.Request[medianodev1.Events
 	defer tick.Stop()
 	for {
 		n.mu.Lock()
-		silent, lease := n.silent, n.lease
+		silent, lease, beat := n.silent, n.lease, n.beat
 		n.mu.Unlock()
 		if !silent {
 			if err := out.Send(&medianodev1.EventsResponse{Instance: instance, Sequence: uint64(len(script)), Event: &medianodev1.EventsResponse_Heartbeat{
 				Heartbeat: &medianodev1.Heartbeat{Sessions: 3, MaxSessions: 9, EgressBps: 5, LeaseLeftMs: lease, Refuses: strings.Repeat("ä", 200), ShedRatio: 1.5},
 			}}); err != nil {
 				return err
+			}
+			if beat != nil {
+				beat()
 			}
 		}
 		select {

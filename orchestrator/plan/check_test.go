@@ -154,8 +154,8 @@ func problems(in plan.Input, p plan.Plan) (found []string) {
 			continue
 		}
 		for node := range needed {
-			at := node
-			for steps := 0; at != origin && steps <= len(degree); steps++ {
+			at, steps := node, 1 // itself
+			for ; at != origin && steps <= len(degree)+1; steps++ {
 				next, ok := via[[2]drtc.NodeID{origin, at}]
 				if !ok {
 					break
@@ -163,7 +163,13 @@ func problems(in plan.Input, p plan.Plan) (found []string) {
 				at = next
 			}
 			if at != origin {
-				wrong("%s does not get %s: the way ends at %s", node, origin, at)
+				if !slices.ContainsFunc(p.Reasons, func(r plan.Reason) bool {
+					return r.Topic == plan.Unmet && (r.Node == node || r.Node == origin) // it is being left, and is told
+				}) {
+					wrong("%s does not get %s: the way ends at %s", node, origin, at)
+				}
+			} else if steps > plan.MaxPath {
+				wrong("%s gets %s over %d nodes, at most %d pass a track on", node, origin, steps, plan.MaxPath)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ const (
 type piece struct {
 	vertices []int
 	part     part // the best of its vertices
+	origin   bool // somebody there publishes
 	hub      bool // the first of its region to be attached
 	ms       float64
 }
@@ -27,13 +28,18 @@ type piece struct {
 // connect attaches every piece to the root's, large ones first, then one node of
 // each region that is not there yet, then the nearest; standbys and nodes that
 // are being left come last.
+//
+// What can't be attached by ways of MaxPath is taken apart, and then left alone:
+// nodes with members are stranded, standbys stand by no more.
 func (g *graph) connect() {
 	g.measure(g.root, 0)
+	g.spans()
 	pieces := g.pieces()
 	g.hubs(pieces)
 	slices.SortStableFunc(pieces, func(a, b piece) int {
 		return cmp.Or(
 			cmp.Compare(rank(a.part > passing), rank(b.part > passing)),
+			cmp.Compare(rank(g.flat && !a.origin), rank(g.flat && !b.origin)),
 			cmp.Compare(min(2, len(b.vertices)), min(2, len(a.vertices))),
 			cmp.Compare(rank(!a.hub), rank(!b.hub)),
 			cmp.Compare(a.ms, b.ms),
@@ -41,7 +47,39 @@ func (g *graph) connect() {
 		)
 	})
 	for k, pc := range pieces {
-		g.attach(pc.vertices, pieces[k+1:])
+		if g.attach(pc.vertices, pieces[k+1:]) {
+			continue
+		}
+		for _, v := range pc.vertices {
+			g.isolate(v)
+		}
+		for _, v := range pc.vertices {
+			g.span[v] = g.spanOf(v)
+		}
+		for _, v := range pc.vertices {
+			if len(pc.vertices) == 1 || !g.attach([]int{v}, nil) {
+				g.strand(v)
+			}
+		}
+	}
+}
+
+// strand gives up on attaching a vertex.
+func (g *graph) strand(v int) {
+	i := g.vertices[v].node
+	switch g.vertices[v].part {
+	case hosting:
+		g.stranded = append(g.stranded, i)
+	case parting:
+		g.cut++
+		g.because(Unmet, i, "no way of at most %d nodes leads to it while its members leave", MaxPath)
+	case passing, guarding:
+	}
+	for _, home := range keys(g.standby) {
+		if g.standby[home] == i {
+			delete(g.standby, home)
+			g.because(Unguarded, home, "no way of at most %d nodes leads to the one that would stand by", MaxPath)
+		}
 	}
 }
 
@@ -57,6 +95,7 @@ func (g *graph) pieces() (pieces []piece) {
 				seen[u] = true
 				pc.vertices = append(pc.vertices, u)
 				pc.part = min(pc.part, g.vertices[u].part)
+				pc.origin = pc.origin || g.vertices[u].origin
 			}
 		}
 		pieces = append(pieces, pc)
@@ -112,36 +151,42 @@ func (g *graph) measure(v int, ms float64) {
 	}
 }
 
-// attach links a piece with what is attached already. Under FanOut a node that
-// has nobody's home is opened where several would hang on one that is busy.
-func (g *graph) attach(vertices []int, after []piece) {
+// attach links a piece with what is attached already, if it can. Under FanOut a
+// node that has nobody's home is opened where several would hang on one that is
+// busy.
+func (g *graph) attach(vertices []int, after []piece) bool {
 	from, to := g.cheapest(vertices)
 	if from == none {
-		return // not reached: a graph whose mesh leaves reserve always has a free link
+		return false
 	}
-	if g.strategy == FanOut && g.burden(to) >= busyBurden && g.moreIn(g.spot(from), after) {
+	if g.strategy == FanOut && !g.flat && g.burden(to) >= busyBurden && g.moreIn(g.spot(from), after) {
 		if relay := g.relayFor(from); relay != none {
 			v := g.add(relay, passing)
 			if _, p := g.cheapest([]int{v}); p != none {
-				g.link(p, v)
+				g.join(p, v)
 				g.measure(v, g.delay[p]+g.ms(p, v))
-				to = v
+				if g.near(v, from) {
+					to = v
+				}
 			}
 		}
 	}
-	g.link(from, to)
+	g.join(to, from)
 	g.measure(from, g.delay[to]+g.ms(from, to))
+	return true
 }
 
-// busyBurden is where passing on through a node is better avoided.
-const busyBurden = 2
+const (
+	busyBurden = 2 // passing on through such a node is better avoided
+	busiest    = 3
+)
 
 // burden orders nodes by how gladly something is attached to them.
 func (g *graph) burden(v int) int {
 	x := g.vertices[v]
 	switch {
 	case x.part == parting:
-		return 3
+		return busiest
 	case g.nodes[x.node].busy:
 		return busyBurden
 	case x.part == guarding:
@@ -155,13 +200,15 @@ func (g *graph) cheapest(vertices []int) (from, to int) {
 	from, to = none, none
 	var leastBurden int
 	var least float64
+	passes := g.vertices[g.root].part != parting // or there is none that passes anything on
 	for _, v := range vertices {
 		if len(g.peers[v]) >= g.in.Policy.Degree || len(vertices) > 1 && g.vertices[v].part == parting {
 			continue
 		}
 		home := g.strategy != Proximity && g.present(g.spot(v), vertices)
 		for p, d := range g.delay {
-			if math.IsInf(d, 1) || len(g.peers[p]) >= g.in.Policy.Degree || slices.Contains(vertices, p) {
+			if math.IsInf(d, 1) || len(g.peers[p]) >= g.in.Policy.Degree || slices.Contains(vertices, p) || !g.near(p, v) ||
+				passes && g.vertices[p].part == parting {
 				continue
 			}
 			cost := d + g.ms(p, v)
@@ -172,6 +219,9 @@ func (g *graph) cheapest(vertices []int) (from, to int) {
 				cost += guardedMs
 			}
 			burden := g.burden(p)
+			if g.flat {
+				burden += g.span[p].root * (busiest + 1)
+			}
 			if from == none || burden < leastBurden || burden == leastBurden && cost < least {
 				from, to, leastBurden, least = v, p, burden, cost
 			}

@@ -6,8 +6,9 @@
 // listed there does not matter. Every member is in Homes or in Refused with a
 // reason. No node has more than Policy.Degree links, and the routes of one
 // origin form a tree over Links that is rooted in the origin and reaches every
-// node with members and every standby. What is in Current stays where it is
-// unless it cannot: a join moves nobody, a loss moves those who were there.
+// node with members and every standby over at most MaxPath nodes. What is in
+// Current stays where it is unless it cannot: a join moves nobody, a loss moves
+// those who were there.
 //
 //	members ─▶ groups by place ─▶ homes ─▶ standbys ─▶ links ─▶ routes
 //	              rules, scores and room on nodes: allocate

@@ -17,7 +17,12 @@ type graph struct {
 	at       map[int]int // node to vertex
 	peers    [][]int     // of each vertex, in order
 	delay    []float64   // from the root, in ms; infinite while not attached
+	span     []span
 	root     int
+
+	flat     bool  // as few links from the root as can be goes before short ways
+	stranded []int // nodes with members that could not be attached
+	cut      int   // nodes that members are leaving, and that could not be attached
 }
 
 type vertex struct {
@@ -52,11 +57,17 @@ func (pol *Policy) meshNodes() int { return pol.Degree - pol.reserve() + 1 }
 // graph links the nodes. What is linked stays so while both ends are needed;
 // what fell apart is put together again, and then what the strategy wants
 // directly linked is.
-func (p *planner) graph(strategy Strategy) *graph {
-	g := &graph{planner: p, strategy: strategy, at: map[int]int{}}
+//
+// A flat graph is made from the start, with the nodes where somebody publishes in
+// the middle: it reaches the most nodes by ways of MaxPath.
+func (p *planner) graph(strategy Strategy, flat bool) *graph {
+	g := &graph{planner: p, strategy: strategy, at: map[int]int{}, flat: flat}
 	g.collect()
-	g.inherit()
-	g.prune()
+	if !flat {
+		g.inherit()
+		g.prune()
+		g.loosen()
+	}
 	if len(g.vertices) == 0 {
 		return g
 	}
@@ -134,6 +145,7 @@ func (g *graph) add(i int, as part) int {
 	v := len(g.vertices)
 	g.vertices = append(g.vertices, vertex{node: i, part: as})
 	g.peers = append(g.peers, nil)
+	g.span = append(g.span, span{origins: none, root: none})
 	g.delay = append(g.delay, math.Inf(1))
 	g.at[i] = v
 	return v
@@ -209,11 +221,15 @@ func (g *graph) prune() {
 			if len(around) != 2 && !g.connected(around, v) {
 				continue
 			}
-			for _, peer := range around {
-				g.unlink(v, peer)
-			}
-			if len(around) == 2 && !g.connected(around, v) {
+			g.isolate(v)
+			switch {
+			case len(around) == 2 && !g.connected(around, v):
 				g.link(around[0], around[1])
+			case len(around) > 1 && !g.bounded():
+				for _, peer := range around {
+					g.link(v, peer) // it is on the only way that is short enough
+				}
+				continue
 			}
 			again = true
 		}

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/drtc-network/drtc"
@@ -15,15 +16,14 @@ func Make(in Input) (Plan, error) {
 	if err := in.validate(); err != nil {
 		return Plan{}, err
 	}
-	p, err := newPlanner(&in)
+	g, err := in.span()
 	if err != nil {
 		return Plan{}, err
 	}
-	strategy := p.choose()
-	g := p.graph(strategy)
+	p := g.planner
 	p.explain()
 	out := Plan{
-		Strategy:   strategy,
+		Strategy:   g.strategy,
 		Homes:      make(map[drtc.ParticipantID]drtc.NodeID, len(p.members)),
 		Links:      g.links(),
 		Routes:     g.routes(),
@@ -41,6 +41,71 @@ func Make(in Input) (Plan, error) {
 		out.Standby[p.nodes[n].id] = p.nodes[s].id
 	}
 	return out, nil
+}
+
+// span finds homes for the members and links for their nodes. Where not all nodes
+// can be linked by ways of MaxPath, members get homes on those that can; if that
+// refuses or moves some, links are made anew before.
+func (in *Input) span() (*graph, error) {
+	g, err := in.attempt(nil, false)
+	if err != nil || len(g.stranded)+g.cut == 0 {
+		return g, err
+	}
+	narrow, err := in.attempt(g.shut(nil), false)
+	if err != nil || len(narrow.stranded)+narrow.cut == 0 && narrow.disturbed() <= g.disturbed() {
+		return narrow, err
+	}
+	g, err = in.attempt(nil, true)
+	for shut := (map[int]state)(nil); err == nil && len(g.stranded) > 0; {
+		shut = g.shut(shut)
+		g, err = in.attempt(shut, true)
+	}
+	return g, err
+}
+
+// disturbed counts members that are refused or on the move.
+func (p *planner) disturbed() int {
+	count := len(p.refused)
+	for i, m := range p.members {
+		if home := p.numberOf(m.Home); home != none && p.homes[i] != none && p.homes[i] != home {
+			count++
+		}
+	}
+	return count
+}
+
+// attempt plans with some nodes shut to members.
+func (in *Input) attempt(shut map[int]state, flat bool) (*graph, error) {
+	p, err := newPlanner(in)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range shut {
+		p.worsen(p.nodes[i].id, s, fmt.Sprintf("the room has as many nodes as ways of at most %d nodes lead to, with at most %d links each", MaxPath, in.Policy.Degree))
+	}
+	strategy := p.choose()
+	if len(shut) > 0 {
+		p.because(Unmet, none, "not all nodes that are wanted can be linked by ways of at most %d nodes with at most %d links each", MaxPath, in.Policy.Degree)
+	}
+	return p.graph(strategy, flat), nil
+}
+
+// shut lists what the next attempt does without: nodes that are stranded, and
+// those that the room is not on.
+func (g *graph) shut(before map[int]state) map[int]state {
+	shut := map[int]state{}
+	for i := range g.nodes {
+		if _, in := g.at[i]; !in {
+			shut[i] = closed
+		}
+	}
+	for i, s := range before {
+		shut[i] = max(s, shut[i])
+	}
+	for _, i := range g.stranded {
+		shut[i] = barred
+	}
+	return shut
 }
 
 // house gives everybody a home by the rules of a strategy, from the start.

@@ -59,10 +59,7 @@ const (
 
 func newPlanner(in *Input) (*planner, error) {
 	pol := &in.Policy
-	field, err := allocate.Prepare(in.Now, in.Nodes, allocate.Request{Room: in.Room, Terms: allocate.Terms{
-		Regions: pol.Regions, Owners: pol.Owners, ExcludeOwners: pol.ExcludeOwners,
-		Own: pol.Own, MaxPriceWeight: pol.MaxPriceWeight,
-	}}, pol.Allocate)
+	field, err := allocate.Prepare(in.Now, in.Nodes, allocate.Request{Room: in.Room, Terms: pol.Terms()}, pol.Allocate)
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -105,15 +102,18 @@ func (p *planner) nodeOf(i int) node {
 	}
 	most := p.in.Policy.Allocate.MaxLoad
 	n.busy = c.Refuses != "" || c.LoadFraction > most || c.CapacityMbps > 0 && c.LoadMbps > c.CapacityMbps*most
-	switch dropped.Cause {
-	case "":
-		return n
-	case allocate.WrongRegion, allocate.WrongOwner, allocate.TooDear:
+	if unwanted := p.field.Unwanted(i); unwanted.Cause != "" { // for instance one that is unreachable, too
+		dropped = unwanted
 		n.state = barred
-	case allocate.Quarantined:
-		n.state = leaving
-	default:
-		n.state = closed
+	} else {
+		switch dropped.Cause {
+		case "":
+			return n
+		case allocate.Quarantined:
+			n.state = leaving
+		default:
+			n.state = closed
+		}
 	}
 	n.why = fmt.Sprintf("%s (%s)", dropped.Cause, dropped.Detail)
 	return n

@@ -102,6 +102,13 @@ func DefaultPolicy() Policy {
 	}
 }
 
+// Terms are those of p that each node meets or does not.
+func (p Policy) Terms() allocate.Terms {
+	return allocate.Terms{
+		Regions: p.Regions, Owners: p.Owners, ExcludeOwners: p.ExcludeOwners, Own: p.Own, MaxPriceWeight: p.MaxPriceWeight,
+	}
+}
+
 // Validate names the field that is out of range.
 func (p Policy) Validate() error {
 	if err := p.Allocate.Validate(); err != nil {

@@ -68,6 +68,9 @@ func (g *graph) paths(origin int, current map[[2]drtc.NodeID]drtc.NodeID) []int 
 		g.keepWays(ways, current)
 	}
 	ways.extend(g)
+	if !ways.short() {
+		ways = g.fewest(origin)
+	}
 	return ways.via
 }
 
@@ -101,10 +104,9 @@ func (g *graph) keepWays(w *ways, current map[[2]drtc.NodeID]drtc.NodeID) {
 	for queue := []int{w.origin}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
 		for _, v := range g.peers[at] {
-			if w.kept[v] || current[[2]drtc.NodeID{g.id(w.origin), g.id(v)}] != g.id(at) {
-				continue
-			}
-			if at != w.origin && g.linked(w.origin, v) {
+			was, had := current[[2]drtc.NodeID{g.id(w.origin), g.id(v)}]
+			direct := g.linked(w.origin, v) // and what comes from v is kept with it
+			if w.kept[v] || !had || direct && at != w.origin || !direct && was != g.id(at) {
 				continue
 			}
 			cost := w.cost[at] + g.ms(at, v)

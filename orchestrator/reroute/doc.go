@@ -14,6 +14,9 @@
 // share. Whoever sends a wrong one is refused. A header is good for half a minute;
 // the way between members is the operator's own network, or TLS.
 //
+// Members also send each other messages of their own accord (Send, Receive), with a
+// header and a code of another kind, which covers the body.
+//
 // A connection through this member is cut when the room has another owner, or
 // none: the client comes again and is sent the right way. Safe for concurrent use.
 package reroute

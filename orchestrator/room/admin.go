@@ -129,6 +129,16 @@ func (r *Room) Participants() []Participant {
 	return all
 }
 
+// Identities are those of everybody in the room or on the way into it, the hidden
+// and spectators too; some come more than once.
+func (r *Room) Identities() []drtc.Identity {
+	var all []drtc.Identity
+	for _, m := range r.state.Members {
+		all = append(all, m.Identity)
+	}
+	return all
+}
+
 // Participant returns who is in the room by this identity.
 func (r *Room) Participant(id drtc.Identity) (Participant, bool) {
 	m := r.named(id)
@@ -171,7 +181,7 @@ func (r *Room) capacity() int {
 
 // Vacant reports whether the room takes one more participant.
 func (r *Room) Vacant() bool {
-	return len(r.state.Members)-r.spectators()-r.waitingInLobby() < r.capacity()
+	return len(r.state.Members)-r.spectators()-r.waitingInLobby()-r.guests() < r.capacity()
 }
 
 // emptyFor is how long the room lives without anybody in it.
@@ -338,6 +348,10 @@ func (c ForceMute) carryOut(r *Room) error {
 	if t == nil {
 		return ErrNoTrack
 	}
+	if m.Guest != nil {
+		r.silenced(m, t, c.Muted)
+		return nil
+	}
 	if t.Muted == c.Muted {
 		return nil
 	}
@@ -348,8 +362,11 @@ func (c ForceMute) carryOut(r *Room) error {
 
 func (c SetSubscriptions) carryOut(r *Room) error {
 	m := r.named(c.Identity)
-	if m == nil {
+	switch {
+	case m == nil:
 		return ErrNoParticipant
+	case m.Guest != nil:
+		return ErrGuest
 	}
 	r.subscribe(m, Subscribe{Participant: m.ID, Tracks: c.Tracks, On: c.On})
 	return nil
@@ -360,7 +377,7 @@ func (c Send) carryOut(r *Room) error {
 	var order []drtc.NodeID
 	sessions := map[drtc.NodeID][]drtc.SessionID{}
 	for _, m := range r.state.Members {
-		if !m.inside() || m.Node.IsZero() || all && m.Lobby {
+		if !m.inside() || m.Node.IsZero() || m.Guest != nil || all && m.Lobby {
 			continue
 		}
 		if !all && !slices.Contains(c.To, m.Identity) && !slices.Contains(c.IDs, m.ID) {
@@ -389,6 +406,8 @@ func (r *Room) MayMove(id drtc.Identity) error {
 	switch {
 	case m == nil:
 		return ErrNoParticipant
+	case m.Guest != nil:
+		return ErrGuest
 	case m.Client.Version < movableFrom:
 		return ErrOldClient
 	case m.conn == 0 || m.phase != present:
@@ -416,8 +435,11 @@ func (c Await) carryOut(r *Room) error {
 
 func (c Permit) carryOut(r *Room) error {
 	m := r.named(c.Identity)
-	if m == nil {
+	switch {
+	case m == nil:
 		return ErrNoParticipant
+	case m.Guest != nil:
+		return ErrGuest
 	}
 	if c.Permission == nil && c.Name == "" && c.Metadata == "" && len(c.Attributes) == 0 {
 		return nil

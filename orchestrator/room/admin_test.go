@@ -226,7 +226,7 @@ func TestRoom_rulesHoldWhateverServersOrder(t *testing.T) {
 		s := newScenario()
 		s.room.config.Notify = true
 		w := &watcher{
-			t: t, s: s, hidden: map[string]bool{}, watching: map[string]bool{},
+			t: t, s: s, hidden: map[string]bool{}, shown: map[string]bool{}, watching: map[string]bool{},
 			versions: map[Conn]map[drtc.ParticipantID]uint32{}, known: map[Conn]map[drtc.TrackID]bool{},
 			greeted: map[Conn]bool{}, closed: map[Conn]bool{},
 			on: map[drtc.SessionID]map[drtc.TrackID]bool{}, offers: map[drtc.SessionID]bool{},

@@ -343,14 +343,24 @@ func (n *network) plan() plan.Plan {
 			p.Standby[home], used[s] = s, true
 		}
 	}
+	n.bad = nil
+	for _, c := range in.Costs {
+		if c.Loss == 1 {
+			n.bad = append(n.bad, plan.Link{A: c.A, B: c.B})
+		}
+	}
 	n.links(&p, slices.SortedFunc(maps.Keys(used), compareNodes), homes)
 	return p
 }
 
-// links joins nodes, and routes every origin along the shortest ways.
+// links joins nodes, in a mesh but for those that can't be linked, and routes every origin
+// along the shortest ways.
 func (n *network) links(p *plan.Plan, nodes, origins []drtc.NodeID) {
 	for i, a := range nodes {
 		for j, b := range nodes[i+1:] {
+			if n.shape == "mesh" && slices.Contains(n.bad, plan.Link{A: a, B: b}) {
+				continue // the other shapes have no way round
+			}
 			if n.shape == "mesh" || n.shape == "star" && i == 0 || n.shape == "chain" && j == 0 {
 				p.Links = append(p.Links, plan.Link{A: a, B: b})
 			}

@@ -33,6 +33,10 @@
 // drains is left in the same way, with the new session open and the links up
 // before the client hears of it. Who can't resume joins anew.
 //
+// A participant may be forwarded to other rooms of its application: there it is a
+// guest, a member without a client, whose session on its participant's node
+// publishes the same tracks under other ids (forward.go, guest.go).
+//
 // The package is a core: no clock, socket, goroutine or logger, and not safe for
 // concurrent use. What leaves it (views in messages) is a copy that nobody
 // writes to again.

@@ -57,6 +57,8 @@ type (
 		Application string
 		// Unreported asks the node for no SessionReport of it.
 		Unreported bool
+		// Guest is for a participant without a client (AliasTrack).
+		Guest bool
 	}
 	// CloseSession ends the session.
 	CloseSession struct{}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/orchestrator/cascade"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // fakeNode is a Media Node as far as a room sees one.
@@ -243,7 +244,8 @@ func (f *fakeNode) connectClient(session drtc.SessionID) {
 func (n *network) connect(link cascade.LinkID, a, b drtc.NodeID) {
 	n.in(n.delay(), func() {
 		ends := []*fakeEnd{n.nodes[a].links[link], n.nodes[b].links[link]}
-		if ends[0] == nil || ends[1] == nil || ends[0].connected && ends[1].connected || !n.alive(a) || !n.alive(b) {
+		if ends[0] == nil || ends[1] == nil || ends[0].connected && ends[1].connected || !n.alive(a) || !n.alive(b) ||
+			n.cuts[plan.Link{A: a, B: b}] || n.cuts[plan.Link{A: b, B: a}] {
 			return
 		}
 		for i, id := range []drtc.NodeID{a, b} {

@@ -20,7 +20,7 @@ func (r *Room) join(c Join) {
 	for _, m := range r.members() {
 		// Its own full reconnect: the old connection is gone, so its session can
 		// make room at once. One that is still waiting is simply superseded.
-		if m.Identity == c.Identity && m.watch == nil && c.Watch == nil && (m.phase != present || m.conn == 0) {
+		if m.Identity == c.Identity && m.watch == nil && c.Watch == nil && m.Guest == nil && (m.phase != present || m.conn == 0) {
 			if m.phase != present {
 				r.out = append(r.out, Refuse{Conn: m.conn, Reason: "the same identity joined again"})
 			} else {
@@ -88,6 +88,8 @@ func (r *Room) sessionOpened(c SessionOpened) {
 			r.nextOpened(m, c)
 		case m.Session != c.Session || m.Node != c.Node:
 			continue
+		case m.Guest != nil:
+			r.guestOpened(m, c)
 		case m.phase == opening:
 			r.opened(m, c)
 		case m.move != nil && !m.move.opened:
@@ -190,6 +192,8 @@ func (r *Room) dismissFor(m *member, g Goodbye) {
 
 // remove ends m's stay. Afterwards nothing refers to it.
 func (r *Room) remove(m *member, reason Reason) {
+	r.endForwards(m, reason)
+	r.bidFarewell(m)
 	r.notifyLeft(m, reason)
 	r.keepStanding(m, reason)
 	r.state.Members = slices.DeleteFunc(r.state.Members, func(o *member) bool { return o == m })

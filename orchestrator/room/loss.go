@@ -52,6 +52,8 @@ func (r *Room) nodeLost(c NodeLost) {
 		}
 		switch {
 		case m.Node != c.Node:
+		case m.Guest != nil:
+			r.guestLost(m)
 		case m.phase == opening:
 			m.exclude = append(m.exclude, c.Node)
 			r.close(m.Node, m.Session)
@@ -91,6 +93,10 @@ func (r *Room) letGo(gone []*member) {
 // sessionEnded is for one whose session is gone from a node that lives.
 func (r *Room) sessionEnded(m *member, reason Reason) {
 	switch {
+	case m.Guest != nil:
+		if m.Guest.opened {
+			r.reopen(m)
+		}
 	case m.move != nil:
 		r.moveLost(m)
 	case m.resumable():

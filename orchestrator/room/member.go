@@ -44,6 +44,9 @@ type member struct {
 	Channels []Channel               `json:"channels,omitempty"`
 	Moves    uint32                  `json:"moves,omitempty"`  // sessions that it had besides the first
 	Moving   bool                    `json:"moving,omitempty"` // as it was saved
+	Guest    *guest                  `json:"guest,omitempty"`  // nil for one with a client
+	// Forwards are the other rooms in which it is shown.
+	Forwards []*forward `json:"forwards,omitempty"`
 	standing
 
 	phase    phase
@@ -90,6 +93,13 @@ type publication struct {
 	demandSent bool
 	demand     [3]bool
 	later      *[3]bool // demand that is told when its publisher's move has settled
+	// Of a guest's: its id in its own room, whether it is muted there, and here
+	// alone.
+	Of         drtc.TrackID `json:"of,omitempty"`
+	MutedThere bool         `json:"muted_there,omitempty"`
+	Silenced   bool         `json:"silenced,omitempty"`
+	absent     bool         // from the guest's home, for now
+	aliased    bool         // its node has been asked for it
 }
 
 // subscription is what a viewer asked of a track and what it has.

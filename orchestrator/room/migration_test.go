@@ -283,6 +283,44 @@ func (n *network) sync(id drtc.NodeID) {
 	n.settleTracks()
 }
 
+// Two nodes that do not reach each other any more get each other's tracks by a
+// third, though nobody comes or goes; when they do again, nothing holds against
+// them.
+func TestRoom_goesAroundACut(t *testing.T) {
+	n := newNetwork(t.Fatalf, 3)
+	for i, name := range []string{"ann", "ben", "cem"} {
+		n.join(name, byte(i+1), true, "cam-"+name)
+	}
+	n.run(5 * time.Second)
+	one, two, three := drtc.NodeID{1}, drtc.NodeID{2}, drtc.NodeID{3}
+	direct := plan.Link{A: one, B: two}
+	has := func(node, origin drtc.NodeID) bool {
+		return slices.Contains(slices.Collect(maps.Values(n.nodes[node].tracks)), origin)
+	}
+	if !has(two, one) || !slices.Contains(n.room.Plan().Links, direct) {
+		t.Fatalf("node 2 has %v by links %v before the cut", n.nodes[two].tracks, n.room.Plan().Links)
+	}
+	n.cut(one, two)
+	n.run(3 * time.Second)
+	if has(two, one) {
+		t.Fatal("node 2 has tracks of node 1 just after the cut")
+	}
+	n.run(20 * time.Second)
+	if !has(two, one) || !has(one, two) {
+		t.Errorf("23 s after the cut node 1 has %v and node 2 %v, want each other's", n.nodes[one].tracks, n.nodes[two].tracks)
+	}
+	if got := n.nodes[two].routes[one]; n.nodes[two].links[got] == nil || n.nodes[two].links[got].peer != three {
+		t.Errorf("node 2 gets tracks of node 1 over link %q, want one with node 3", got)
+	}
+	clear(n.cuts)
+	n.run(2 * time.Minute)
+	n.join("dan", 1, true)
+	n.run(10 * time.Second)
+	if !slices.Contains(n.room.Plan().Links, direct) || !has(two, one) {
+		t.Errorf("long after the cut the links are %v, want the direct one again", n.room.Plan().Links)
+	}
+}
+
 // The traces: every line of a file is something that happens to a network in
 // which everything takes a millisecond, what follows ---- is told to nodes and
 // clients from then on.

@@ -18,6 +18,9 @@ const (
 	// settleWithin is how long after a move the publisher is not told that
 	// layers are unwanted: viewers come back one by one.
 	settleWithin = 3 * time.Second
+	// holdOffer is how long after a client's new candidates the answer reaches it,
+	// where its old session goes on: see hold.
+	holdOffer = 110 * time.Millisecond
 )
 
 // move is a member's way to another node while it stays in the room. From its
@@ -34,6 +37,8 @@ type move struct {
 	back      bool // the client has resumed, or was never away
 	answered  bool // the new node has answered an offer
 	connected bool
+	held      bool        // the first offer has waited, or does
+	heldUntil time.Time   // zero if no offer waits
 	attempts  int         // at nodes
 	from      drtc.NodeID // where it was
 	began     time.Time
@@ -157,8 +162,8 @@ func (r *Room) moveTo(m *member, home drtc.NodeID) {
 func (r *Room) open(at drtc.NodeID, session drtc.SessionID, m *member) {
 	r.out = append(r.out, ToNode{Node: at, Session: session, Command: OpenSession{
 		Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
-		Permission: m.atNode(), Application: m.Application,
-		Unreported: m.watch != nil, // nobody hears of a spectator's quality
+		Permission: m.atNode(), Application: m.Application, Guest: m.Guest != nil,
+		Unreported: m.watch != nil || m.Guest != nil, // nobody hears of their quality
 	}})
 }
 
@@ -200,6 +205,30 @@ func (r *Room) moveOn(m *member) {
 	if m.negotiation.inFlight == nil {
 		r.firstOffer(m)
 	}
+}
+
+// hold reports whether the offer of one who moves must wait. With the answer the
+// client leaves its old path, which goes on until then. Chromium looks for
+// checks to send every 250 ms only, as long as it has sent three from everywhere,
+// then every 48 ms. So the answer is to come when it has begun to send them from
+// its new candidates, and not after the third.
+func (r *Room) hold(m *member) bool {
+	if m.move == nil || m.move.answered || !m.Answered || !r.keeps(m) {
+		return false
+	}
+	if !m.move.held {
+		m.move.held = true
+		if wait := holdOffer - m.figures.RoundTrip; wait > 0 {
+			m.move.heldUntil = r.now.Add(wait)
+		}
+	}
+	return !m.move.heldUntil.IsZero()
+}
+
+// release hands the offer on that has waited.
+func (r *Room) release(m *member) {
+	m.move.heldUntil = time.Time{}
+	r.moveOn(m)
 }
 
 // elsewhere tries another session for one who moves, on another node if so. An

@@ -30,7 +30,7 @@ func (r *Room) offer(m *member, c Offer) {
 		return // of the connection that it was told to leave
 	}
 	n.asked, n.askedAudio, n.askedVideo = false, 0, 0
-	if n.inFlight != nil || m.move != nil && !m.move.opened {
+	if n.inFlight != nil || m.move != nil && !m.move.opened || r.hold(m) {
 		n.next = &c
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/orchestrator/plan"
 )
 
 // network is a room with everything around it: Media Nodes that carry out
@@ -27,10 +28,13 @@ type network struct {
 	lanes  map[string]time.Time // when the last message of a connection is there
 	jobs   map[string][]ToNode  // commands that wait, by lane
 	shape  string               // of the plan's links: mesh, star or chain
+	cuts   map[plan.Link]bool   // pairs that do not reach each other
+	bad    []plan.Link          // pairs that the last plan was to leave out
 	life   int                  // of the Orchestrator
 	over   bool                 // the room has ended
 	trace  []string             // what is told to nodes and clients, if kept
 	keep   bool
+	plans  []time.Time // when the room asked for one
 }
 
 type happening struct {
@@ -45,7 +49,7 @@ func newNetwork(fail func(string, ...any), nodes int) *network {
 		fail: fail, now: now, room: New(DefaultConfig(), "RM_1", "r", now), shape: "mesh",
 		nodes: map[drtc.NodeID]*fakeNode{}, people: map[string]*fakeClient{},
 		conns: map[Conn]*fakeClient{}, lanes: map[string]time.Time{},
-		jobs: map[string][]ToNode{},
+		jobs: map[string][]ToNode{}, cuts: map[plan.Link]bool{},
 	}
 	for i := range nodes {
 		id := drtc.NodeID{byte(i + 1)}
@@ -124,13 +128,13 @@ func later(a, b time.Time) time.Time {
 func (n *network) tell(c Command) { n.perform(n.room.Handle(n.now, c)) }
 
 func (n *network) perform(effects []Effect) {
-	plan := false
+	planned := true
 	for _, e := range effects {
 		switch e := e.(type) {
 		case ToNode:
 			n.toNode(e)
 		case NeedPlan:
-			plan = true
+			planned = false
 		case Ended:
 			n.over = true
 		case ToClient:
@@ -147,7 +151,8 @@ func (n *network) perform(effects []Effect) {
 			n.toClient(e.Conn, func(c *fakeClient) { c.refused(e.Conn) })
 		}
 	}
-	if plan {
+	if !planned {
+		n.plans = append(n.plans, n.now)
 		n.tell(Planned{Plan: n.plan()})
 	}
 }
@@ -323,4 +328,21 @@ func (n *network) drain(id drtc.NodeID, undone bool) {
 	}
 	node.draining = !undone
 	n.tell(NodeDraining{Node: id, Undone: undone})
+}
+
+// cut keeps two nodes from reaching each other; what they have together is
+// silent.
+func (n *network) cut(a, b drtc.NodeID) {
+	n.cuts[plan.Link{A: a, B: b}] = true
+	n.in(1500*time.Millisecond, func() {
+		for _, id := range []drtc.NodeID{a, b} {
+			for link, end := range n.nodes[id].links {
+				if end.connected && (end.peer == a || end.peer == b) {
+					end.connected = false
+					n.nodes[id].emit(RelayChanged{Node: id, Link: link})
+				}
+			}
+		}
+		n.settleTracks()
+	})
 }

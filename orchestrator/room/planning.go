@@ -96,6 +96,9 @@ func (r *Room) Shape() plan.Input {
 		Costs:    r.costs(),
 	}
 	for _, m := range r.state.Members {
+		if m.Guest != nil && m.Node.IsZero() {
+			continue // nobody knows where it publishes
+		}
 		p := plan.Member{
 			ID: m.ID, Place: m.Place, Publishes: len(m.Tracks) > 0,
 			Home: m.Node, Exclude: slices.Clone(m.exclude),
@@ -105,6 +108,8 @@ func (r *Room) Shape() plan.Input {
 			p.Home = drtc.NodeID{}
 		}
 		switch {
+		case m.Guest != nil:
+			p.Pin = m.Node
 		case m.next != nil && !r.lost(m.next.node):
 			p.Pin = m.next.node
 		case m.move != nil && r.keeps(m) && !r.lost(m.Node):
@@ -126,6 +131,7 @@ func (r *Room) planned(c Planned) {
 		r.state.Plan = c.Plan
 		r.state.Plan.Refused, r.state.Plan.Homes = nil, maps.Clone(c.Plan.Homes)
 		r.changed = true
+		r.priced()
 		r.weave()
 	}
 	for _, m := range r.members() {
@@ -138,7 +144,7 @@ func (r *Room) planned(c Planned) {
 			r.homeless(m, c)
 		case m.phase == waiting:
 			r.openAt(m, home)
-		case m.phase != present:
+		case m.phase != present || m.Guest != nil:
 		case m.move != nil:
 			r.moveTo(m, home)
 		case home == m.Node || home.IsZero():

@@ -15,6 +15,8 @@ type hop struct {
 	node    drtc.NodeID
 	link    cascade.LinkID
 	figures RelayFigures
+	planned RelayFigures // those by which the plan was made
+	bad     int          // reports in a row that are worse
 }
 
 // relay applies what nodes say of links.
@@ -31,8 +33,7 @@ func (r *Room) relay(c Command) {
 	case RelayChanged:
 		r.cascade.Changed(r.now, c.Node, c.Link, c.Connected, c.Closed)
 	case RelayReported:
-		r.hops = slices.DeleteFunc(r.hops, func(h hop) bool { return h.link == c.Link && h.node == c.Node })
-		r.hops = append(r.hops, hop{node: c.Node, link: c.Link, figures: c.Figures})
+		r.reported(c)
 	case TrackAvailable:
 		r.trackAvailable(c)
 	}

@@ -10,7 +10,7 @@ import (
 // Goodbye, and what happened meanwhile is told at once after it.
 func (r *Room) resume(c Resume) {
 	m := r.byID(c.Participant)
-	if m == nil || m.phase != present || m.Identity != c.Identity || m.watch != nil {
+	if m == nil || m.phase != present || m.Identity != c.Identity || m.watch != nil || m.Guest != nil {
 		r.expect(c.Identity)
 		r.turnAway(c.Conn)
 		return

@@ -116,7 +116,7 @@ func (m *member) host() bool { return m.Role == RoleHost && !m.Lobby }
 // mayHost reports whether m is somebody who can lead a room.
 func (m *member) mayHost() bool {
 	p := m.granted()
-	return m.watch == nil && !p.Hidden && !p.Recorder && !p.Agent && m.Client.Kind == 0
+	return m.watch == nil && m.Guest == nil && !p.Hidden && !p.Recorder && !p.Agent && m.Client.Kind == 0
 }
 
 // granted is what m may do but for its role and the lobby.
@@ -163,7 +163,7 @@ func (r *Room) before(m *member) (standing, bool) {
 	if a, ok := r.state.Absent[m.Identity]; ok && r.now.Before(a.Until) {
 		return a.standing, true
 	}
-	if old := r.byIdentity(m.Identity); old != nil {
+	if old := r.byIdentity(m.Identity); old != nil && old.Guest == nil {
 		return old.standing, true
 	}
 	return standing{}, false
@@ -176,7 +176,7 @@ func (r *Room) keepStanding(m *member, reason Reason) {
 	case ClientInitiated, ParticipantRemoved, RoomDeleted:
 		expected = false
 	}
-	if !expected || m.watch != nil {
+	if !expected || m.watch != nil || m.Guest != nil {
 		return
 	}
 	if slices.ContainsFunc(r.state.Members, func(o *member) bool { return o != m && o.Identity == m.Identity && o.watch == nil }) {
@@ -449,8 +449,11 @@ func (c Moderate) carryOut(r *Room) error {
 
 func (c Appoint) carryOut(r *Room) error {
 	m := r.named(c.Identity)
-	if m == nil || m.Lobby {
+	switch {
+	case m == nil || m.Lobby:
 		return ErrNoParticipant
+	case m.Guest != nil:
+		return ErrGuest
 	}
 	r.setRole(m, RoleHost)
 	if c.InPlaceOf == "" || c.InPlaceOf == c.Identity {
@@ -467,8 +470,11 @@ func (c SetRole) carryOut(r *Room) error {
 		return ErrRole
 	}
 	m := r.named(c.Identity)
-	if m == nil {
+	switch {
+	case m == nil:
 		return ErrNoParticipant
+	case m.Guest != nil:
+		return ErrGuest
 	}
 	r.setRole(m, c.Role)
 	r.succeed() // it may have been the host

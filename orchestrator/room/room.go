@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -70,24 +71,26 @@ type Room struct {
 	state  state
 
 	// What follows is not worth saving.
-	now       time.Time
-	out       []Effect
-	changed   bool
-	planning  bool      // a plan was asked for
-	planAt    time.Time // when it is asked for
-	knownAt   time.Time // until then a restored room waits for news of its nodes
-	nodes     map[drtc.NodeID]*node
-	cascade   *cascade.Cascade
-	hops      []hop
-	retired   []retired
-	comebacks map[drtc.Identity]time.Time // who is to join anew, until when
-	reportAt  time.Time
-	emptyAt   time.Time
-	speakers  map[drtc.ParticipantID]Speaker
-	said      counts               // last sent in a RoomChanged
-	focus     []drtc.ParticipantID // who was the active speaker, the present one first
-	rival     drtc.ParticipantID   // who is louder, and when it takes the place
-	rivalAt   time.Time
+	now        time.Time
+	out        []Effect
+	changed    bool
+	planning   bool      // a plan was asked for
+	planAt     time.Time // when it is asked for
+	knownAt    time.Time // until then a restored room waits for news of its nodes
+	nodes      map[drtc.NodeID]*node
+	cascade    *cascade.Cascade
+	hops       []hop
+	failing    []plan.Link // pairs that could not be linked when a plan was last asked for
+	reroutedAt time.Time   // when a plan was last asked for because of links, or will be
+	retired    []retired
+	comebacks  map[drtc.Identity]time.Time // who is to join anew, until when
+	reportAt   time.Time
+	emptyAt    time.Time
+	speakers   map[drtc.ParticipantID]Speaker
+	said       counts               // last sent in a RoomChanged
+	focus      []drtc.ParticipantID // who was the active speaker, the present one first
+	rival      drtc.ParticipantID   // who is louder, and when it takes the place
+	rivalAt    time.Time
 }
 
 // state is what outlives the process.
@@ -107,6 +110,8 @@ type state struct {
 	Rules  Rules                    `json:"rules,omitzero"`
 	Stage  int                      `json:"stage,omitempty"`
 	Absent map[drtc.Identity]absent `json:"absent,omitempty"`
+	// Turned are guests that have gone for good, until nobody speaks of them.
+	Turned map[drtc.ParticipantID]time.Time `json:"turned,omitempty"`
 }
 
 type counts struct{ participants, publishers uint32 }
@@ -142,6 +147,7 @@ func (r *Room) drain() []Effect {
 	if len(r.state.Members) > 0 {
 		r.emptyAt = time.Time{}
 		r.switchOver()
+		r.watchFailing()
 	} else if r.emptyAt.IsZero() {
 		r.emptyAt = r.now.Add(r.emptyFor())
 		r.state.Plan, r.planning, r.planAt, r.knownAt = plan.Plan{}, false, time.Time{}, time.Time{}
@@ -149,6 +155,7 @@ func (r *Room) drain() []Effect {
 		r.retire()
 	}
 	r.orders()
+	r.tellForwards()
 	out := r.out
 	r.out = nil
 	return out
@@ -243,7 +250,15 @@ func (r *Room) report(c Command) {
 	case TrackLive:
 		r.of(c.Session, func(m *member) { r.trackLive(m, c) })
 	case TrackEnded:
-		r.of(c.Session, func(m *member) { r.trackEnded(m, c) })
+		r.of(c.Session, func(m *member) {
+			if t := m.track(c.Track); m.Guest != nil && t != nil {
+				r.aliasEnded(m, t)
+				return
+			}
+			r.trackEnded(m, c)
+		})
+	case Aliased:
+		r.of(c.Session, func(m *member) { r.aliased(m, c) })
 	case NegotiationNeeded:
 		r.of(c.Session, func(m *member) { r.negotiationNeeded(m, c) })
 	case LayerDemand:
@@ -276,9 +291,16 @@ func (r *Room) NextTimeout() time.Time {
 		sooner(m.settleAt)
 		if m.move != nil {
 			sooner(m.move.until)
+			sooner(m.move.heldUntil)
 		}
 		if m.next != nil && m.next.opened {
 			sooner(m.next.until)
+		}
+		if m.Guest != nil {
+			sooner(m.Guest.until)
+		}
+		for _, f := range m.Forwards {
+			sooner(cmp.Or(f.next, r.now))
 		}
 	}
 	for _, a := range r.state.Absent {
@@ -298,6 +320,11 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 	r.now = now
 	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	for _, m := range r.members() {
+		if m.Guest != nil && due(m.Guest.until) {
+			m.Guest.over = true
+			r.remove(m, SignalClosed)
+			continue
+		}
 		if due(m.graceUntil) {
 			r.remove(m, SignalClosed)
 			continue
@@ -305,6 +332,9 @@ func (r *Room) HandleTimeout(now time.Time) []Effect {
 		if m.move != nil && due(m.move.until) {
 			r.dismiss(m, Migration, Reconnect)
 			continue
+		}
+		if m.move != nil && due(m.move.heldUntil) {
+			r.release(m)
 		}
 		if due(m.settleAt) {
 			r.settle(m)

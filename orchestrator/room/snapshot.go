@@ -64,8 +64,15 @@ func Restore(config Config, snapshot []byte, now time.Time) (*Room, error) {
 		}
 		m.Moves += versionGap
 		m.Version += versionGap
-		m.graceUntil = now.Add(config.Grace)
-		m.refreshAt = now.Add(config.TokenRefresh)
+		for _, f := range m.Forwards {
+			f.Serial += versionGap
+		}
+		if m.Guest != nil {
+			m.Guest.until, m.Guest.opened, m.retryAt = now.Add(guestFor), true, now.Add(retryDelay)
+		} else {
+			m.graceUntil = now.Add(config.Grace)
+			m.refreshAt = now.Add(config.TokenRefresh)
+		}
 		if m.Subscriptions == nil {
 			m.Subscriptions = map[drtc.TrackID]*subscription{}
 		}

@@ -257,6 +257,10 @@ func (r *Room) doubt(m *member, id drtc.TrackID, s *subscription) bool {
 // retry asks m's node again for what it has not taken.
 func (r *Room) retry(m *member) {
 	m.retryAt = time.Time{}
+	if m.Guest != nil {
+		r.retryGuest(m)
+		return
+	}
 	for _, s := range m.Subscriptions {
 		s.lapsed = s.lapsed || s.On && s.doubted
 	}

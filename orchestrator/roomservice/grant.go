@@ -119,6 +119,16 @@ func answerFor(err error) error {
 		code, text = twirp.FailedPrecondition, "the participant's client can't be moved: it speaks a protocol before 16; update its SDK, or remove it and give it a token for the other room"
 	case errors.Is(err, room.ErrAway):
 		code, text = twirp.FailedPrecondition, "the participant's connection is lost at the moment: try again when it is back"
+	case errors.Is(err, room.ErrGuest):
+		code, text = twirp.FailedPrecondition, "the participant is forwarded from another room: do this in its own room; here it can be muted and removed"
+	case errors.Is(err, room.ErrUnseen):
+		code, text = twirp.FailedPrecondition, "the participant is hidden or waits in the lobby: show it, or let it in, and forward it then"
+	case errors.Is(err, room.ErrForwards):
+		code, text = twirp.ResourceExhausted, "the participant is forwarded to as many rooms as possible: remove it from one of them"
+	case errors.Is(err, room.ErrIdentity):
+		code, text = twirp.AlreadyExists, "destination_room has another participant with this identity: let that one leave, or give one of the two another identity"
+	case errors.Is(err, room.ErrFull):
+		code, text = twirp.ResourceExhausted, "destination_room has as many forwarded participants as it takes"
 	case errors.Is(err, ErrElsewhere):
 		code, text = twirp.Unavailable, "the room is changing hands between servers: try again in a second"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -143,6 +143,11 @@ func (h *house) perform(name signal.RoomName, r *room.Room, effects []room.Effec
 			}
 		case room.Ended:
 			delete(h.rooms, name)
+		case room.ToRoom:
+			other := signal.RoomName{Application: name.Application, Name: e.Room}
+			if to := h.rooms[other]; to != nil {
+				h.perform(other, to, to.Handle(h.now, e.Order))
+			}
 		}
 	}
 }

@@ -61,6 +61,9 @@ type Config struct {
 	// Await, if set, does at the process that has the room what Server.Await does
 	// here. It is asked when Rooms.Do says ErrElsewhere.
 	Await func(ctx context.Context, name signal.RoomName, id drtc.Identity) (room.Info, error)
+	// Host, if set, gives the order to the process that has the room, which is made
+	// if there is none. It is asked when Rooms.Do says ErrElsewhere.
+	Host func(ctx context.Context, name signal.RoomName, h room.Host) error
 	// Report, if set, hears of every request: the method, or "" for none that is
 	// served, and "ok" or the Twirp code.
 	Report func(method, outcome string)

@@ -161,15 +161,6 @@ func (s *service) SendData(ctx context.Context, q *livekit.SendDataRequest) (*li
 	return &livekit.SendDataResponse{}, nil
 }
 
-// ForwardParticipant implements livekit.RoomService.
-func (s *service) ForwardParticipant(ctx context.Context, q *livekit.ForwardParticipantRequest) (*livekit.ForwardParticipantResponse, error) {
-	if _, _, err := mover(ctx, q.GetRoom(), q.GetDestinationRoom()); err != nil {
-		return nil, err
-	}
-	return nil, twirp.NewError(twirp.Unimplemented,
-		"a track belongs to one room here and can't be shown in a second: let the participant join destination_room as well, or move it with MoveParticipant")
-}
-
 // MoveParticipant implements livekit.RoomService.
 func (s *service) MoveParticipant(ctx context.Context, q *livekit.MoveParticipantRequest) (*livekit.MoveParticipantResponse, error) {
 	from, to, err := mover(ctx, q.GetRoom(), q.GetDestinationRoom())

@@ -498,11 +498,9 @@ func TestMoveParticipant_intoARoomOfAnotherProcess(t *testing.T) {
 	}
 }
 
-func TestForwardParticipantAndPerformRpc_sayWhatToDoInstead(t *testing.T) {
+func TestPerformRpc_saysWhatToDoInstead(t *testing.T) {
 	inBoth(t, nil, func(t *testing.T, _ *house, c livekit.RoomService, ctx context.Context) {
-		_, err := c.ForwardParticipant(ctx, &livekit.ForwardParticipantRequest{Room: "r", Identity: "ann", DestinationRoom: "s"})
-		wantCode(t, "forward", err, twirp.Unimplemented, "MoveParticipant")
-		_, err = c.PerformRpc(ctx, &livekit.PerformRpcRequest{Room: "r", DestinationIdentity: "ann"})
+		_, err := c.PerformRpc(ctx, &livekit.PerformRpcRequest{Room: "r", DestinationIdentity: "ann"})
 		wantCode(t, "rpc", err, twirp.Unimplemented, "participants")
 	})
 }

@@ -107,13 +107,14 @@ type Keeper struct {
 	offered chan Key
 	ready   chan struct{} // closed when the member is known and knows the others
 
-	mu     sync.Mutex // guards what follows
-	roll   *roll.Roll
-	queues queues
-	wake   chan struct{}  // holds a token when there is something to tell
-	rooms  map[string]Key // by their keys in the store
-	seen   bool           // all that was there has been read once
-	joined bool           // and the others can see this member
+	mu      sync.Mutex // guards what follows
+	roll    *roll.Roll
+	queues  queues
+	wake    chan struct{}  // holds a token when there is something to tell
+	beatNow chan struct{}  // a sign of life is due at once
+	rooms   map[string]Key // by their keys in the store
+	seen    bool           // all that was there has been read once
+	joined  bool           // and the others can see this member
 }
 
 // record is what the store has of a room.
@@ -159,7 +160,7 @@ func New(c Config) (*Keeper, error) {
 	c = c.withDefaults()
 	return &Keeper{
 		config: c, lost: make(chan Key), offered: make(chan Key),
-		ready: make(chan struct{}), wake: make(chan struct{}, 1), rooms: map[string]Key{},
+		ready: make(chan struct{}), wake: make(chan struct{}, 1), beatNow: make(chan struct{}, 1), rooms: map[string]Key{},
 		roll: roll.New(c.Member, base64.RawURLEncoding.EncodeToString(life[:]), c.URL),
 	}, nil
 }
@@ -364,6 +365,18 @@ func (k *Keeper) Spare() (rooms int, to string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.roll.Spare()
+}
+
+// Retire says to the others that this member ends, as soon as the store takes it:
+// they hand it no rooms, and it is offered none. It does not wait.
+func (k *Keeper) Retire() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.roll.Retire()
+	select {
+	case k.beatNow <- struct{}{}:
+	default: // it is said already
+	}
 }
 
 // Heir is the other member to whom this one hands a room when it ends; empty if

@@ -45,6 +45,7 @@ func (k *Keeper) live(ctx context.Context, end context.CancelCauseFunc) {
 			k.goodbye(context.WithoutCancel(ctx), key, revision)
 			return
 		case <-timer.C:
+		case <-k.beatNow:
 		}
 		at, err := k.beat(ctx, key, revision)
 		if errors.Is(err, ErrUsurped) {

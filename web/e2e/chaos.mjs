@@ -1,11 +1,12 @@
 // The chaos lane: four people with the unmodified client SDK in one room over four Media Nodes, whose nodes and Orchestrator
-// are killed, frozen, drained and started again for minutes, as chance has it. At the end all is put right, and everybody
-// must see and hear everybody; when they have left, nothing of the room may be left: no session, link or track, and
+// are killed, frozen, drained, cut off from each other and started again for minutes, as chance has it. At the end all is
+// put right, and everybody must see and hear everybody; when they have left, nothing of the room may be left: no session, link or track, and
 // goroutines and memory of every process near what they were before.
 //
 //   node web/e2e/chaos.mjs [--minutes 5] [--seed n]
 //
-// The seed decides what is struck and for how long; when exactly it hits depends on the machine.
+// The seed decides what is struck and for how long; when exactly it hits depends on the machine. Nothing is cut off where
+// partition.mjs can't.
 // DRTC_BIN, DRTC_CHROMIUM   as for run.mjs
 // DRTC_E2E_DIR              keeps logs there (default a new temporary folder)
 
@@ -19,7 +20,9 @@ import { parseArgs, promisify } from 'node:util';
 import { openBrowser } from './browser.mjs';
 import { signToken, startDevnet } from './devnet.mjs';
 import { mediaFlows, until } from './exchange.mjs';
+import { cutTCP, cutUDP, enter } from './partition.mjs';
 
+const partitions = await enter();
 const { values: flags } = parseArgs({ options: { minutes: { type: 'string', default: '5' }, seed: { type: 'string' } } });
 const seed = Number(flags.seed ?? Date.now() % 1_000_000);
 const length = Number(flags.minutes) * 60_000;
@@ -32,6 +35,7 @@ const places = { ada: '50.1,8.7', ben: '38.9,-77.4', cem: '1.3,103.8', dor: '-23
 const names = Object.keys(places);
 const picture = { width: 480, height: 270, fps: 10 };
 const converges = 90_000; // everything is right again within
+const around = 45_000; // media find another way than a link that is cut within
 const forgets = 60_000; // a room that is over, a trunk's 30 s included
 
 const random = mulberry32(seed);
@@ -54,7 +58,7 @@ const say = (text) => console.log(`${((Date.now() - began) / 1000).toFixed(1).pa
 /** A role of the network that can be struck. It is a child of ours from its first restart on. */
 class Victim {
   constructor(name, role, said, env = {}) {
-    Object.assign(this, { name, role, said, env, home: join(dir, 'devnet', name), frozen: false, down: false, draining: false });
+    Object.assign(this, { name, role, said, env, home: join(dir, 'devnet', name), frozen: false, down: false, draining: false, alone: false });
   }
 
   get pid() {
@@ -107,7 +111,12 @@ class Victim {
   }
 
   get well() {
-    return !this.down && !this.frozen && !this.draining;
+    return !this.down && !this.frozen && !this.draining && !this.alone;
+  }
+
+  /** Ports of media, and of the service that the Orchestrator calls. */
+  get ports() {
+    return { media: Number(this.said.udp.split(':').at(-1)), control: Number(new URL(this.said.control).port) };
   }
 
   /** The process's metrics, each summed over its labels. */
@@ -149,7 +158,7 @@ async function freePort() {
 /** A page and what an application does beside the SDK: it joins again when the SDK has given up. */
 class Person {
   constructor(name, client, ready) {
-    Object.assign(this, { name, client, ready, watched: new Set(), thrownOut: 0 });
+    Object.assign(this, { name, client, ready, watched: new Set(), thrownOut: 0, restarted: 0 });
   }
 
   async join() {
@@ -157,6 +166,20 @@ class Person {
     await this.client.join(url, signToken(this.ready, { identity: this.name, room }));
     await this.client.publish(picture);
     this.watched.clear();
+  }
+
+  /**
+   * Starts the own camera again where it stands still. An SDK that must connect anew once more while it is about to publish
+   * what it had forgets the camera, or shows a capture without frames: nothing that a server could mend.
+   */
+  async mendCamera() {
+    const { frames } = await this.client.call('outgoing');
+    await sleep(1500);
+    if ((await this.client.call('outgoing')).frames > frames) return;
+    this.restarted++;
+    say(`${this.name}'s camera gives no frames and is started again`);
+    await this.client.call('muteCamera', true);
+    await this.client.publish(picture);
   }
 
   /** Joins again if need be, and watches who is not watched yet. */
@@ -167,6 +190,7 @@ class Person {
       await this.client.attempt('leave'); // it may have nothing to leave
       await this.join();
     }
+    await this.mendCamera();
     for (const other of names) {
       if (other === this.name || this.watched.has(other)) continue;
       await this.client.watch(other, 160);
@@ -230,6 +254,36 @@ const strikes = {
       say(`${node.name} is back in service`);
     };
   },
+  async cutLink({ nodes }) {
+    const first = pick(nodes.filter((one) => one.well));
+    const second = pick(nodes.filter((one) => one.well && one !== first));
+    say(`cut media between ${first.name} and ${second.name}`);
+    const heal = cutUDP([[first.ports.media, second.ports.media]]);
+    return () => {
+      heal();
+      say(`${first.name} and ${second.name} reach each other`);
+    };
+  },
+  async cutLinks({ nodes }) {
+    const node = pick(nodes.filter((one) => one.well));
+    say(`cut media between ${node.name} and all other nodes`);
+    const heal = cutUDP(nodes.filter((one) => one !== node && !one.down).map((one) => [node.ports.media, one.ports.media]));
+    return () => {
+      heal();
+      say(`${node.name} reaches the others`);
+    };
+  },
+  async cutControl({ nodes }) {
+    const node = pick(nodes.filter((one) => one.well));
+    say(`cut ${node.name} off from the orchestrator: its media go on`);
+    const heal = cutTCP(node.ports.control);
+    node.alone = true;
+    return () => {
+      heal();
+      node.alone = false;
+      say(`${node.name} hears the orchestrator`);
+    };
+  },
   async orchestrator({ orchestrator }) {
     const time = between(0, 2000);
     say(`kill the orchestrator, start it after ${time} ms`);
@@ -246,13 +300,30 @@ const strikes = {
   },
 };
 
+/** Two nodes that do not reach each other are linked by a third: everybody sees everybody while the cut lasts. */
+async function goesAround([first, second], pairs) {
+  const cut = Date.now();
+  const heal = cutUDP([[first.ports.media, second.ports.media]]);
+  for (;;) {
+    try {
+      await mediaFlows(pairs, 3, 'chaos, around a cut');
+      break;
+    } catch (error) {
+      if (Date.now() - cut > around) throw new Error(`${around} ms after ${first.name} and ${second.name} were cut off from each other: ${error.message}`);
+      await sleep(200);
+    }
+  }
+  heal();
+  say(`${first.name} and ${second.name} were cut off from each other: media went around ${((Date.now() - cut) / 1000 - 3).toFixed(1)} s later`);
+}
+
 let devnet;
 let victims = [];
 const browsers = [];
 let failure;
 try {
   mkdirSync(dir, { recursive: true });
-  say(`seed ${seed}, ${flags.minutes} minutes, logs in ${dir}`);
+  say(`seed ${seed}, ${flags.minutes} minutes, ${partitions ? '' : 'without partitions, which need root, ip and unshare; '}logs in ${dir}`);
   devnet = await startDevnet(binary, dir, ['--nodes', String(nodeCount), '--listen', `127.0.0.1:${await freePort()}`]);
   const { ready } = devnet;
   const nodes = ready.nodes.map((said, index) => new Victim(`medianode-${index + 1}`, 'medianode', said));
@@ -279,12 +350,14 @@ try {
   await mediaFlows(pairs, 2, 'chaos, before');
   say('four people see and hear each other');
 
+  if (partitions) await goesAround(nodes, pairs);
+
   const counts = {};
   const stopAt = Date.now() + length;
   let restore; // of the strike before, which may overlap with the next one
   while (Date.now() < stopAt) {
     const well = nodes.filter((one) => one.well).length;
-    const kinds = Object.keys(strikes).filter((kind) => well > 2 || kind.startsWith('orchestrator'));
+    const kinds = Object.keys(strikes).filter((kind) => (well > 2 || kind.startsWith('orchestrator')) && (partitions || !kind.startsWith('cut')));
     const kind = pick(kinds.filter((one) => one !== 'freezePair' || well > 3));
     counts[kind] = (counts[kind] ?? 0) + 1;
     const next = await strikes[kind]({ nodes, orchestrator });
@@ -317,7 +390,7 @@ try {
   for (const person of people) {
     const events = await person.client.events();
     const of = (name) => events.filter((event) => event.name === name).length;
-    say(`${person.name}: resumed or reconnected ${of('reconnected')} times, given up ${person.thrownOut} times, saw ${of('participantDisconnected')} departures`);
+    say(`${person.name}: resumed or reconnected ${of('reconnected')} times, given up ${person.thrownOut} times, camera started again ${person.restarted} times, saw ${of('participantDisconnected')} departures`);
   }
   const full = await Promise.all(victims.map(async (victim) => [victim.name, await victim.footprint()]));
 

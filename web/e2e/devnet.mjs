@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -63,6 +63,24 @@ export async function startDevnet(binary, dir, flags = []) {
     }
     throw new Error(`${name} did not start again, log ${join(dir, `${name}.log`)}`);
   }
+  /** Starts Media Nodes again with another configuration: `changes` maps an index of ready.nodes to a function of the old text. */
+  async function reconfigure(changes) {
+    const count = ready.nodes.length;
+    await Promise.all(
+      Object.entries(changes).map(async ([index, change]) => {
+        const config = join(data, `medianode-${Number(index) + 1}`, 'config.toml');
+        writeFileSync(config, change(readFileSync(config, 'utf8')));
+        const { pid } = ready.nodes[index];
+        process.kill(pid, 'SIGTERM');
+        while (alive(pid)) await sleep(20);
+        await revive('medianode', Number(index));
+      }),
+    );
+    const up = async () => (await (await fetch(`${ready.url}/healthz`)).json()).nodes_up;
+    for (const limit = Date.now() + startLimit; (await up()) < count; await sleep(50)) {
+      if (Date.now() > limit) throw new Error(`the Orchestrator commands ${await up()} of ${count} nodes, log ${logFile}`);
+    }
+  }
   const killRevived = () => [...revived.values()].forEach((one) => one.kill('SIGKILL'));
   process.on('exit', killRevived);
 
@@ -89,7 +107,7 @@ export async function startDevnet(binary, dir, flags = []) {
       process.off('exit', killRevived);
       return left;
     })());
-  return { ready, readyFile, logFile, stop, revive, data };
+  return { ready, readyFile, logFile, stop, revive, reconfigure, data };
 }
 
 /** What the nodes of a network count: the sum of a metric over all that run. */

@@ -1,8 +1,6 @@
 package jetstream
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"regexp"
@@ -48,22 +46,22 @@ type EmbeddedConfig struct {
 func (c EmbeddedConfig) Validate() error {
 	switch {
 	case c.Dir == "":
-		return errors.New("jetstream: Dir: want a directory, got none")
+		return wrong("Dir", "want a directory, got none")
 	case c.MaxBytes != 0 && c.MaxBytes < minBytes:
-		return fmt.Errorf("jetstream: MaxBytes: want at least %d, got %d", minBytes, c.MaxBytes)
+		return wrong("MaxBytes", "want at least %d, got %d", minBytes, c.MaxBytes)
 	case c.Token != "" && (len(c.Token) < 16 || len(c.Token) > 256):
-		return fmt.Errorf("jetstream: Token: want 16 to 256 bytes, got %d", len(c.Token))
+		return wrong("Token", "want 16 to 256 bytes, got %d", len(c.Token))
 	case c.Listen == "":
 		return nil
 	case c.Token == "":
-		return errors.New("jetstream: Token: want one with Listen, got none")
+		return wrong("Token", "want one where others connect, got none")
 	}
 	at, err := netip.ParseAddrPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("jetstream: Listen: want an IP address and a port: %w", err)
+		return wrong("Listen", "want an IP address and a port: %w", err)
 	}
 	if !at.Addr().IsLoopback() && !at.Addr().IsPrivate() {
-		return fmt.Errorf("jetstream: Listen: want a loopback or private address, got %s", at.Addr())
+		return wrong("Listen", "want a loopback or private address, got %s", at.Addr())
 	}
 	return nil
 }
@@ -106,15 +104,15 @@ var bucketName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 func (c ConnectConfig) Validate() error {
 	switch {
 	case len(c.URLs) == 0:
-		return errors.New("jetstream: URLs: want at least one")
+		return wrong("URLs", "want at least one")
 	case c.Credentials != "" && c.Token != "":
-		return errors.New("jetstream: Credentials and Token: want at most one of them")
+		return wrong("Credentials", "want none with a token")
 	case c.Bucket != "" && !bucketName.MatchString(c.Bucket):
-		return fmt.Errorf("jetstream: Bucket: want 1 to 64 of a-z A-Z 0-9 _ -, got %.80q", c.Bucket)
+		return wrong("Bucket", "want 1 to 64 of a-z A-Z 0-9 _ -, got %.80q", c.Bucket)
 	case c.Replicas < 0 || c.Replicas > 5:
-		return fmt.Errorf("jetstream: Replicas: want 1 to 5, got %d", c.Replicas)
+		return wrong("Replicas", "want 1 to 5, got %d", c.Replicas)
 	case c.MaxBytes != 0 && c.MaxBytes < minBytes:
-		return fmt.Errorf("jetstream: MaxBytes: want at least %d, got %d", minBytes, c.MaxBytes)
+		return wrong("MaxBytes", "want at least %d, got %d", minBytes, c.MaxBytes)
 	}
 	return nil
 }

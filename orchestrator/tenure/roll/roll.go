@@ -25,6 +25,8 @@ type Member struct {
 	Life string `json:"life"` // differs with every start of the process
 	URL  string `json:"url"`
 	Beat uint64 `json:"beat"`
+	// Ending members take no more rooms.
+	Ending bool `json:"ending,omitempty"`
 }
 
 // Tenure is what the store has of a room. Without a member the room is free: for
@@ -107,6 +109,7 @@ type Roll struct {
 	held            map[Key]hold
 	round           int
 	current         bool // what existed when the watch began has been told
+	ending          bool
 	out             []Output
 }
 
@@ -132,8 +135,11 @@ func (r *Roll) Poll() (Output, bool) {
 // Beat returns what to write of this member next.
 func (r *Roll) Beat() Member {
 	r.beat++
-	return Member{Life: r.life, URL: r.url, Beat: r.beat}
+	return Member{Life: r.life, URL: r.url, Beat: r.beat, Ending: r.ending}
 }
+
+// Retire says that this member ends: no more rooms are for it.
+func (r *Roll) Retire() { r.ending = true }
 
 // Begin says that the store is watched anew: it tells everything again.
 func (r *Roll) Begin() {
@@ -172,7 +178,7 @@ func (r *Roll) SawMember(name string, m Member, revision uint64) {
 	if revision < known.revision {
 		return
 	}
-	changed := !r.alive(name, m.Life)
+	changed := !r.alive(name, m.Life) || known.Ending != m.Ending
 	known.Member, known.revision, known.round, known.silence = m, revision, r.round, 0
 	if name == r.self {
 		r.sawSelf(m)
@@ -266,7 +272,7 @@ func (r *Roll) Owner(key Key) Owner {
 // owner is who writes a room that we do not hold.
 func (r *Roll) owner(t Tenure) Owner {
 	if t.Member == "" && t.To != r.self {
-		if m := r.members[t.To]; m != nil && r.alive(t.To, m.Life) {
+		if m := r.members[t.To]; m != nil && r.alive(t.To, m.Life) && !m.Ending {
 			return Owner{Member: t.To, URL: m.URL}
 		}
 		return Owner{}
@@ -412,20 +418,23 @@ func (r *Roll) Spare() (rooms int, to string) {
 		return 0, ""
 	}
 	for name, n := range count {
-		if name != r.self && (to == "" || cmp.Or(cmp.Compare(n, count[to]), cmp.Compare(name, to)) < 0) {
+		if name != r.self && !r.members[name].Ending && (to == "" || cmp.Or(cmp.Compare(n, count[to]), cmp.Compare(name, to)) < 0) {
 			to = name
 		}
+	}
+	if to == "" { // all others end
+		return 0, ""
 	}
 	return rooms, to
 }
 
 // Heir is who takes a room over when nobody has it: each room has another order
-// of members, so that they share what one leaves behind.
+// of members, so that they share what one leaves behind. Who ends is no heir.
 func (r *Roll) Heir(key Key, but string) string {
 	var heir string
 	var most uint64
 	for _, name := range r.Members() {
-		if rank := rank(key, name); name != but && (heir == "" || rank > most) {
+		if rank := rank(key, name); name != but && !r.members[name].Ending && (heir == "" || rank > most) {
 			heir, most = name, rank
 		}
 	}
@@ -465,6 +474,9 @@ func (r *Roll) judge(key Key) {
 // offer tells of a free room if it is for us.
 func (r *Roll) offer(key Key) {
 	r.free[key] = silent
+	if r.ending {
+		return
+	}
 	if t := r.tenures[key]; t.Member == "" && t.To == r.self || r.Heir(key, "") == r.self {
 		r.out = append(r.out, Offered{Key: key})
 	}

@@ -277,6 +277,36 @@ func TestSpare_isWhatIsOverTheShare(t *testing.T) {
 	}
 }
 
+// A member that ends is handed no room and is offered none, its own included.
+func TestRetire_nobodyHandsRoomsToWhoEnds(t *testing.T) {
+	r := pair()
+	for i := range 8 {
+		take(t, r, roll.Key(fmt.Sprint("r", i)), roll.Tenure{}, 0, uint64(10+i))
+	}
+	if got := r.Heir("r1", "a"); got != "b" {
+		t.Fatalf("the heir is %q, want b", got)
+	}
+	if rooms, to := r.Spare(); rooms == 0 || to != "b" {
+		t.Fatalf("%d rooms are spare, for %q, want some for b", rooms, to)
+	}
+	r.SawMember("b", roll.Member{Life: "b1", URL: "http://b", Ending: true}, 30)
+	if got := r.Heir("r1", "a"); got != "" {
+		t.Errorf("the heir is %q, want nobody: b ends too", got)
+	}
+	if rooms, to := r.Spare(); rooms != 0 || to != "" {
+		t.Errorf("%d rooms are spare, for %q, want none: b ends", rooms, to)
+	}
+	outputs(r)
+	r.SawTenure("s", roll.Tenure{Term: 1, To: "b"}, 31)
+	wantOutputs(t, "a room that was handed to who ends", r, roll.Offered{Key: "s"})
+	r.Retire()
+	if m := r.Beat(); !m.Ending {
+		t.Errorf("the beat is %+v, want that it says so", m)
+	}
+	r.SawTenure("t", roll.Tenure{Term: 1, To: "a"}, 32)
+	wantOutputs(t, "a room that was handed to us as we end", r)
+}
+
 func BenchmarkSawMember(b *testing.B) {
 	r := pair()
 	for i := range 100_000 {

@@ -168,13 +168,17 @@ async function once(mode, run) {
   const gaps = await gapsSince(since);
   const gap = Math.max(...gaps);
   const worst = pairs()[gaps.indexOf(gap)];
+  const now = await homes();
+  const moved = (name) => at[names.indexOf(name)] !== now[names.indexOf(name)];
+  // Of those whom it does not concern: what they miss is the noise of the machine.
+  const others = Math.max(0, ...gaps.filter((_, index) => !moved(pairs()[index][0].label) && !moved(pairs()[index][1])));
   const more = await repair();
   const after = await heard();
   const news = after.flatMap((events, index) => events.slice(before[index].length).map((one) => `${names[index]}: ${one.name} ${one.identity ?? ''}`));
   if (news.length > 0) throw new Error(`the app heard of ${news.join(', ')}`);
   for (const [from, to] of [['ada', 'ben'], ['cem', 'ada'], ['ben', 'cem']]) await dataArrives(people[from], people[to], `${mode} ${run}`);
   const numbers = (ids) => ids.map((id) => nodeIndex(id) + 1).join('');
-  console.log(`soak: ${mode} ${run + 1}: gap ${Math.round(gap)} ms where ${worst[0].label} sees ${worst[1]} (before ${Math.round(calm)}), homes ${numbers(at)} -> ${numbers(await homes())}${typeof more === 'string' ? more : ''}`);
+  console.log(`soak: ${mode} ${run + 1}: gap ${Math.round(gap)} ms where ${worst[0].label} sees ${worst[1]} (before ${Math.round(calm)}, others ${Math.round(others)}), homes ${numbers(at)} -> ${numbers(now)}${typeof more === 'string' ? more : ''}`);
   return { gap, calm };
 }
 

@@ -38,6 +38,9 @@ const (
 	// Two transports: the client offers on the publisher transport, the node
 	// offers on the subscriber transport.
 	Mode_MODE_DUAL Mode = 2
+	// No transport and no client: what it publishes are aliases of tracks in other
+	// rooms (AliasTrack). It needs no place on the node but memory.
+	Mode_MODE_GUEST Mode = 3
 )
 
 // Enum value maps for Mode.
@@ -46,11 +49,13 @@ var (
 		0: "MODE_UNSPECIFIED",
 		1: "MODE_SINGLE",
 		2: "MODE_DUAL",
+		3: "MODE_GUEST",
 	}
 	Mode_value = map[string]int32{
 		"MODE_UNSPECIFIED": 0,
 		"MODE_SINGLE":      1,
 		"MODE_DUAL":        2,
+		"MODE_GUEST":       3,
 	}
 )
 
@@ -233,7 +238,7 @@ func (x SessionState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SessionState_State.Descriptor instead.
 func (SessionState_State) EnumDescriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46, 0}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48, 0}
 }
 
 type RelayState_State int32
@@ -287,7 +292,7 @@ func (x RelayState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RelayState_State.Descriptor instead.
 func (RelayState_State) EnumDescriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75, 0}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77, 0}
 }
 
 type Permissions struct {
@@ -2617,6 +2622,123 @@ func (*UnpublishResponse) Descriptor() ([]byte, []int) {
 	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
+type AliasTrackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Guest session that publishes the alias.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Session and sid of the track that it shows. Both sessions are of one
+	// application.
+	SourceSession string `protobuf:"bytes,2,opt,name=source_session,json=sourceSession,proto3" json:"source_session,omitempty"`
+	SourceTrack   string `protobuf:"bytes,3,opt,name=source_track,json=sourceTrack,proto3" json:"source_track,omitempty"`
+	// Track sid of the alias, global and permanent as any.
+	Track string `protobuf:"bytes,4,opt,name=track,proto3" json:"track,omitempty"`
+	// Muted in the guest's room, whatever its source is.
+	Muted         bool `protobuf:"varint,5,opt,name=muted,proto3" json:"muted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AliasTrackRequest) Reset() {
+	*x = AliasTrackRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AliasTrackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AliasTrackRequest) ProtoMessage() {}
+
+func (x *AliasTrackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AliasTrackRequest.ProtoReflect.Descriptor instead.
+func (*AliasTrackRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *AliasTrackRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *AliasTrackRequest) GetSourceSession() string {
+	if x != nil {
+		return x.SourceSession
+	}
+	return ""
+}
+
+func (x *AliasTrackRequest) GetSourceTrack() string {
+	if x != nil {
+		return x.SourceTrack
+	}
+	return ""
+}
+
+func (x *AliasTrackRequest) GetTrack() string {
+	if x != nil {
+		return x.Track
+	}
+	return ""
+}
+
+func (x *AliasTrackRequest) GetMuted() bool {
+	if x != nil {
+		return x.Muted
+	}
+	return false
+}
+
+type AliasTrackResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AliasTrackResponse) Reset() {
+	*x = AliasTrackResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AliasTrackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AliasTrackResponse) ProtoMessage() {}
+
+func (x *AliasTrackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AliasTrackResponse.ProtoReflect.Descriptor instead.
+func (*AliasTrackResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
+}
+
 type SendDataRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Room  string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
@@ -2631,7 +2753,7 @@ type SendDataRequest struct {
 
 func (x *SendDataRequest) Reset() {
 	*x = SendDataRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2765,7 @@ func (x *SendDataRequest) String() string {
 func (*SendDataRequest) ProtoMessage() {}
 
 func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[40]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2778,7 @@ func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataRequest.ProtoReflect.Descriptor instead.
 func (*SendDataRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SendDataRequest) GetRoom() string {
@@ -2695,7 +2817,7 @@ type SendDataResponse struct {
 
 func (x *SendDataResponse) Reset() {
 	*x = SendDataResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2829,7 @@ func (x *SendDataResponse) String() string {
 func (*SendDataResponse) ProtoMessage() {}
 
 func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[41]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2842,7 @@ func (x *SendDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDataResponse.ProtoReflect.Descriptor instead.
 func (*SendDataResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 type EventsRequest struct {
@@ -2736,7 +2858,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2870,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[42]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2883,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EventsRequest) GetAfter() uint64 {
@@ -2805,7 +2927,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2817,7 +2939,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[43]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2830,7 +2952,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *EventsResponse) GetSequence() uint64 {
@@ -3066,7 +3188,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3200,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[44]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3213,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Heartbeat) GetSessions() uint32 {
@@ -3168,7 +3290,7 @@ type Resync struct {
 
 func (x *Resync) Reset() {
 	*x = Resync{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3180,7 +3302,7 @@ func (x *Resync) String() string {
 func (*Resync) ProtoMessage() {}
 
 func (x *Resync) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[45]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3193,7 +3315,7 @@ func (x *Resync) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resync.ProtoReflect.Descriptor instead.
 func (*Resync) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Resync) GetSessions() []string {
@@ -3217,7 +3339,7 @@ type SessionState struct {
 
 func (x *SessionState) Reset() {
 	*x = SessionState{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3229,7 +3351,7 @@ func (x *SessionState) String() string {
 func (*SessionState) ProtoMessage() {}
 
 func (x *SessionState) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[46]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3242,7 +3364,7 @@ func (x *SessionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionState.ProtoReflect.Descriptor instead.
 func (*SessionState) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SessionState) GetSession() string {
@@ -3295,7 +3417,7 @@ type TrackLive struct {
 
 func (x *TrackLive) Reset() {
 	*x = TrackLive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3429,7 @@ func (x *TrackLive) String() string {
 func (*TrackLive) ProtoMessage() {}
 
 func (x *TrackLive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[47]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3442,7 @@ func (x *TrackLive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackLive.ProtoReflect.Descriptor instead.
 func (*TrackLive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TrackLive) GetSession() string {
@@ -3369,7 +3491,7 @@ type LiveLayer struct {
 
 func (x *LiveLayer) Reset() {
 	*x = LiveLayer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3381,7 +3503,7 @@ func (x *LiveLayer) String() string {
 func (*LiveLayer) ProtoMessage() {}
 
 func (x *LiveLayer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[48]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3394,7 +3516,7 @@ func (x *LiveLayer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveLayer.ProtoReflect.Descriptor instead.
 func (*LiveLayer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LiveLayer) GetRid() string {
@@ -3429,7 +3551,7 @@ type TrackEnded struct {
 
 func (x *TrackEnded) Reset() {
 	*x = TrackEnded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3563,7 @@ func (x *TrackEnded) String() string {
 func (*TrackEnded) ProtoMessage() {}
 
 func (x *TrackEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[49]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3576,7 @@ func (x *TrackEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackEnded.ProtoReflect.Descriptor instead.
 func (*TrackEnded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TrackEnded) GetSession() string {
@@ -3490,7 +3612,7 @@ type NegotiationNeeded struct {
 
 func (x *NegotiationNeeded) Reset() {
 	*x = NegotiationNeeded{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3624,7 @@ func (x *NegotiationNeeded) String() string {
 func (*NegotiationNeeded) ProtoMessage() {}
 
 func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[50]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3637,7 @@ func (x *NegotiationNeeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NegotiationNeeded.ProtoReflect.Descriptor instead.
 func (*NegotiationNeeded) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *NegotiationNeeded) GetSession() string {
@@ -3550,7 +3672,7 @@ type SubscriberOffer struct {
 
 func (x *SubscriberOffer) Reset() {
 	*x = SubscriberOffer{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3684,7 @@ func (x *SubscriberOffer) String() string {
 func (*SubscriberOffer) ProtoMessage() {}
 
 func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[51]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3697,7 @@ func (x *SubscriberOffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriberOffer.ProtoReflect.Descriptor instead.
 func (*SubscriberOffer) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SubscriberOffer) GetSession() string {
@@ -3612,7 +3734,7 @@ type LayerDemand struct {
 
 func (x *LayerDemand) Reset() {
 	*x = LayerDemand{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3624,7 +3746,7 @@ func (x *LayerDemand) String() string {
 func (*LayerDemand) ProtoMessage() {}
 
 func (x *LayerDemand) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[52]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3637,7 +3759,7 @@ func (x *LayerDemand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayerDemand.ProtoReflect.Descriptor instead.
 func (*LayerDemand) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LayerDemand) GetSession() string {
@@ -3672,7 +3794,7 @@ type SpeakerLevels struct {
 
 func (x *SpeakerLevels) Reset() {
 	*x = SpeakerLevels{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3684,7 +3806,7 @@ func (x *SpeakerLevels) String() string {
 func (*SpeakerLevels) ProtoMessage() {}
 
 func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[53]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3697,7 +3819,7 @@ func (x *SpeakerLevels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevels.ProtoReflect.Descriptor instead.
 func (*SpeakerLevels) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SpeakerLevels) GetRoom() string {
@@ -3726,7 +3848,7 @@ type SpeakerLevel struct {
 
 func (x *SpeakerLevel) Reset() {
 	*x = SpeakerLevel{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3738,7 +3860,7 @@ func (x *SpeakerLevel) String() string {
 func (*SpeakerLevel) ProtoMessage() {}
 
 func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[54]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3751,7 +3873,7 @@ func (x *SpeakerLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerLevel.ProtoReflect.Descriptor instead.
 func (*SpeakerLevel) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SpeakerLevel) GetSession() string {
@@ -3786,7 +3908,7 @@ type SubscriptionActive struct {
 
 func (x *SubscriptionActive) Reset() {
 	*x = SubscriptionActive{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3798,7 +3920,7 @@ func (x *SubscriptionActive) String() string {
 func (*SubscriptionActive) ProtoMessage() {}
 
 func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[55]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3811,7 +3933,7 @@ func (x *SubscriptionActive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionActive.ProtoReflect.Descriptor instead.
 func (*SubscriptionActive) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SubscriptionActive) GetSession() string {
@@ -3838,7 +3960,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3850,7 +3972,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[56]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3863,7 +3985,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SessionReport) GetSession() string {
@@ -3906,7 +4028,7 @@ type SessionFigures struct {
 
 func (x *SessionFigures) Reset() {
 	*x = SessionFigures{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3918,7 +4040,7 @@ func (x *SessionFigures) String() string {
 func (*SessionFigures) ProtoMessage() {}
 
 func (x *SessionFigures) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[57]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3931,7 +4053,7 @@ func (x *SessionFigures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionFigures.ProtoReflect.Descriptor instead.
 func (*SessionFigures) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SessionFigures) GetRoundTripUs() uint32 {
@@ -4005,7 +4127,7 @@ type RenewEventsRequest struct {
 
 func (x *RenewEventsRequest) Reset() {
 	*x = RenewEventsRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4017,7 +4139,7 @@ func (x *RenewEventsRequest) String() string {
 func (*RenewEventsRequest) ProtoMessage() {}
 
 func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[58]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4030,7 +4152,7 @@ func (x *RenewEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsRequest.ProtoReflect.Descriptor instead.
 func (*RenewEventsRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 type RenewEventsResponse struct {
@@ -4042,7 +4164,7 @@ type RenewEventsResponse struct {
 
 func (x *RenewEventsResponse) Reset() {
 	*x = RenewEventsResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4054,7 +4176,7 @@ func (x *RenewEventsResponse) String() string {
 func (*RenewEventsResponse) ProtoMessage() {}
 
 func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[59]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4067,7 +4189,7 @@ func (x *RenewEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewEventsResponse.ProtoReflect.Descriptor instead.
 func (*RenewEventsResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RenewEventsResponse) GetLeaseLeftMs() uint32 {
@@ -4090,7 +4212,7 @@ type PrepareRelayRequest struct {
 
 func (x *PrepareRelayRequest) Reset() {
 	*x = PrepareRelayRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4102,7 +4224,7 @@ func (x *PrepareRelayRequest) String() string {
 func (*PrepareRelayRequest) ProtoMessage() {}
 
 func (x *PrepareRelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[60]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4115,7 +4237,7 @@ func (x *PrepareRelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareRelayRequest.ProtoReflect.Descriptor instead.
 func (*PrepareRelayRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *PrepareRelayRequest) GetLink() string {
@@ -4148,7 +4270,7 @@ type PrepareRelayResponse struct {
 
 func (x *PrepareRelayResponse) Reset() {
 	*x = PrepareRelayResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4160,7 +4282,7 @@ func (x *PrepareRelayResponse) String() string {
 func (*PrepareRelayResponse) ProtoMessage() {}
 
 func (x *PrepareRelayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[61]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4173,7 +4295,7 @@ func (x *PrepareRelayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareRelayResponse.ProtoReflect.Descriptor instead.
 func (*PrepareRelayResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PrepareRelayResponse) GetDescription() *SignedDescription {
@@ -4197,7 +4319,7 @@ type SignedDescription struct {
 
 func (x *SignedDescription) Reset() {
 	*x = SignedDescription{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4331,7 @@ func (x *SignedDescription) String() string {
 func (*SignedDescription) ProtoMessage() {}
 
 func (x *SignedDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[62]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4344,7 @@ func (x *SignedDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedDescription.ProtoReflect.Descriptor instead.
 func (*SignedDescription) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SignedDescription) GetDescription() []byte {
@@ -4268,7 +4390,7 @@ type RelayDescription struct {
 
 func (x *RelayDescription) Reset() {
 	*x = RelayDescription{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4280,7 +4402,7 @@ func (x *RelayDescription) String() string {
 func (*RelayDescription) ProtoMessage() {}
 
 func (x *RelayDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[63]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4293,7 +4415,7 @@ func (x *RelayDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayDescription.ProtoReflect.Descriptor instead.
 func (*RelayDescription) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RelayDescription) GetLink() string {
@@ -4398,7 +4520,7 @@ type OpenRelayRequest struct {
 
 func (x *OpenRelayRequest) Reset() {
 	*x = OpenRelayRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4410,7 +4532,7 @@ func (x *OpenRelayRequest) String() string {
 func (*OpenRelayRequest) ProtoMessage() {}
 
 func (x *OpenRelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[64]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4423,7 +4545,7 @@ func (x *OpenRelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRelayRequest.ProtoReflect.Descriptor instead.
 func (*OpenRelayRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *OpenRelayRequest) GetLink() string {
@@ -4478,7 +4600,7 @@ type OpenRelayResponse struct {
 
 func (x *OpenRelayResponse) Reset() {
 	*x = OpenRelayResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4490,7 +4612,7 @@ func (x *OpenRelayResponse) String() string {
 func (*OpenRelayResponse) ProtoMessage() {}
 
 func (x *OpenRelayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[65]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4503,7 +4625,7 @@ func (x *OpenRelayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRelayResponse.ProtoReflect.Descriptor instead.
 func (*OpenRelayResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *OpenRelayResponse) GetVersion() uint32 {
@@ -4522,7 +4644,7 @@ type CloseRelayRequest struct {
 
 func (x *CloseRelayRequest) Reset() {
 	*x = CloseRelayRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4534,7 +4656,7 @@ func (x *CloseRelayRequest) String() string {
 func (*CloseRelayRequest) ProtoMessage() {}
 
 func (x *CloseRelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[66]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4547,7 +4669,7 @@ func (x *CloseRelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRelayRequest.ProtoReflect.Descriptor instead.
 func (*CloseRelayRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CloseRelayRequest) GetLink() string {
@@ -4565,7 +4687,7 @@ type CloseRelayResponse struct {
 
 func (x *CloseRelayResponse) Reset() {
 	*x = CloseRelayResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4577,7 +4699,7 @@ func (x *CloseRelayResponse) String() string {
 func (*CloseRelayResponse) ProtoMessage() {}
 
 func (x *CloseRelayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[67]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4590,7 +4712,7 @@ func (x *CloseRelayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRelayResponse.ProtoReflect.Descriptor instead.
 func (*CloseRelayResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{67}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 type SetRelayRoutesRequest struct {
@@ -4603,7 +4725,7 @@ type SetRelayRoutesRequest struct {
 
 func (x *SetRelayRoutesRequest) Reset() {
 	*x = SetRelayRoutesRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4615,7 +4737,7 @@ func (x *SetRelayRoutesRequest) String() string {
 func (*SetRelayRoutesRequest) ProtoMessage() {}
 
 func (x *SetRelayRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[68]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4628,7 +4750,7 @@ func (x *SetRelayRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRelayRoutesRequest.ProtoReflect.Descriptor instead.
 func (*SetRelayRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{68}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *SetRelayRoutesRequest) GetRoom() string {
@@ -4657,7 +4779,7 @@ type RelayRoute struct {
 
 func (x *RelayRoute) Reset() {
 	*x = RelayRoute{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4669,7 +4791,7 @@ func (x *RelayRoute) String() string {
 func (*RelayRoute) ProtoMessage() {}
 
 func (x *RelayRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[69]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4682,7 +4804,7 @@ func (x *RelayRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRoute.ProtoReflect.Descriptor instead.
 func (*RelayRoute) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{69}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RelayRoute) GetOrigin() string {
@@ -4707,7 +4829,7 @@ type SetRelayRoutesResponse struct {
 
 func (x *SetRelayRoutesResponse) Reset() {
 	*x = SetRelayRoutesResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4719,7 +4841,7 @@ func (x *SetRelayRoutesResponse) String() string {
 func (*SetRelayRoutesResponse) ProtoMessage() {}
 
 func (x *SetRelayRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[70]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4732,7 +4854,7 @@ func (x *SetRelayRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRelayRoutesResponse.ProtoReflect.Descriptor instead.
 func (*SetRelayRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{70}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 type ClaimRoomRequest struct {
@@ -4744,7 +4866,7 @@ type ClaimRoomRequest struct {
 
 func (x *ClaimRoomRequest) Reset() {
 	*x = ClaimRoomRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4756,7 +4878,7 @@ func (x *ClaimRoomRequest) String() string {
 func (*ClaimRoomRequest) ProtoMessage() {}
 
 func (x *ClaimRoomRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[71]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4769,7 +4891,7 @@ func (x *ClaimRoomRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRoomRequest.ProtoReflect.Descriptor instead.
 func (*ClaimRoomRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{71}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ClaimRoomRequest) GetRoom() string {
@@ -4792,7 +4914,7 @@ type ClaimRoomResponse struct {
 
 func (x *ClaimRoomResponse) Reset() {
 	*x = ClaimRoomResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4804,7 +4926,7 @@ func (x *ClaimRoomResponse) String() string {
 func (*ClaimRoomResponse) ProtoMessage() {}
 
 func (x *ClaimRoomResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[72]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4817,7 +4939,7 @@ func (x *ClaimRoomResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimRoomResponse.ProtoReflect.Descriptor instead.
 func (*ClaimRoomResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{72}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ClaimRoomResponse) GetSessions() []string {
@@ -4851,7 +4973,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4863,7 +4985,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[73]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4876,7 +4998,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{73}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DrainRequest) GetDrain() bool {
@@ -4896,7 +5018,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4908,7 +5030,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[74]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4921,7 +5043,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{74}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DrainResponse) GetSessions() uint32 {
@@ -4945,7 +5067,7 @@ type RelayState struct {
 
 func (x *RelayState) Reset() {
 	*x = RelayState{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4957,7 +5079,7 @@ func (x *RelayState) String() string {
 func (*RelayState) ProtoMessage() {}
 
 func (x *RelayState) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4970,7 +5092,7 @@ func (x *RelayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayState.ProtoReflect.Descriptor instead.
 func (*RelayState) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RelayState) GetLink() string {
@@ -5023,7 +5145,7 @@ type TrackAvailable struct {
 
 func (x *TrackAvailable) Reset() {
 	*x = TrackAvailable{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5035,7 +5157,7 @@ func (x *TrackAvailable) String() string {
 func (*TrackAvailable) ProtoMessage() {}
 
 func (x *TrackAvailable) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5048,7 +5170,7 @@ func (x *TrackAvailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackAvailable.ProtoReflect.Descriptor instead.
 func (*TrackAvailable) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *TrackAvailable) GetRoom() string {
@@ -5100,7 +5222,7 @@ type RelayReport struct {
 
 func (x *RelayReport) Reset() {
 	*x = RelayReport{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5112,7 +5234,7 @@ func (x *RelayReport) String() string {
 func (*RelayReport) ProtoMessage() {}
 
 func (x *RelayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5125,7 +5247,7 @@ func (x *RelayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayReport.ProtoReflect.Descriptor instead.
 func (*RelayReport) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RelayReport) GetLink() string {
@@ -5349,7 +5471,14 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x10UnpublishRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05track\x18\x02 \x01(\tR\x05track\"\x13\n" +
-	"\x11UnpublishResponse\"u\n" +
+	"\x11UnpublishResponse\"\xa3\x01\n" +
+	"\x11AliasTrackRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12%\n" +
+	"\x0esource_session\x18\x02 \x01(\tR\rsourceSession\x12!\n" +
+	"\fsource_track\x18\x03 \x01(\tR\vsourceTrack\x12\x14\n" +
+	"\x05track\x18\x04 \x01(\tR\x05track\x12\x14\n" +
+	"\x05muted\x18\x05 \x01(\bR\x05muted\"\x14\n" +
+	"\x12AliasTrackResponse\"u\n" +
 	"\x0fSendDataRequest\x12\x12\n" +
 	"\x04room\x18\x01 \x01(\tR\x04room\x12\x1a\n" +
 	"\bsessions\x18\x02 \x03(\tR\bsessions\x12\x1a\n" +
@@ -5549,11 +5678,13 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x0ereceived_bytes\x18\x06 \x01(\x04R\rreceivedBytes\x12\x1f\n" +
 	"\vrelay_bytes\x18\a \x01(\x04R\n" +
 	"relayBytes\x12\x16\n" +
-	"\x06layers\x18\b \x01(\rR\x06layers*<\n" +
+	"\x06layers\x18\b \x01(\rR\x06layers*L\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vMODE_SINGLE\x10\x01\x12\r\n" +
-	"\tMODE_DUAL\x10\x02*M\n" +
+	"\tMODE_DUAL\x10\x02\x12\x0e\n" +
+	"\n" +
+	"MODE_GUEST\x10\x03*M\n" +
 	"\x06Target\x12\x16\n" +
 	"\x12TARGET_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TARGET_PUBLISHER\x10\x01\x12\x15\n" +
@@ -5563,7 +5694,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"KIND_AUDIO\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_VIDEO\x10\x022\xd7\x10\n" +
+	"KIND_VIDEO\x10\x022\xb2\x11\n" +
 	"\x0eControlService\x12b\n" +
 	"\rCreateSession\x12'.drtc.medianode.v1.CreateSessionRequest\x1a(.drtc.medianode.v1.CreateSessionResponse\x12_\n" +
 	"\fCloseSession\x12&.drtc.medianode.v1.CloseSessionRequest\x1a'.drtc.medianode.v1.CloseSessionResponse\x12b\n" +
@@ -5580,7 +5711,9 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x10SetTrackSettings\x12*.drtc.medianode.v1.SetTrackSettingsRequest\x1a+.drtc.medianode.v1.SetTrackSettingsResponse\x12q\n" +
 	"\x12SetPublisherLayers\x12,.drtc.medianode.v1.SetPublisherLayersRequest\x1a-.drtc.medianode.v1.SetPublisherLayersResponse\x12V\n" +
 	"\tMuteTrack\x12#.drtc.medianode.v1.MuteTrackRequest\x1a$.drtc.medianode.v1.MuteTrackResponse\x12V\n" +
-	"\tUnpublish\x12#.drtc.medianode.v1.UnpublishRequest\x1a$.drtc.medianode.v1.UnpublishResponse\x12S\n" +
+	"\tUnpublish\x12#.drtc.medianode.v1.UnpublishRequest\x1a$.drtc.medianode.v1.UnpublishResponse\x12Y\n" +
+	"\n" +
+	"AliasTrack\x12$.drtc.medianode.v1.AliasTrackRequest\x1a%.drtc.medianode.v1.AliasTrackResponse\x12S\n" +
 	"\bSendData\x12\".drtc.medianode.v1.SendDataRequest\x1a#.drtc.medianode.v1.SendDataResponse\x12O\n" +
 	"\x06Events\x12 .drtc.medianode.v1.EventsRequest\x1a!.drtc.medianode.v1.EventsResponse0\x01\x12\\\n" +
 	"\vRenewEvents\x12%.drtc.medianode.v1.RenewEventsRequest\x1a&.drtc.medianode.v1.RenewEventsResponse\x12_\n" +
@@ -5605,7 +5738,7 @@ func file_drtc_medianode_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_drtc_medianode_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(Mode)(0),                          // 0: drtc.medianode.v1.Mode
 	(Target)(0),                        // 1: drtc.medianode.v1.Target
@@ -5652,55 +5785,57 @@ var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(*MuteTrackResponse)(nil),          // 42: drtc.medianode.v1.MuteTrackResponse
 	(*UnpublishRequest)(nil),           // 43: drtc.medianode.v1.UnpublishRequest
 	(*UnpublishResponse)(nil),          // 44: drtc.medianode.v1.UnpublishResponse
-	(*SendDataRequest)(nil),            // 45: drtc.medianode.v1.SendDataRequest
-	(*SendDataResponse)(nil),           // 46: drtc.medianode.v1.SendDataResponse
-	(*EventsRequest)(nil),              // 47: drtc.medianode.v1.EventsRequest
-	(*EventsResponse)(nil),             // 48: drtc.medianode.v1.EventsResponse
-	(*Heartbeat)(nil),                  // 49: drtc.medianode.v1.Heartbeat
-	(*Resync)(nil),                     // 50: drtc.medianode.v1.Resync
-	(*SessionState)(nil),               // 51: drtc.medianode.v1.SessionState
-	(*TrackLive)(nil),                  // 52: drtc.medianode.v1.TrackLive
-	(*LiveLayer)(nil),                  // 53: drtc.medianode.v1.LiveLayer
-	(*TrackEnded)(nil),                 // 54: drtc.medianode.v1.TrackEnded
-	(*NegotiationNeeded)(nil),          // 55: drtc.medianode.v1.NegotiationNeeded
-	(*SubscriberOffer)(nil),            // 56: drtc.medianode.v1.SubscriberOffer
-	(*LayerDemand)(nil),                // 57: drtc.medianode.v1.LayerDemand
-	(*SpeakerLevels)(nil),              // 58: drtc.medianode.v1.SpeakerLevels
-	(*SpeakerLevel)(nil),               // 59: drtc.medianode.v1.SpeakerLevel
-	(*SubscriptionActive)(nil),         // 60: drtc.medianode.v1.SubscriptionActive
-	(*SessionReport)(nil),              // 61: drtc.medianode.v1.SessionReport
-	(*SessionFigures)(nil),             // 62: drtc.medianode.v1.SessionFigures
-	(*RenewEventsRequest)(nil),         // 63: drtc.medianode.v1.RenewEventsRequest
-	(*RenewEventsResponse)(nil),        // 64: drtc.medianode.v1.RenewEventsResponse
-	(*PrepareRelayRequest)(nil),        // 65: drtc.medianode.v1.PrepareRelayRequest
-	(*PrepareRelayResponse)(nil),       // 66: drtc.medianode.v1.PrepareRelayResponse
-	(*SignedDescription)(nil),          // 67: drtc.medianode.v1.SignedDescription
-	(*RelayDescription)(nil),           // 68: drtc.medianode.v1.RelayDescription
-	(*OpenRelayRequest)(nil),           // 69: drtc.medianode.v1.OpenRelayRequest
-	(*OpenRelayResponse)(nil),          // 70: drtc.medianode.v1.OpenRelayResponse
-	(*CloseRelayRequest)(nil),          // 71: drtc.medianode.v1.CloseRelayRequest
-	(*CloseRelayResponse)(nil),         // 72: drtc.medianode.v1.CloseRelayResponse
-	(*SetRelayRoutesRequest)(nil),      // 73: drtc.medianode.v1.SetRelayRoutesRequest
-	(*RelayRoute)(nil),                 // 74: drtc.medianode.v1.RelayRoute
-	(*SetRelayRoutesResponse)(nil),     // 75: drtc.medianode.v1.SetRelayRoutesResponse
-	(*ClaimRoomRequest)(nil),           // 76: drtc.medianode.v1.ClaimRoomRequest
-	(*ClaimRoomResponse)(nil),          // 77: drtc.medianode.v1.ClaimRoomResponse
-	(*DrainRequest)(nil),               // 78: drtc.medianode.v1.DrainRequest
-	(*DrainResponse)(nil),              // 79: drtc.medianode.v1.DrainResponse
-	(*RelayState)(nil),                 // 80: drtc.medianode.v1.RelayState
-	(*TrackAvailable)(nil),             // 81: drtc.medianode.v1.TrackAvailable
-	(*RelayReport)(nil),                // 82: drtc.medianode.v1.RelayReport
-	nil,                                // 83: drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	nil,                                // 84: drtc.medianode.v1.OfferResponse.RefusedEntry
-	nil,                                // 85: drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	nil,                                // 86: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
-	nil,                                // 87: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	(*AliasTrackRequest)(nil),          // 45: drtc.medianode.v1.AliasTrackRequest
+	(*AliasTrackResponse)(nil),         // 46: drtc.medianode.v1.AliasTrackResponse
+	(*SendDataRequest)(nil),            // 47: drtc.medianode.v1.SendDataRequest
+	(*SendDataResponse)(nil),           // 48: drtc.medianode.v1.SendDataResponse
+	(*EventsRequest)(nil),              // 49: drtc.medianode.v1.EventsRequest
+	(*EventsResponse)(nil),             // 50: drtc.medianode.v1.EventsResponse
+	(*Heartbeat)(nil),                  // 51: drtc.medianode.v1.Heartbeat
+	(*Resync)(nil),                     // 52: drtc.medianode.v1.Resync
+	(*SessionState)(nil),               // 53: drtc.medianode.v1.SessionState
+	(*TrackLive)(nil),                  // 54: drtc.medianode.v1.TrackLive
+	(*LiveLayer)(nil),                  // 55: drtc.medianode.v1.LiveLayer
+	(*TrackEnded)(nil),                 // 56: drtc.medianode.v1.TrackEnded
+	(*NegotiationNeeded)(nil),          // 57: drtc.medianode.v1.NegotiationNeeded
+	(*SubscriberOffer)(nil),            // 58: drtc.medianode.v1.SubscriberOffer
+	(*LayerDemand)(nil),                // 59: drtc.medianode.v1.LayerDemand
+	(*SpeakerLevels)(nil),              // 60: drtc.medianode.v1.SpeakerLevels
+	(*SpeakerLevel)(nil),               // 61: drtc.medianode.v1.SpeakerLevel
+	(*SubscriptionActive)(nil),         // 62: drtc.medianode.v1.SubscriptionActive
+	(*SessionReport)(nil),              // 63: drtc.medianode.v1.SessionReport
+	(*SessionFigures)(nil),             // 64: drtc.medianode.v1.SessionFigures
+	(*RenewEventsRequest)(nil),         // 65: drtc.medianode.v1.RenewEventsRequest
+	(*RenewEventsResponse)(nil),        // 66: drtc.medianode.v1.RenewEventsResponse
+	(*PrepareRelayRequest)(nil),        // 67: drtc.medianode.v1.PrepareRelayRequest
+	(*PrepareRelayResponse)(nil),       // 68: drtc.medianode.v1.PrepareRelayResponse
+	(*SignedDescription)(nil),          // 69: drtc.medianode.v1.SignedDescription
+	(*RelayDescription)(nil),           // 70: drtc.medianode.v1.RelayDescription
+	(*OpenRelayRequest)(nil),           // 71: drtc.medianode.v1.OpenRelayRequest
+	(*OpenRelayResponse)(nil),          // 72: drtc.medianode.v1.OpenRelayResponse
+	(*CloseRelayRequest)(nil),          // 73: drtc.medianode.v1.CloseRelayRequest
+	(*CloseRelayResponse)(nil),         // 74: drtc.medianode.v1.CloseRelayResponse
+	(*SetRelayRoutesRequest)(nil),      // 75: drtc.medianode.v1.SetRelayRoutesRequest
+	(*RelayRoute)(nil),                 // 76: drtc.medianode.v1.RelayRoute
+	(*SetRelayRoutesResponse)(nil),     // 77: drtc.medianode.v1.SetRelayRoutesResponse
+	(*ClaimRoomRequest)(nil),           // 78: drtc.medianode.v1.ClaimRoomRequest
+	(*ClaimRoomResponse)(nil),          // 79: drtc.medianode.v1.ClaimRoomResponse
+	(*DrainRequest)(nil),               // 80: drtc.medianode.v1.DrainRequest
+	(*DrainResponse)(nil),              // 81: drtc.medianode.v1.DrainResponse
+	(*RelayState)(nil),                 // 82: drtc.medianode.v1.RelayState
+	(*TrackAvailable)(nil),             // 83: drtc.medianode.v1.TrackAvailable
+	(*RelayReport)(nil),                // 84: drtc.medianode.v1.RelayReport
+	nil,                                // 85: drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	nil,                                // 86: drtc.medianode.v1.OfferResponse.RefusedEntry
+	nil,                                // 87: drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	nil,                                // 88: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	nil,                                // 89: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
 }
 var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	0,  // 0: drtc.medianode.v1.CreateSessionRequest.mode:type_name -> drtc.medianode.v1.Mode
 	5,  // 1: drtc.medianode.v1.CreateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
 	5,  // 2: drtc.medianode.v1.UpdateSessionRequest.permissions:type_name -> drtc.medianode.v1.Permissions
-	62, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
+	64, // 3: drtc.medianode.v1.GetSessionResponse.figures:type_name -> drtc.medianode.v1.SessionFigures
 	2,  // 4: drtc.medianode.v1.Publication.kind:type_name -> drtc.medianode.v1.Kind
 	15, // 5: drtc.medianode.v1.Publication.layers:type_name -> drtc.medianode.v1.Layer
 	1,  // 6: drtc.medianode.v1.OfferRequest.target:type_name -> drtc.medianode.v1.Target
@@ -5712,41 +5847,41 @@ var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	20, // 12: drtc.medianode.v1.Restore.channels:type_name -> drtc.medianode.v1.RestoredChannel
 	2,  // 13: drtc.medianode.v1.RestoredTrack.kind:type_name -> drtc.medianode.v1.Kind
 	2,  // 14: drtc.medianode.v1.Seat.kind:type_name -> drtc.medianode.v1.Kind
-	83, // 15: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	85, // 15: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
 	23, // 16: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
-	84, // 17: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
+	86, // 17: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
 	2,  // 18: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
 	1,  // 19: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
 	36, // 20: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
 	28, // 21: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
-	85, // 22: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	87, // 22: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
 	33, // 23: drtc.medianode.v1.SetSourcesRequest.sources:type_name -> drtc.medianode.v1.Source
-	86, // 24: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	88, // 24: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
 	36, // 25: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
-	49, // 26: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
-	50, // 27: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
-	51, // 28: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
-	52, // 29: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
-	54, // 30: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
-	55, // 31: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
-	56, // 32: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
-	57, // 33: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
-	58, // 34: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
-	60, // 35: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
-	80, // 36: drtc.medianode.v1.EventsResponse.relay_state:type_name -> drtc.medianode.v1.RelayState
-	81, // 37: drtc.medianode.v1.EventsResponse.track_available:type_name -> drtc.medianode.v1.TrackAvailable
-	61, // 38: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
-	82, // 39: drtc.medianode.v1.Heartbeat.relays:type_name -> drtc.medianode.v1.RelayReport
+	51, // 26: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
+	52, // 27: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
+	53, // 28: drtc.medianode.v1.EventsResponse.session_state:type_name -> drtc.medianode.v1.SessionState
+	54, // 29: drtc.medianode.v1.EventsResponse.track_live:type_name -> drtc.medianode.v1.TrackLive
+	56, // 30: drtc.medianode.v1.EventsResponse.track_ended:type_name -> drtc.medianode.v1.TrackEnded
+	57, // 31: drtc.medianode.v1.EventsResponse.negotiation_needed:type_name -> drtc.medianode.v1.NegotiationNeeded
+	58, // 32: drtc.medianode.v1.EventsResponse.subscriber_offer:type_name -> drtc.medianode.v1.SubscriberOffer
+	59, // 33: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
+	60, // 34: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
+	62, // 35: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
+	82, // 36: drtc.medianode.v1.EventsResponse.relay_state:type_name -> drtc.medianode.v1.RelayState
+	83, // 37: drtc.medianode.v1.EventsResponse.track_available:type_name -> drtc.medianode.v1.TrackAvailable
+	63, // 38: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
+	84, // 39: drtc.medianode.v1.Heartbeat.relays:type_name -> drtc.medianode.v1.RelayReport
 	1,  // 40: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
 	3,  // 41: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
-	62, // 42: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
-	53, // 43: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
-	87, // 44: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
-	59, // 45: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
-	62, // 46: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
-	67, // 47: drtc.medianode.v1.PrepareRelayResponse.description:type_name -> drtc.medianode.v1.SignedDescription
-	67, // 48: drtc.medianode.v1.OpenRelayRequest.description:type_name -> drtc.medianode.v1.SignedDescription
-	74, // 49: drtc.medianode.v1.SetRelayRoutesRequest.routes:type_name -> drtc.medianode.v1.RelayRoute
+	64, // 42: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
+	55, // 43: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
+	89, // 44: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	61, // 45: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
+	64, // 46: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
+	69, // 47: drtc.medianode.v1.PrepareRelayResponse.description:type_name -> drtc.medianode.v1.SignedDescription
+	69, // 48: drtc.medianode.v1.OpenRelayRequest.description:type_name -> drtc.medianode.v1.SignedDescription
+	76, // 49: drtc.medianode.v1.SetRelayRoutesRequest.routes:type_name -> drtc.medianode.v1.RelayRoute
 	4,  // 50: drtc.medianode.v1.RelayState.state:type_name -> drtc.medianode.v1.RelayState.State
 	6,  // 51: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
 	8,  // 52: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
@@ -5762,40 +5897,42 @@ var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	39, // 62: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
 	41, // 63: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
 	43, // 64: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
-	45, // 65: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
-	47, // 66: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
-	63, // 67: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
-	65, // 68: drtc.medianode.v1.ControlService.PrepareRelay:input_type -> drtc.medianode.v1.PrepareRelayRequest
-	69, // 69: drtc.medianode.v1.ControlService.OpenRelay:input_type -> drtc.medianode.v1.OpenRelayRequest
-	71, // 70: drtc.medianode.v1.ControlService.CloseRelay:input_type -> drtc.medianode.v1.CloseRelayRequest
-	73, // 71: drtc.medianode.v1.ControlService.SetRelayRoutes:input_type -> drtc.medianode.v1.SetRelayRoutesRequest
-	76, // 72: drtc.medianode.v1.ControlService.ClaimRoom:input_type -> drtc.medianode.v1.ClaimRoomRequest
-	78, // 73: drtc.medianode.v1.ControlService.Drain:input_type -> drtc.medianode.v1.DrainRequest
-	7,  // 74: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
-	9,  // 75: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
-	11, // 76: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
-	13, // 77: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
-	22, // 78: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
-	25, // 79: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
-	27, // 80: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
-	30, // 81: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
-	32, // 82: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
-	35, // 83: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
-	38, // 84: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
-	40, // 85: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
-	42, // 86: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
-	44, // 87: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
-	46, // 88: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
-	48, // 89: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
-	64, // 90: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
-	66, // 91: drtc.medianode.v1.ControlService.PrepareRelay:output_type -> drtc.medianode.v1.PrepareRelayResponse
-	70, // 92: drtc.medianode.v1.ControlService.OpenRelay:output_type -> drtc.medianode.v1.OpenRelayResponse
-	72, // 93: drtc.medianode.v1.ControlService.CloseRelay:output_type -> drtc.medianode.v1.CloseRelayResponse
-	75, // 94: drtc.medianode.v1.ControlService.SetRelayRoutes:output_type -> drtc.medianode.v1.SetRelayRoutesResponse
-	77, // 95: drtc.medianode.v1.ControlService.ClaimRoom:output_type -> drtc.medianode.v1.ClaimRoomResponse
-	79, // 96: drtc.medianode.v1.ControlService.Drain:output_type -> drtc.medianode.v1.DrainResponse
-	74, // [74:97] is the sub-list for method output_type
-	51, // [51:74] is the sub-list for method input_type
+	45, // 65: drtc.medianode.v1.ControlService.AliasTrack:input_type -> drtc.medianode.v1.AliasTrackRequest
+	47, // 66: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
+	49, // 67: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
+	65, // 68: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
+	67, // 69: drtc.medianode.v1.ControlService.PrepareRelay:input_type -> drtc.medianode.v1.PrepareRelayRequest
+	71, // 70: drtc.medianode.v1.ControlService.OpenRelay:input_type -> drtc.medianode.v1.OpenRelayRequest
+	73, // 71: drtc.medianode.v1.ControlService.CloseRelay:input_type -> drtc.medianode.v1.CloseRelayRequest
+	75, // 72: drtc.medianode.v1.ControlService.SetRelayRoutes:input_type -> drtc.medianode.v1.SetRelayRoutesRequest
+	78, // 73: drtc.medianode.v1.ControlService.ClaimRoom:input_type -> drtc.medianode.v1.ClaimRoomRequest
+	80, // 74: drtc.medianode.v1.ControlService.Drain:input_type -> drtc.medianode.v1.DrainRequest
+	7,  // 75: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
+	9,  // 76: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
+	11, // 77: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
+	13, // 78: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
+	22, // 79: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
+	25, // 80: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
+	27, // 81: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
+	30, // 82: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
+	32, // 83: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
+	35, // 84: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
+	38, // 85: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
+	40, // 86: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
+	42, // 87: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
+	44, // 88: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
+	46, // 89: drtc.medianode.v1.ControlService.AliasTrack:output_type -> drtc.medianode.v1.AliasTrackResponse
+	48, // 90: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
+	50, // 91: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
+	66, // 92: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
+	68, // 93: drtc.medianode.v1.ControlService.PrepareRelay:output_type -> drtc.medianode.v1.PrepareRelayResponse
+	72, // 94: drtc.medianode.v1.ControlService.OpenRelay:output_type -> drtc.medianode.v1.OpenRelayResponse
+	74, // 95: drtc.medianode.v1.ControlService.CloseRelay:output_type -> drtc.medianode.v1.CloseRelayResponse
+	77, // 96: drtc.medianode.v1.ControlService.SetRelayRoutes:output_type -> drtc.medianode.v1.SetRelayRoutesResponse
+	79, // 97: drtc.medianode.v1.ControlService.ClaimRoom:output_type -> drtc.medianode.v1.ClaimRoomResponse
+	81, // 98: drtc.medianode.v1.ControlService.Drain:output_type -> drtc.medianode.v1.DrainResponse
+	75, // [75:99] is the sub-list for method output_type
+	51, // [51:75] is the sub-list for method input_type
 	51, // [51:51] is the sub-list for extension type_name
 	51, // [51:51] is the sub-list for extension extendee
 	0,  // [0:51] is the sub-list for field type_name
@@ -5806,7 +5943,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 	if File_drtc_medianode_v1_control_proto != nil {
 		return
 	}
-	file_drtc_medianode_v1_control_proto_msgTypes[43].OneofWrappers = []any{
+	file_drtc_medianode_v1_control_proto_msgTypes[45].OneofWrappers = []any{
 		(*EventsResponse_Heartbeat)(nil),
 		(*EventsResponse_Resync)(nil),
 		(*EventsResponse_SessionState)(nil),
@@ -5826,7 +5963,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_medianode_v1_control_proto_rawDesc), len(file_drtc_medianode_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   83,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

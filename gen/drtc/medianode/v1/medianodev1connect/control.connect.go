@@ -80,6 +80,9 @@ const (
 	// ControlServiceUnpublishProcedure is the fully-qualified name of the ControlService's Unpublish
 	// RPC.
 	ControlServiceUnpublishProcedure = "/drtc.medianode.v1.ControlService/Unpublish"
+	// ControlServiceAliasTrackProcedure is the fully-qualified name of the ControlService's AliasTrack
+	// RPC.
+	ControlServiceAliasTrackProcedure = "/drtc.medianode.v1.ControlService/AliasTrack"
 	// ControlServiceSendDataProcedure is the fully-qualified name of the ControlService's SendData RPC.
 	ControlServiceSendDataProcedure = "/drtc.medianode.v1.ControlService/SendData"
 	// ControlServiceEventsProcedure is the fully-qualified name of the ControlService's Events RPC.
@@ -143,6 +146,12 @@ type ControlServiceClient interface {
 	MuteTrack(context.Context, *connect.Request[v1.MuteTrackRequest]) (*connect.Response[v1.MuteTrackResponse], error)
 	// Unpublish forgets a published track and ends its subscriptions.
 	Unpublish(context.Context, *connect.Request[v1.UnpublishRequest]) (*connect.Response[v1.UnpublishResponse], error)
+	// AliasTrack has a guest session publish the track of a session in another room
+	// of the caller: the same media under another track sid, without the client
+	// sending it twice. Doing it again succeeds. It fails with NOT_FOUND when the
+	// track is not here, so that the caller tries again. MuteTrack and Unpublish of
+	// the alias concern it alone; it ends with its source.
+	AliasTrack(context.Context, *connect.Request[v1.AliasTrackRequest]) (*connect.Response[v1.AliasTrackResponse], error)
 	// SendData delivers one data packet to participants of a room.
 	SendData(context.Context, *connect.Request[v1.SendDataRequest]) (*connect.Response[v1.SendDataResponse], error)
 	// Events is the one stream of reports for the calling Orchestrator, with a
@@ -267,6 +276,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("Unpublish")),
 			connect.WithClientOptions(opts...),
 		),
+		aliasTrack: connect.NewClient[v1.AliasTrackRequest, v1.AliasTrackResponse](
+			httpClient,
+			baseURL+ControlServiceAliasTrackProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("AliasTrack")),
+			connect.WithClientOptions(opts...),
+		),
 		sendData: connect.NewClient[v1.SendDataRequest, v1.SendDataResponse](
 			httpClient,
 			baseURL+ControlServiceSendDataProcedure,
@@ -340,6 +355,7 @@ type controlServiceClient struct {
 	setPublisherLayers *connect.Client[v1.SetPublisherLayersRequest, v1.SetPublisherLayersResponse]
 	muteTrack          *connect.Client[v1.MuteTrackRequest, v1.MuteTrackResponse]
 	unpublish          *connect.Client[v1.UnpublishRequest, v1.UnpublishResponse]
+	aliasTrack         *connect.Client[v1.AliasTrackRequest, v1.AliasTrackResponse]
 	sendData           *connect.Client[v1.SendDataRequest, v1.SendDataResponse]
 	events             *connect.Client[v1.EventsRequest, v1.EventsResponse]
 	renewEvents        *connect.Client[v1.RenewEventsRequest, v1.RenewEventsResponse]
@@ -419,6 +435,11 @@ func (c *controlServiceClient) MuteTrack(ctx context.Context, req *connect.Reque
 // Unpublish calls drtc.medianode.v1.ControlService.Unpublish.
 func (c *controlServiceClient) Unpublish(ctx context.Context, req *connect.Request[v1.UnpublishRequest]) (*connect.Response[v1.UnpublishResponse], error) {
 	return c.unpublish.CallUnary(ctx, req)
+}
+
+// AliasTrack calls drtc.medianode.v1.ControlService.AliasTrack.
+func (c *controlServiceClient) AliasTrack(ctx context.Context, req *connect.Request[v1.AliasTrackRequest]) (*connect.Response[v1.AliasTrackResponse], error) {
+	return c.aliasTrack.CallUnary(ctx, req)
 }
 
 // SendData calls drtc.medianode.v1.ControlService.SendData.
@@ -503,6 +524,12 @@ type ControlServiceHandler interface {
 	MuteTrack(context.Context, *connect.Request[v1.MuteTrackRequest]) (*connect.Response[v1.MuteTrackResponse], error)
 	// Unpublish forgets a published track and ends its subscriptions.
 	Unpublish(context.Context, *connect.Request[v1.UnpublishRequest]) (*connect.Response[v1.UnpublishResponse], error)
+	// AliasTrack has a guest session publish the track of a session in another room
+	// of the caller: the same media under another track sid, without the client
+	// sending it twice. Doing it again succeeds. It fails with NOT_FOUND when the
+	// track is not here, so that the caller tries again. MuteTrack and Unpublish of
+	// the alias concern it alone; it ends with its source.
+	AliasTrack(context.Context, *connect.Request[v1.AliasTrackRequest]) (*connect.Response[v1.AliasTrackResponse], error)
 	// SendData delivers one data packet to participants of a room.
 	SendData(context.Context, *connect.Request[v1.SendDataRequest]) (*connect.Response[v1.SendDataResponse], error)
 	// Events is the one stream of reports for the calling Orchestrator, with a
@@ -623,6 +650,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("Unpublish")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceAliasTrackHandler := connect.NewUnaryHandler(
+		ControlServiceAliasTrackProcedure,
+		svc.AliasTrack,
+		connect.WithSchema(controlServiceMethods.ByName("AliasTrack")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceSendDataHandler := connect.NewUnaryHandler(
 		ControlServiceSendDataProcedure,
 		svc.SendData,
@@ -707,6 +740,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceMuteTrackHandler.ServeHTTP(w, r)
 		case ControlServiceUnpublishProcedure:
 			controlServiceUnpublishHandler.ServeHTTP(w, r)
+		case ControlServiceAliasTrackProcedure:
+			controlServiceAliasTrackHandler.ServeHTTP(w, r)
 		case ControlServiceSendDataProcedure:
 			controlServiceSendDataHandler.ServeHTTP(w, r)
 		case ControlServiceEventsProcedure:
@@ -788,6 +823,10 @@ func (UnimplementedControlServiceHandler) MuteTrack(context.Context, *connect.Re
 
 func (UnimplementedControlServiceHandler) Unpublish(context.Context, *connect.Request[v1.UnpublishRequest]) (*connect.Response[v1.UnpublishResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.Unpublish is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) AliasTrack(context.Context, *connect.Request[v1.AliasTrackRequest]) (*connect.Response[v1.AliasTrackResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.AliasTrack is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) SendData(context.Context, *connect.Request[v1.SendDataRequest]) (*connect.Response[v1.SendDataResponse], error) {

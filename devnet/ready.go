@@ -57,6 +57,16 @@ type Server struct {
 	Metrics string `json:"metrics,omitempty"`
 }
 
+// Chain is what the chain writes into its ready file.
+type Chain struct {
+	// URL is where JSON-RPC is served, http.
+	URL     string `json:"url"`
+	ChainID uint64 `json:"chain_id"`
+	PID     int    `json:"pid"`
+	// Metrics is the URL of the Prometheus page.
+	Metrics string `json:"metrics"`
+}
+
 // Store is what the store of several Orchestrators writes into its ready file.
 type Store struct {
 	URL string `json:"url"` // nats://ip:port

@@ -132,6 +132,22 @@ contract PoolTest is Network {
         assertEq(pool.owed(bob), 10, "9 and the dust");
     }
 
+    // A wei that does not divide is nobody's until it does; after n epochs nothing is missing.
+    function testFuzz_roundingDust_isCarriedAndNeverLost(uint32 keys_, uint64[12] calldata amounts, uint16 bps) public {
+        keys_ = uint32(bound(keys_, 1, 1000));
+        Pool p = fresh(uint16(bound(bps, 0, 3000)));
+        p.addKeys(alice, keys_, 0);
+        uint256 sum;
+        for (uint256 i = 0; i < amounts.length; ++i) {
+            pay(p, uint64(i + 1), amounts[i]);
+            sum += amounts[i];
+            (uint256 perKey, uint256 dust) = p.index();
+            assertLe(dust + 1, keys_, "dust is less than a wei per key");
+            assertEq(p.owed(alice), perKey * keys_, "every key alike");
+            assertEq(p.owed(alice) + p.owed(operator) + dust, sum, "paid and dust");
+        }
+    }
+
     // Who comes first with one key after rewards were parked gets none of them.
     function test_firstDepositor_gainsNothingFromTheParkedPast() public {
         pay(pool, 1, 1e24);

@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessManagedUpgradeable} from
+    "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
+import {IBonds} from "./interfaces/IBonds.sol";
+import {IDataCredits} from "./interfaces/IDataCredits.sol";
+import {IParameters} from "./interfaces/IParameters.sol";
+import {IPriceOracle} from "./interfaces/IPriceOracle.sol";
+import {IProofOfResource} from "./interfaces/IProofOfResource.sol";
+import {IReserve} from "./interfaces/IReserve.sol";
+import {Committee} from "./libraries/Committee.sol";
+import {Credits} from "./libraries/Credits.sol";
+import {Domain} from "./libraries/Domain.sol";
+import {RewardMath} from "./libraries/RewardMath.sol";
+import {SupplyBand} from "./libraries/SupplyBand.sol";
+import {Charge} from "./types/Charge.sol";
+import {EpochCommit} from "./types/EpochCommit.sol";
+import {NO_EPOCH} from "./types/Leaf.sol";
+import {Replacement} from "./types/Replacement.sol";
+import {SupplyRules} from "./types/ParameterSet.sol";
+
+/// @notice See IProofOfResource.
+contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgradeable, ReentrancyGuardTransient {
+    using SupplyBand for SupplyBand.Projection;
+
+    uint40 private constant NO_LAST = type(uint40).max;
+    bytes32 private constant NAME_HASH = keccak256("dRTC ProofOfResource");
+
+    /// @dev One slot, read and written once by each commit.
+    struct State {
+        uint40 lastEpoch;
+        uint40 windowEnds;
+        uint16 betaBps;
+        /// @dev Beta of the parameters that `betaBps` drifted from; when governance sets another, beta starts anew.
+        uint16 betaFrom;
+        Status status;
+        bool paused;
+        uint128 supply;
+    }
+
+    /// @dev Three slots. While an epoch is open, `root` is that of the epoch committed before and `committedAt` the
+    /// low bits of that one's id, `rMax` is the highest that a commit may carry, and `evidence` is the lower price
+    /// recorded for the epoch.
+    struct Record {
+        bytes32 root;
+        uint128 mintTotal;
+        uint128 paid;
+        uint96 rMax;
+        uint24 parametersVersion;
+        uint32 committedAt;
+        Status status;
+        bool isCut;
+        /// @dev Head of keccak256(digest, signers): whoever voids shows both again.
+        uint88 evidence;
+    }
+
+    struct Cut {
+        uint128 cap;
+        uint128 rewardTotal;
+    }
+
+    /// @dev An epoch whose charges did not fit into one transaction. Lives in memory only if they did.
+    struct Progress {
+        bytes32 chargesHash;
+        bytes32 wantHash;
+        uint256 bytes_;
+        uint256 wantBytes;
+        uint256 consumedDC;
+        uint128 received;
+        uint128 rewardTotal;
+        uint32 count;
+        uint32 wantCount;
+        uint32 leafCount;
+        uint40 previousEpoch;
+        /// @dev Lower price recorded for the epoch.
+        uint64 low8;
+        address application;
+        address orchestrator;
+    }
+
+    /// @dev An epoch in hand, in memory only.
+    struct Work {
+        uint64 epoch;
+        State state;
+        Record record;
+        Progress progress;
+        SupplyRules rules;
+    }
+
+    /// @dev What a replacement must keep of a void commit.
+    struct Kept {
+        bytes32 hash;
+        bytes32 voided;
+        uint256 rewardTotal;
+    }
+
+    /// @custom:storage-location erc7201:drtc.storage.ProofOfResource
+    struct Store {
+        State state;
+        address committee;
+        Progress progress;
+        Kept kept;
+        mapping(uint64 epoch => Record) records;
+        mapping(uint64 epoch => Cut) cuts;
+        /// @dev Copies of what Parameters holds; a version never changes.
+        mapping(uint32 version => SupplyRules) rules;
+    }
+
+    // keccak256(abi.encode(uint256(keccak256("drtc.storage.ProofOfResource")) - 1)) & ~bytes32(uint256(0xff))
+    bytes32 private constant STORE = 0xf9f3c6182418e22ec05805f85ab2d2606ddba1b4c03b0fcf9dda51a95236b600;
+
+    IBonds private immutable _bonds;
+    IParameters private immutable _parameters;
+    IPriceOracle private immutable _oracle;
+    IDataCredits private immutable _credits;
+    IReserve private immutable _reserve;
+    address private immutable _rewards;
+    uint64 private immutable _genesisTime;
+    uint32 private immutable _epochLength;
+
+    constructor(
+        IBonds bonds,
+        IParameters parameters,
+        IPriceOracle oracle,
+        IDataCredits credits,
+        IReserve reserve,
+        address rewards
+    ) {
+        _bonds = bonds;
+        _parameters = parameters;
+        _oracle = oracle;
+        _credits = credits;
+        _reserve = reserve;
+        _rewards = rewards;
+        (_genesisTime, _epochLength) = (parameters.genesisTime(), parameters.epochLength());
+        _disableInitializers();
+    }
+
+    /// @param genesisSupply S_C before the first epoch: HUDL's genesis allocation in wei.
+    function initialize(address authority, uint128 genesisSupply) external initializer {
+        __AccessManaged_init(authority);
+        State storage state = _store().state;
+        (state.lastEpoch, state.supply) = (NO_LAST, genesisSupply);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function open(uint64 epoch) external override {
+        State memory state = _store().state;
+        if (!_isOpen(_store().records[epoch], state)) _open(epoch, state);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function refreshCommittee() public override {
+        Store storage s = _store();
+        address committee_ = Committee.copy(_bonds, s.committee);
+        if (committee_ == s.committee) return;
+        s.committee = committee_;
+        emit CommitteeRefreshed(Committee.members(committee_));
+    }
+
+    /// @inheritdoc IProofOfResource
+    function commit(EpochCommit calldata c, Charge[] calldata first, bytes[] calldata signatures)
+        external
+        override
+        nonReentrant
+    {
+        uint256 gas_ = gasleft();
+        Work memory w = _begin(c);
+        bytes32 digest = digestOf(c);
+        address[] memory signers = Committee.check(_store().committee, digest, signatures);
+        w.record.evidence = Committee.evidence(digest, signers);
+        emit Committed(c.epoch, c.root, c.dataHash);
+        _charge(w, first);
+        if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
+    }
+
+    /// @inheritdoc IProofOfResource
+    function continueCharges(uint64 epoch, Charge[] calldata more) external override nonReentrant {
+        uint256 gas_ = gasleft();
+        Store storage s = _store();
+        Work memory w;
+        (w.epoch, w.state, w.record, w.progress) = (epoch, s.state, s.records[epoch], s.progress);
+        if (w.state.paused) revert ProofOfResource_Paused();
+        if (w.state.status != Status.Charging || w.state.lastEpoch != epoch) {
+            revert ProofOfResource_NotCharging(epoch);
+        }
+        if (more.length == 0) revert ProofOfResource_NoCharges();
+        w.rules = s.rules[w.record.parametersVersion];
+        _charge(w, more);
+        if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
+    }
+
+    /// @inheritdoc IProofOfResource
+    function voidEpoch(EpochCommit calldata c, address[] calldata signers, Equivocation[] calldata proofs)
+        external
+        override
+        nonReentrant
+    {
+        _checkStands(c, signers);
+        // Of the reporters before these are forfeited.
+        uint256 want = quorum();
+        address last;
+        uint256 i;
+        for (uint256 j = 0; j < proofs.length; ++j) {
+            Equivocation calldata e = proofs[j];
+            (address identity,) =
+                _bonds.forfeitForCommits(c, e.firstSignature, e.second, e.secondSignature);
+            if (identity <= last) revert ProofOfResource_ProofsNotAscending(last, identity);
+            last = identity;
+            // Both lists ascend, so one walk finds them all.
+            while (i < signers.length && signers[i] < identity) ++i;
+            if (i == signers.length || signers[i] != identity) revert ProofOfResource_NotSigner(identity);
+        }
+        uint256 remaining = signers.length - proofs.length;
+        if (remaining >= want) revert ProofOfResource_QuorumRemains(remaining, want);
+        refreshCommittee();
+        _void(c, proofs.length);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function voidByGuardian(EpochCommit calldata c, address[] calldata signers) external override restricted {
+        _checkStands(c, signers);
+        _void(c, 0);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function replace(EpochCommit calldata c, bytes[] calldata signatures) external override nonReentrant {
+        Store storage s = _store();
+        State memory state = s.state;
+        if (state.paused) revert ProofOfResource_Paused();
+        if (state.status != Status.Void || state.lastEpoch != c.epoch) revert ProofOfResource_NotVoid(c.epoch);
+        if (_keptHash(c) != s.kept.hash || c.rewardTotal > s.kept.rewardTotal) {
+            revert ProofOfResource_ReplacementDiffers(c.epoch);
+        }
+        address[] memory signers = Committee.check(s.committee, replacementDigestOf(c), signatures);
+        Record storage record = s.records[c.epoch];
+        Cut storage cut = s.cuts[c.epoch];
+        bool isCut = record.isCut && c.rewardTotal > cut.cap;
+        _checkMint(c.mintTotal, c.rewardTotal, c.leafCount, isCut, cut.cap);
+        uint256 before = record.mintTotal;
+        if (isCut) cut.rewardTotal = uint128(c.rewardTotal);
+        record.root = c.root;
+        record.mintTotal = uint128(c.mintTotal);
+        record.isCut = isCut;
+        record.status = Status.Committed;
+        record.evidence = Committee.evidence(digestOf(c), signers);
+
+        state.status = Status.Committed;
+        state.windowEnds = uint40(block.timestamp + s.rules[record.parametersVersion].challengeWindow);
+        state.supply = uint128(state.supply + c.mintTotal - before);
+        s.state = state;
+        delete s.kept;
+        emit Replaced(c.epoch, c.root, c.dataHash);
+        if (c.mintTotal < before) _reserve.burnForReplacement(c.epoch, before - c.mintTotal);
+        // Under a cut, payouts of other leaves may sum to a few wei more; the cap bounds both.
+        if (c.mintTotal > before) _reserve.mintForEpoch(c.epoch, c.mintTotal - before, 0, 0, 0);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function abandonCharges(uint64 epoch) external override restricted {
+        Store storage s = _store();
+        if (s.state.status != Status.Charging || s.state.lastEpoch != epoch) {
+            revert ProofOfResource_NotCharging(epoch);
+        }
+        (s.state.lastEpoch, s.state.status) = (s.progress.previousEpoch, Status.Committed);
+        delete s.records[epoch];
+        delete s.progress;
+        emit ChargesAbandoned(epoch);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function takeRewards(uint64[] calldata epochs_, uint256[] calldata amounts) external override {
+        if (msg.sender != _rewards) revert ProofOfResource_NotRewards(msg.sender);
+        Store storage s = _store();
+        for (uint256 i = 0; i < epochs_.length; ++i) {
+            Record storage record = s.records[epochs_[i]];
+            (uint256 total, uint256 paid) = (record.mintTotal, record.paid);
+            if (amounts[i] > total - paid) revert ProofOfResource_MoreThanMinted(epochs_[i], amounts[i], total - paid);
+            // paid + amount <= mintTotal, which is a uint128.
+            record.paid = uint128(paid + amounts[i]);
+        }
+    }
+
+    /// @inheritdoc IProofOfResource
+    function pause() external override restricted {
+        _store().state.paused = true;
+        emit Paused();
+    }
+
+    /// @inheritdoc IProofOfResource
+    function unpause() external override restricted {
+        _store().state.paused = false;
+        emit Unpaused();
+    }
+
+    /// @inheritdoc IProofOfResource
+    function claimTerms(uint64[] calldata epochs_) external view override returns (ClaimTerms[] memory list) {
+        Store storage s = _store();
+        (uint64 last, uint256 windowEnds) = (s.state.lastEpoch, s.state.windowEnds);
+        list = new ClaimTerms[](epochs_.length);
+        for (uint256 i = 0; i < epochs_.length; ++i) {
+            uint64 epoch = epochs_[i];
+            Record storage record = s.records[epoch];
+            Status status = record.status;
+            if (status != Status.Committed) revert ProofOfResource_NotClaimable(epoch, status);
+            // Later epochs were committed only after this one's window.
+            if (epoch == last && block.timestamp < windowEnds) revert ProofOfResource_WindowOpen(epoch, windowEnds);
+            ClaimTerms memory terms = list[i];
+            (terms.root, terms.rMax, terms.parametersVersion) = (record.root, record.rMax, record.parametersVersion);
+            if (record.isCut) (terms.cap, terms.rewardTotal) = (s.cuts[epoch].cap, s.cuts[epoch].rewardTotal);
+        }
+    }
+
+    /// @inheritdoc IProofOfResource
+    function epochs(uint64 epoch) external view override returns (EpochRecord memory) {
+        Record memory r = _store().records[epoch];
+        Cut memory cut;
+        if (r.isCut) cut = _store().cuts[epoch];
+        return EpochRecord({
+            root: r.root,
+            mintTotal: r.mintTotal,
+            paid: r.paid,
+            rMax: r.rMax,
+            parametersVersion: r.parametersVersion,
+            committedAt: r.committedAt,
+            status: r.status,
+            isCut: r.isCut,
+            cap: cut.cap,
+            rewardTotal: cut.rewardTotal
+        });
+    }
+
+    /// @inheritdoc IProofOfResource
+    function standing() external view override returns (Standing memory) {
+        State memory s = _store().state;
+        return Standing(lastEpoch(), s.windowEnds, s.betaBps, s.supply, s.status, s.paused);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function lastEpoch() public view override returns (uint64) {
+        uint40 last = _store().state.lastEpoch;
+        return last == NO_LAST ? NO_EPOCH : last;
+    }
+
+    /// @inheritdoc IProofOfResource
+    function committee() external view override returns (address[] memory) {
+        return Committee.members(_store().committee);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function quorum() public view override returns (uint256) {
+        return Committee.quorum(Committee.members(_store().committee).length);
+    }
+
+    /// @inheritdoc IProofOfResource
+    function digestOf(EpochCommit calldata c) public view override returns (bytes32) {
+        return Domain.digest(NAME_HASH, address(this), c.structHash());
+    }
+
+    /// @inheritdoc IProofOfResource
+    function replacementDigestOf(EpochCommit calldata c) public view override returns (bytes32) {
+        return Domain.digest(NAME_HASH, address(this), Replacement.structHash(_store().kept.voided, c));
+    }
+
+    /// @dev Checks all of a commit but its signatures and charges.
+    function _begin(EpochCommit calldata c) private returns (Work memory w) {
+        Store storage s = _store();
+        w.epoch = c.epoch;
+        w.state = s.state;
+        if (w.state.paused) revert ProofOfResource_Paused();
+        Record storage stored = s.records[c.epoch];
+        if (!_isOpen(stored, w.state)) _open(c.epoch, w.state);
+        Record memory record = stored;
+        w.record = record;
+        w.progress.low8 = uint64(record.evidence);
+        if (c.previousRoot != record.root) revert ProofOfResource_PreviousRoot(c.previousRoot, record.root);
+        w.rules = s.rules[record.parametersVersion];
+        if (c.parametersVersion != record.parametersVersion) {
+            revert ProofOfResource_ParametersVersion(c.parametersVersion, record.parametersVersion);
+        }
+        if (c.rMax > record.rMax) revert ProofOfResource_RMaxTooHigh(c.rMax, record.rMax);
+        if (c.rewardTotal > type(uint128).max) {
+            revert ProofOfResource_TotalTooHigh(c.rewardTotal, type(uint128).max);
+        }
+        if (c.mintTotal > c.rewardTotal) revert ProofOfResource_MintTotal(c.mintTotal, 0, c.rewardTotal);
+        (record.root, record.mintTotal, record.rMax) = (c.root, uint128(c.mintTotal), uint96(c.rMax));
+        record.committedAt = uint32(block.timestamp);
+
+        Progress memory p = w.progress;
+        (p.wantHash, p.wantBytes, p.wantCount) = (c.chargesHash, c.totalBytes, c.chargeCount);
+        (p.leafCount, p.rewardTotal) = (c.leafCount, uint128(c.rewardTotal));
+        p.previousEpoch = w.state.lastEpoch;
+        w.state.lastEpoch = uint40(c.epoch);
+    }
+
+    /// @dev Whether an epoch was opened after the last one was committed.
+    function _isOpen(Record storage record, State memory state) private view returns (bool) {
+        return record.status == Status.Open && record.committedAt == uint32(state.lastEpoch);
+    }
+
+    /// @dev Fixes what reporters need to know of an epoch before they can sign it.
+    function _open(uint64 epoch, State memory state) private {
+        uint64 current = _currentEpoch();
+        if (epoch >= current) revert ProofOfResource_EpochNotOver(epoch, current);
+        Record storage record = _store().records[epoch];
+        if (state.lastEpoch != NO_LAST) {
+            if (epoch <= state.lastEpoch) revert ProofOfResource_EpochOrder(epoch, state.lastEpoch);
+            if (state.status != Status.Committed) {
+                revert ProofOfResource_LastEpochOpen(state.lastEpoch, state.status);
+            }
+            // Past its window the last root stays what it is.
+            if (block.timestamp < state.windowEnds) {
+                revert ProofOfResource_WindowOpen(state.lastEpoch, state.windowEnds);
+            }
+            record.root = _store().records[state.lastEpoch].root;
+        }
+        Store storage s = _store();
+        (uint32 version, SupplyRules memory rules) = _parameters.supplyRules(epoch);
+        (uint256 low, uint256 high) = _oracle.recordEpoch(epoch);
+        uint256 most = RewardMath.scale(rules.kappaBps, rules.dcPerGB, high);
+        if (most > type(uint96).max) most = type(uint96).max;
+        // The oracle's prices are uint64 and versions count up from 1.
+        (record.rMax, record.parametersVersion, record.evidence) = (uint96(most), uint24(version), uint88(low));
+        (record.committedAt, record.status) = (uint32(state.lastEpoch), Status.Open);
+        if (s.rules[version].dcPerGB == 0) s.rules[version] = rules;
+        refreshCommittee();
+        emit Opened(epoch, version, most, low);
+    }
+
+    function _currentEpoch() private view returns (uint64) {
+        return (uint64(block.timestamp) - _genesisTime) / _epochLength;
+    }
+
+    /// @dev Chains, counts and charges a batch. Strict order means that no pair is charged twice.
+    function _charge(Work memory w, Charge[] calldata charges) private {
+        if (charges.length == 0) return;
+        Progress memory p = w.progress;
+        bytes32 hash = p.chargesHash;
+        uint256 bytes_ = p.bytes_;
+        (address application, address orchestrator) = (p.application, p.orchestrator);
+        for (uint256 i = 0; i < charges.length; ++i) {
+            Charge calldata c = charges[i];
+            if (c.application <= application && (c.application < application || c.orchestrator <= orchestrator)) {
+                revert ProofOfResource_ChargesNotAscending(c.application, c.orchestrator);
+            }
+            (application, orchestrator) = (c.application, c.orchestrator);
+            // What Charge.chain does, without a copy of the charge.
+            hash = keccak256(abi.encode(hash, application, orchestrator, c.bytes_));
+            bytes_ += c.bytes_;
+        }
+        (p.chargesHash, p.bytes_, p.application, p.orchestrator) = (hash, bytes_, application, orchestrator);
+        p.count += uint32(charges.length);
+        if (p.count > p.wantCount) revert ProofOfResource_TooManyCharges(p.count, p.wantCount);
+        (uint256 dc, uint256 received) = _credits.charge(w.epoch, w.rules.dcPerGB, charges);
+        p.consumedDC += dc;
+        // The escrow of all accounts is HUDL that exists, far below 2^128.
+        p.received += uint128(received);
+    }
+
+    /// @dev Settles the epoch when its last charge has come, keeps the progress if not.
+    /// @return reimburses Whether the Reserve pays gas back.
+    function _advance(Work memory w) private returns (bool reimburses) {
+        Progress memory p = w.progress;
+        Store storage s = _store();
+        if (p.count < p.wantCount) {
+            (w.state.status, w.record.status) = (Status.Charging, Status.Charging);
+            (s.state, s.records[w.epoch], s.progress) = (w.state, w.record, p);
+            return false;
+        }
+        if (p.chargesHash != p.wantHash) revert ProofOfResource_ChargesHash(p.chargesHash, p.wantHash);
+        if (p.bytes_ != p.wantBytes) revert ProofOfResource_ChargedBytes(p.bytes_, p.wantBytes);
+        uint256 mostDC = Credits.bought(w.state.supply, p.low8) * w.rules.creditsCapBps / 1e4;
+        if (p.consumedDC > mostDC) revert ProofOfResource_CreditsCap(p.consumedDC, mostDC);
+        if (w.state.status == Status.Charging) delete s.progress;
+        return _settle(w);
+    }
+
+    /// @dev Mint, burn, filler and beta of an epoch all of whose charges have come.
+    function _settle(Work memory w) private returns (bool reimburses) {
+        (State memory state, SupplyRules memory rules, Progress memory p) = (w.state, w.rules, w.progress);
+        if (rules.betaBps != state.betaFrom) (state.betaBps, state.betaFrom) = (rules.betaBps, rules.betaBps);
+        SupplyBand.Projection memory b =
+            SupplyBand.project(p.rewardTotal, p.received, state.supply, state.betaBps, rules.lo, rules.hi);
+        uint256 mintTotal = w.record.mintTotal;
+        _checkCut(w, b);
+        uint256 filler = rules.filler ? b.filler(mintTotal) : 0;
+        (state.status, w.record.status) = (Status.Committed, Status.Committed);
+        // S_C grows by at most 5 % an epoch (Parameters bounds hi and lo), so 2^128 is out of reach.
+        state.supply = uint128(state.supply + mintTotal + filler - b.burnWei);
+        state.betaBps = uint16(b.nextBeta(p.received, state.betaBps, rules.betaSlewBps));
+        state.windowEnds = uint40(block.timestamp + rules.challengeWindow);
+        (_store().state, _store().records[w.epoch]) = (state, w.record);
+        emit Settled(w.epoch, p.consumedDC, p.received, mintTotal, b.burnWei, filler, state.supply, state.betaBps);
+        return _reserve.mintForEpoch(w.epoch, mintTotal, filler, b.burnWei, p.received - b.burnWei);
+    }
+
+    function _checkCut(Work memory w, SupplyBand.Projection memory b) private {
+        Progress memory p = w.progress;
+        (bool isCut, uint256 cap) = b.cut(p.rewardTotal);
+        _checkMint(w.record.mintTotal, p.rewardTotal, p.leafCount, isCut, cap);
+        w.record.isCut = isCut;
+        if (isCut) _store().cuts[w.epoch] = Cut(uint128(cap), p.rewardTotal);
+    }
+
+    /// @dev M is M0, or under a cut what rounding each payout down leaves of the cap: less than a wei per leaf.
+    function _checkMint(uint256 mintTotal, uint256 rewardTotal, uint256 leafCount, bool isCut, uint256 cap)
+        private
+        pure
+    {
+        uint256 most = isCut ? cap : rewardTotal;
+        uint256 least = !isCut ? rewardTotal : cap > leafCount ? cap - leafCount + 1 : 0;
+        if (mintTotal < least || mintTotal > most) revert ProofOfResource_MintTotal(mintTotal, least, most);
+    }
+
+    /// @dev The last epoch is committed, its window is open, and it is this commit by these signers.
+    function _checkStands(EpochCommit calldata c, address[] calldata signers) private view {
+        State memory state = _store().state;
+        if (state.lastEpoch != c.epoch || state.status != Status.Committed) {
+            revert ProofOfResource_NotTheCommit(c.epoch);
+        }
+        if (block.timestamp >= state.windowEnds) revert ProofOfResource_WindowOver(c.epoch, state.windowEnds);
+        if (Committee.evidence(digestOf(c), signers) != _store().records[c.epoch].evidence) {
+            revert ProofOfResource_NotTheCommit(c.epoch);
+        }
+    }
+
+    function _void(EpochCommit calldata c, uint256 equivocators) private {
+        Store storage s = _store();
+        (s.state.status, s.records[c.epoch].status) = (Status.Void, Status.Void);
+        s.kept = Kept(_keptHash(c), c.structHash(), c.rewardTotal);
+        emit Voided(c.epoch, c.root, equivocators);
+    }
+
+    function _keptHash(EpochCommit calldata c) private pure returns (bytes32) {
+        return keccak256(
+            abi.encode(c.totalBytes, c.chargesHash, c.chargeCount, c.previousRoot, c.parametersVersion, c.rMax)
+        );
+    }
+
+    /// @dev Gas of this call so far, with what the transaction and its input cost at least.
+    function _spent(uint256 start) private view returns (uint256) {
+        return start - gasleft() + 21_000 + 8 * msg.data.length;
+    }
+
+    function _authorizeUpgrade(address) internal override restricted {}
+
+    function _store() private pure returns (Store storage s) {
+        bytes32 slot = STORE;
+        assembly ("memory-safe") {
+            s.slot := slot
+        }
+    }
+}

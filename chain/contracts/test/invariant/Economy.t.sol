@@ -47,15 +47,23 @@ contract EconomyInvariants is Test {
         targetSelector(address(handler), selectors);
     }
 
+    /// @dev One run looks at all of them: four would make every call four times.
+    function invariant_economy() public view {
+        supply();
+        creditsAndEscrow();
+        claims();
+        leaves();
+    }
+
     /// @dev Supply = initial + minted - burned, and S_C is the same.
-    function invariant_supply() public view {
+    function supply() private view {
         uint256 want = GENESIS_SUPPLY + handler.minted() - handler.burned();
         assertEq(hudl.totalSupply(), want, "total supply");
         assertEq(proof.standing().supply, want, "S_C");
     }
 
     /// @dev Credits spent <= bought, to the credit; every credit has its HUDL in escrow.
-    function invariant_credits() public view {
+    function creditsAndEscrow() private view {
         uint256 dc;
         uint256 escrow;
         for (uint256 i = 0; i < 3; i++) {
@@ -67,7 +75,7 @@ contract EconomyInvariants is Test {
     }
 
     /// @dev Claims of each epoch sum to at most its M, and what is left is what the Reserve owes.
-    function invariant_claims() public view {
+    function claims() private view {
         uint256 left;
         for (uint256 i = 0; i < handler.committedCount(); i++) {
             IProofOfResource.EpochRecord memory r = proof.epochs(handler.committed(i));
@@ -80,7 +88,7 @@ contract EconomyInvariants is Test {
 
     /// @dev No leaf is paid twice, none is skipped: a node's pool holds the payouts of its first leaves, up to the
     /// one that Rewards names.
-    function invariant_leaves() public view {
+    function leaves() private view {
         for (uint256 i = 0; i < 3; i++) {
             assertEq(hudl.balanceOf(handler.pools(i)), handler.claimedWei(i), "pool");
             uint256 n = handler.claimedLeaves(i);

@@ -30,6 +30,13 @@ type BondsTerms struct {
 	Unbonding uint32
 }
 
+// Charge is an auto generated low-level Go binding around an user-defined struct.
+type Charge struct {
+	Application  common.Address
+	Orchestrator common.Address
+	Bytes        *big.Int
+}
+
 // CheckpointsCheckpoint208 is an auto generated low-level Go binding around an user-defined struct.
 type CheckpointsCheckpoint208 struct {
 	Key   *big.Int
@@ -69,6 +76,19 @@ type IBondsBond struct {
 	Generation uint64
 }
 
+// IDataCreditsAccount is an auto generated low-level Go binding around an user-defined struct.
+type IDataCreditsAccount struct {
+	Dc        *big.Int
+	EscrowWei *big.Int
+}
+
+// IDataCreditsAuthorisation is an auto generated low-level Go binding around an user-defined struct.
+type IDataCreditsAuthorisation struct {
+	RemainingDC *big.Int
+	FirstEpoch  uint64
+	EndEpoch    uint64
+}
+
 // IHUDLAllocation is an auto generated low-level Go binding around an user-defined struct.
 type IHUDLAllocation struct {
 	Holder common.Address
@@ -99,10 +119,87 @@ type IPoolManagerBounds struct {
 	Unbonding        uint16
 }
 
+// IPriceOracleBounds is an auto generated low-level Go binding around an user-defined struct.
+type IPriceOracleBounds struct {
+	MaxAge          uint32
+	MaxDeviationBps uint16
+	MinFeeds        uint8
+	TwapWindow      uint32
+}
+
+// IProofOfResourceClaimTerms is an auto generated low-level Go binding around an user-defined struct.
+type IProofOfResourceClaimTerms struct {
+	Root              [32]byte
+	RMax              *big.Int
+	ParametersVersion uint32
+	Cap               *big.Int
+	RewardTotal       *big.Int
+}
+
+// IProofOfResourceEpochRecord is an auto generated low-level Go binding around an user-defined struct.
+type IProofOfResourceEpochRecord struct {
+	Root              [32]byte
+	MintTotal         *big.Int
+	Paid              *big.Int
+	RMax              *big.Int
+	ParametersVersion *big.Int
+	CommittedAt       uint32
+	Status            uint8
+	IsCut             bool
+	Cap               *big.Int
+	RewardTotal       *big.Int
+}
+
+// IProofOfResourceEquivocation is an auto generated low-level Go binding around an user-defined struct.
+type IProofOfResourceEquivocation struct {
+	FirstSignature  []byte
+	Second          EpochCommit
+	SecondSignature []byte
+}
+
+// IProofOfResourceStanding is an auto generated low-level Go binding around an user-defined struct.
+type IProofOfResourceStanding struct {
+	LastEpoch  uint64
+	WindowEnds uint64
+	BetaBps    uint16
+	Supply     *big.Int
+	Status     uint8
+	Paused     bool
+}
+
+// IReserveGasAllowance is an auto generated low-level Go binding around an user-defined struct.
+type IReserveGasAllowance struct {
+	WeiPerEpoch *big.Int
+	GasPerCall  uint32
+	TipPerGas   uint64
+}
+
 // IVeHUDLRedemption is an auto generated low-level Go binding around an user-defined struct.
 type IVeHUDLRedemption struct {
 	Amount  *big.Int
 	ReadyAt uint64
+}
+
+// Leaf is an auto generated low-level Go binding around an user-defined struct.
+type Leaf struct {
+	Version       uint8
+	Node          common.Address
+	Epoch         uint64
+	PreviousEpoch uint64
+	Availability  uint64
+	History       uint64
+	Location      uint64
+	Coverage      uint64
+	Quality       uint64
+	ClientBytes   *big.Int
+	RelayBytes    *big.Int
+	ProvenMbps    uint32
+}
+
+// ParameterSet is an auto generated low-level Go binding around an user-defined struct.
+type ParameterSet struct {
+	Reward RewardRules
+	Supply SupplyRules
 }
 
 // Receipt is an auto generated low-level Go binding around an user-defined struct.
@@ -114,6 +211,35 @@ type Receipt struct {
 	Sequence     uint64
 	ClientBytes  *big.Int
 	RelayBytes   *big.Int
+}
+
+// RewardRules is an auto generated low-level Go binding around an user-defined struct.
+type RewardRules struct {
+	WeightAvailability uint16
+	WeightHistory      uint16
+	WeightLocation     uint16
+	WeightCoverage     uint16
+	K                  *big.Int
+	VMin               uint64
+	AlphaBps           uint16
+	WRelayBps          *big.Int
+	VMid               int64
+	VTau               int64
+	HMin               uint64
+	MarginBps          uint16
+}
+
+// SupplyRules is an auto generated low-level Go binding around an user-defined struct.
+type SupplyRules struct {
+	Lo              *big.Int
+	Hi              *big.Int
+	DcPerGB         uint32
+	ChallengeWindow *big.Int
+	CreditsCapBps   uint16
+	KappaBps        uint16
+	BetaBps         uint16
+	BetaSlewBps     uint16
+	Filler          bool
 }
 
 // AccessManagerMetaData contains all meta data concerning the AccessManager contract.
@@ -4524,6 +4650,1871 @@ func (bonds *Bonds) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*BondsU
 	return out, nil
 }
 
+// DataCreditsMetaData contains all meta data concerning the DataCredits contract.
+var DataCreditsMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIERC20\",\"name\":\"hudl\",\"type\":\"address\"},{\"internalType\":\"contractIPriceOracle\",\"name\":\"oracle\",\"type\":\"address\"},{\"internalType\":\"contractIEpochClock\",\"name\":\"clock\",\"type\":\"address\"},{\"internalType\":\"contractIProofOfResource\",\"name\":\"proofOfResource\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"reserve\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"UPGRADE_INTERFACE_VERSION\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"}],\"name\":\"accountOf\",\"outputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"dc\",\"type\":\"uint128\"},{\"internalType\":\"uint128\",\"name\":\"escrowWei\",\"type\":\"uint128\"}],\"internalType\":\"structIDataCredits.Account\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"authorisation\",\"outputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"remainingDC\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"firstEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"}],\"internalType\":\"structIDataCredits.Authorisation\",\"name\":\"a\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"limitDC\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"nonce\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"deadline\",\"type\":\"uint256\"}],\"name\":\"authorisationDigest\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"limitDC\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"}],\"name\":\"authorise\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"limitDC\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"deadline\",\"type\":\"uint256\"},{\"internalType\":\"bytes\",\"name\":\"signature\",\"type\":\"bytes\"}],\"name\":\"authoriseBySignature\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"hudlWei\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"minDC\",\"type\":\"uint256\"}],\"name\":\"buy\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"dc\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"minDC\",\"type\":\"uint256\"}],\"name\":\"buyWithStable\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"dc\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"buyer\",\"outputs\":[{\"internalType\":\"contractIHUDLBuyer\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"dcPerGB\",\"type\":\"uint256\"},{\"components\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"bytes_\",\"type\":\"uint128\"}],\"internalType\":\"structCharge[]\",\"name\":\"charges\",\"type\":\"tuple[]\"}],\"name\":\"charge\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"consumedDC\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"escrowWei\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"initialize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"}],\"name\":\"nonceOf\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"pause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"paused\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"proxiableUUID\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"}],\"name\":\"revoke\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"contractIHUDLBuyer\",\"name\":\"buyer_\",\"type\":\"address\"}],\"name\":\"setBuyer\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"unpause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newImplementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"upgradeToAndCall\",\"outputs\":[],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"limitDC\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"firstEpoch\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"}],\"name\":\"Authorised\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"payer\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"hudlWei\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"dc\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"price8\",\"type\":\"uint256\"}],\"name\":\"Bought\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"contractIHUDLBuyer\",\"name\":\"buyer\",\"type\":\"address\"}],\"name\":\"BuyerSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"dc\",\"type\":\"uint256\"}],\"name\":\"ChargedToOrchestrator\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"version\",\"type\":\"uint64\"}],\"name\":\"Initialized\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"}],\"name\":\"Paused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"lastEpoch\",\"type\":\"uint64\"}],\"name\":\"Revoked\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"}],\"name\":\"Unpaused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"lastChargedEpoch\",\"type\":\"uint64\"}],\"name\":\"DataCredits_EarlierAuthorisationOpen\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"endEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"firstEpoch\",\"type\":\"uint64\"}],\"name\":\"DataCredits_EndBeforeStart\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"DataCredits_NoApplication\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"DataCredits_NoBuyer\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"}],\"name\":\"DataCredits_NotApplicationsSignature\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"}],\"name\":\"DataCredits_NotAuthorised\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"DataCredits_NotProofOfResource\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"missingDC\",\"type\":\"uint256\"}],\"name\":\"DataCredits_Shortfall\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"deadline\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"now_\",\"type\":\"uint256\"}],\"name\":\"DataCredits_SignatureExpired\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"dc\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"least\",\"type\":\"uint256\"}],\"name\":\"DataCredits_TooFew\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"EnforcedPause\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ExpectedPause\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"InvalidInitialization\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotInitializing\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ReentrancyGuardReentrantCall\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint8\",\"name\":\"bits\",\"type\":\"uint8\"},{\"internalType\":\"uint256\",\"name\":\"value\",\"type\":\"uint256\"}],\"name\":\"SafeCastOverflowedUintDowncast\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"token\",\"type\":\"address\"}],\"name\":\"SafeERC20FailedOperation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"UUPSUnauthorizedCallContext\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"slot\",\"type\":\"bytes32\"}],\"name\":\"UUPSUnsupportedProxiableUUID\",\"type\":\"error\"}]",
+	ID:  "9d6884015fe3c3cf932f23763bc539bdba",
+}
+
+// DataCredits is an auto generated Go binding around an Ethereum contract.
+type DataCredits struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *DataCredits) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewDataCredits creates a new instance of DataCredits.
+func NewDataCredits() *DataCredits {
+	parsed, err := DataCreditsMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &DataCredits{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *DataCredits) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address hudl, address oracle, address clock, address proofOfResource, address reserve) returns()
+func (dataCredits *DataCredits) PackConstructor(hudl common.Address, oracle common.Address, clock common.Address, proofOfResource common.Address, reserve common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("", hudl, oracle, clock, proofOfResource, reserve)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (dataCredits *DataCredits) PackUPGRADEINTERFACEVERSION() []byte {
+	enc, err := dataCredits.abi.Pack("UPGRADE_INTERFACE_VERSION")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (dataCredits *DataCredits) TryPackUPGRADEINTERFACEVERSION() ([]byte, error) {
+	return dataCredits.abi.Pack("UPGRADE_INTERFACE_VERSION")
+}
+
+// UnpackUPGRADEINTERFACEVERSION is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xad3cb1cc.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (dataCredits *DataCredits) UnpackUPGRADEINTERFACEVERSION(data []byte) (string, error) {
+	out, err := dataCredits.abi.Unpack("UPGRADE_INTERFACE_VERSION", data)
+	if err != nil {
+		return *new(string), err
+	}
+	out0 := *abi.ConvertType(out[0], new(string)).(*string)
+	return out0, nil
+}
+
+// PackAccountOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8086b8ba.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function accountOf(address application) view returns((uint128,uint128))
+func (dataCredits *DataCredits) PackAccountOf(application common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("accountOf", application)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAccountOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8086b8ba.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function accountOf(address application) view returns((uint128,uint128))
+func (dataCredits *DataCredits) TryPackAccountOf(application common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("accountOf", application)
+}
+
+// UnpackAccountOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8086b8ba.
+//
+// Solidity: function accountOf(address application) view returns((uint128,uint128))
+func (dataCredits *DataCredits) UnpackAccountOf(data []byte) (IDataCreditsAccount, error) {
+	out, err := dataCredits.abi.Unpack("accountOf", data)
+	if err != nil {
+		return *new(IDataCreditsAccount), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IDataCreditsAccount)).(*IDataCreditsAccount)
+	return out0, nil
+}
+
+// PackAuthorisation is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8d8fe1d2.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authorisation(address application, address orchestrator, uint64 epoch) view returns((uint128,uint64,uint64) a)
+func (dataCredits *DataCredits) PackAuthorisation(application common.Address, orchestrator common.Address, epoch uint64) []byte {
+	enc, err := dataCredits.abi.Pack("authorisation", application, orchestrator, epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthorisation is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8d8fe1d2.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authorisation(address application, address orchestrator, uint64 epoch) view returns((uint128,uint64,uint64) a)
+func (dataCredits *DataCredits) TryPackAuthorisation(application common.Address, orchestrator common.Address, epoch uint64) ([]byte, error) {
+	return dataCredits.abi.Pack("authorisation", application, orchestrator, epoch)
+}
+
+// UnpackAuthorisation is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8d8fe1d2.
+//
+// Solidity: function authorisation(address application, address orchestrator, uint64 epoch) view returns((uint128,uint64,uint64) a)
+func (dataCredits *DataCredits) UnpackAuthorisation(data []byte) (IDataCreditsAuthorisation, error) {
+	out, err := dataCredits.abi.Unpack("authorisation", data)
+	if err != nil {
+		return *new(IDataCreditsAuthorisation), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IDataCreditsAuthorisation)).(*IDataCreditsAuthorisation)
+	return out0, nil
+}
+
+// PackAuthorisationDigest is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4fb2cba2.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authorisationDigest(address application, address orchestrator, uint128 limitDC, uint64 endEpoch, uint256 nonce, uint256 deadline) view returns(bytes32)
+func (dataCredits *DataCredits) PackAuthorisationDigest(application common.Address, orchestrator common.Address, limitDC *big.Int, endEpoch uint64, nonce *big.Int, deadline *big.Int) []byte {
+	enc, err := dataCredits.abi.Pack("authorisationDigest", application, orchestrator, limitDC, endEpoch, nonce, deadline)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthorisationDigest is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4fb2cba2.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authorisationDigest(address application, address orchestrator, uint128 limitDC, uint64 endEpoch, uint256 nonce, uint256 deadline) view returns(bytes32)
+func (dataCredits *DataCredits) TryPackAuthorisationDigest(application common.Address, orchestrator common.Address, limitDC *big.Int, endEpoch uint64, nonce *big.Int, deadline *big.Int) ([]byte, error) {
+	return dataCredits.abi.Pack("authorisationDigest", application, orchestrator, limitDC, endEpoch, nonce, deadline)
+}
+
+// UnpackAuthorisationDigest is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x4fb2cba2.
+//
+// Solidity: function authorisationDigest(address application, address orchestrator, uint128 limitDC, uint64 endEpoch, uint256 nonce, uint256 deadline) view returns(bytes32)
+func (dataCredits *DataCredits) UnpackAuthorisationDigest(data []byte) ([32]byte, error) {
+	out, err := dataCredits.abi.Unpack("authorisationDigest", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackAuthorise is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xda354a19.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authorise(address orchestrator, uint128 limitDC, uint64 endEpoch) returns()
+func (dataCredits *DataCredits) PackAuthorise(orchestrator common.Address, limitDC *big.Int, endEpoch uint64) []byte {
+	enc, err := dataCredits.abi.Pack("authorise", orchestrator, limitDC, endEpoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthorise is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xda354a19.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authorise(address orchestrator, uint128 limitDC, uint64 endEpoch) returns()
+func (dataCredits *DataCredits) TryPackAuthorise(orchestrator common.Address, limitDC *big.Int, endEpoch uint64) ([]byte, error) {
+	return dataCredits.abi.Pack("authorise", orchestrator, limitDC, endEpoch)
+}
+
+// PackAuthoriseBySignature is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x142dbd0f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authoriseBySignature(address application, address orchestrator, uint128 limitDC, uint64 endEpoch, uint256 deadline, bytes signature) returns()
+func (dataCredits *DataCredits) PackAuthoriseBySignature(application common.Address, orchestrator common.Address, limitDC *big.Int, endEpoch uint64, deadline *big.Int, signature []byte) []byte {
+	enc, err := dataCredits.abi.Pack("authoriseBySignature", application, orchestrator, limitDC, endEpoch, deadline, signature)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthoriseBySignature is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x142dbd0f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authoriseBySignature(address application, address orchestrator, uint128 limitDC, uint64 endEpoch, uint256 deadline, bytes signature) returns()
+func (dataCredits *DataCredits) TryPackAuthoriseBySignature(application common.Address, orchestrator common.Address, limitDC *big.Int, endEpoch uint64, deadline *big.Int, signature []byte) ([]byte, error) {
+	return dataCredits.abi.Pack("authoriseBySignature", application, orchestrator, limitDC, endEpoch, deadline, signature)
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (dataCredits *DataCredits) PackAuthority() []byte {
+	enc, err := dataCredits.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (dataCredits *DataCredits) TryPackAuthority() ([]byte, error) {
+	return dataCredits.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (dataCredits *DataCredits) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := dataCredits.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackBuy is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa59ac6dd.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function buy(address application, uint256 hudlWei, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) PackBuy(application common.Address, hudlWei *big.Int, minDC *big.Int) []byte {
+	enc, err := dataCredits.abi.Pack("buy", application, hudlWei, minDC)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackBuy is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa59ac6dd.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function buy(address application, uint256 hudlWei, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) TryPackBuy(application common.Address, hudlWei *big.Int, minDC *big.Int) ([]byte, error) {
+	return dataCredits.abi.Pack("buy", application, hudlWei, minDC)
+}
+
+// UnpackBuy is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xa59ac6dd.
+//
+// Solidity: function buy(address application, uint256 hudlWei, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) UnpackBuy(data []byte) (*big.Int, error) {
+	out, err := dataCredits.abi.Unpack("buy", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackBuyWithStable is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xca2cc348.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function buyWithStable(address application, uint256 amount, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) PackBuyWithStable(application common.Address, amount *big.Int, minDC *big.Int) []byte {
+	enc, err := dataCredits.abi.Pack("buyWithStable", application, amount, minDC)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackBuyWithStable is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xca2cc348.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function buyWithStable(address application, uint256 amount, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) TryPackBuyWithStable(application common.Address, amount *big.Int, minDC *big.Int) ([]byte, error) {
+	return dataCredits.abi.Pack("buyWithStable", application, amount, minDC)
+}
+
+// UnpackBuyWithStable is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xca2cc348.
+//
+// Solidity: function buyWithStable(address application, uint256 amount, uint256 minDC) returns(uint256 dc)
+func (dataCredits *DataCredits) UnpackBuyWithStable(data []byte) (*big.Int, error) {
+	out, err := dataCredits.abi.Unpack("buyWithStable", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackBuyer is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7150d8ae.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function buyer() view returns(address)
+func (dataCredits *DataCredits) PackBuyer() []byte {
+	enc, err := dataCredits.abi.Pack("buyer")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackBuyer is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7150d8ae.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function buyer() view returns(address)
+func (dataCredits *DataCredits) TryPackBuyer() ([]byte, error) {
+	return dataCredits.abi.Pack("buyer")
+}
+
+// UnpackBuyer is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x7150d8ae.
+//
+// Solidity: function buyer() view returns(address)
+func (dataCredits *DataCredits) UnpackBuyer(data []byte) (common.Address, error) {
+	out, err := dataCredits.abi.Unpack("buyer", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackCharge is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1a980289.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function charge(uint64 epoch, uint256 dcPerGB, (address,address,uint128)[] charges) returns(uint256 consumedDC, uint256 escrowWei)
+func (dataCredits *DataCredits) PackCharge(epoch uint64, dcPerGB *big.Int, charges []Charge) []byte {
+	enc, err := dataCredits.abi.Pack("charge", epoch, dcPerGB, charges)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackCharge is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1a980289.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function charge(uint64 epoch, uint256 dcPerGB, (address,address,uint128)[] charges) returns(uint256 consumedDC, uint256 escrowWei)
+func (dataCredits *DataCredits) TryPackCharge(epoch uint64, dcPerGB *big.Int, charges []Charge) ([]byte, error) {
+	return dataCredits.abi.Pack("charge", epoch, dcPerGB, charges)
+}
+
+// DataCreditsChargeOutput serves as a container for the return parameters of contract
+// method Charge.
+type DataCreditsChargeOutput struct {
+	ConsumedDC *big.Int
+	EscrowWei  *big.Int
+}
+
+// UnpackCharge is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x1a980289.
+//
+// Solidity: function charge(uint64 epoch, uint256 dcPerGB, (address,address,uint128)[] charges) returns(uint256 consumedDC, uint256 escrowWei)
+func (dataCredits *DataCredits) UnpackCharge(data []byte) (DataCreditsChargeOutput, error) {
+	out, err := dataCredits.abi.Unpack("charge", data)
+	outstruct := new(DataCreditsChargeOutput)
+	if err != nil {
+		return *outstruct, err
+	}
+	outstruct.ConsumedDC = abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	outstruct.EscrowWei = abi.ConvertType(out[1], new(big.Int)).(*big.Int)
+	return *outstruct, nil
+}
+
+// PackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc4d66de8.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function initialize(address authority) returns()
+func (dataCredits *DataCredits) PackInitialize(authority common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("initialize", authority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc4d66de8.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function initialize(address authority) returns()
+func (dataCredits *DataCredits) TryPackInitialize(authority common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("initialize", authority)
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (dataCredits *DataCredits) PackIsConsumingScheduledOp() []byte {
+	enc, err := dataCredits.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (dataCredits *DataCredits) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return dataCredits.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (dataCredits *DataCredits) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := dataCredits.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackNonceOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xed2a2d64.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function nonceOf(address application) view returns(uint256)
+func (dataCredits *DataCredits) PackNonceOf(application common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("nonceOf", application)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackNonceOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xed2a2d64.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function nonceOf(address application) view returns(uint256)
+func (dataCredits *DataCredits) TryPackNonceOf(application common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("nonceOf", application)
+}
+
+// UnpackNonceOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xed2a2d64.
+//
+// Solidity: function nonceOf(address application) view returns(uint256)
+func (dataCredits *DataCredits) UnpackNonceOf(data []byte) (*big.Int, error) {
+	out, err := dataCredits.abi.Unpack("nonceOf", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function pause() returns()
+func (dataCredits *DataCredits) PackPause() []byte {
+	enc, err := dataCredits.abi.Pack("pause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function pause() returns()
+func (dataCredits *DataCredits) TryPackPause() ([]byte, error) {
+	return dataCredits.abi.Pack("pause")
+}
+
+// PackPaused is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5c975abb.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function paused() view returns(bool)
+func (dataCredits *DataCredits) PackPaused() []byte {
+	enc, err := dataCredits.abi.Pack("paused")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPaused is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5c975abb.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function paused() view returns(bool)
+func (dataCredits *DataCredits) TryPackPaused() ([]byte, error) {
+	return dataCredits.abi.Pack("paused")
+}
+
+// UnpackPaused is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x5c975abb.
+//
+// Solidity: function paused() view returns(bool)
+func (dataCredits *DataCredits) UnpackPaused(data []byte) (bool, error) {
+	out, err := dataCredits.abi.Unpack("paused", data)
+	if err != nil {
+		return *new(bool), err
+	}
+	out0 := *abi.ConvertType(out[0], new(bool)).(*bool)
+	return out0, nil
+}
+
+// PackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (dataCredits *DataCredits) PackProxiableUUID() []byte {
+	enc, err := dataCredits.abi.Pack("proxiableUUID")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (dataCredits *DataCredits) TryPackProxiableUUID() ([]byte, error) {
+	return dataCredits.abi.Pack("proxiableUUID")
+}
+
+// UnpackProxiableUUID is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x52d1902d.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (dataCredits *DataCredits) UnpackProxiableUUID(data []byte) ([32]byte, error) {
+	out, err := dataCredits.abi.Unpack("proxiableUUID", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackRevoke is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x74a8f103.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function revoke(address orchestrator) returns()
+func (dataCredits *DataCredits) PackRevoke(orchestrator common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("revoke", orchestrator)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackRevoke is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x74a8f103.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function revoke(address orchestrator) returns()
+func (dataCredits *DataCredits) TryPackRevoke(orchestrator common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("revoke", orchestrator)
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (dataCredits *DataCredits) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (dataCredits *DataCredits) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackSetBuyer is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa3f09ad6.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setBuyer(address buyer_) returns()
+func (dataCredits *DataCredits) PackSetBuyer(buyer common.Address) []byte {
+	enc, err := dataCredits.abi.Pack("setBuyer", buyer)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetBuyer is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa3f09ad6.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setBuyer(address buyer_) returns()
+func (dataCredits *DataCredits) TryPackSetBuyer(buyer common.Address) ([]byte, error) {
+	return dataCredits.abi.Pack("setBuyer", buyer)
+}
+
+// PackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function unpause() returns()
+func (dataCredits *DataCredits) PackUnpause() []byte {
+	enc, err := dataCredits.abi.Pack("unpause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function unpause() returns()
+func (dataCredits *DataCredits) TryPackUnpause() ([]byte, error) {
+	return dataCredits.abi.Pack("unpause")
+}
+
+// PackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (dataCredits *DataCredits) PackUpgradeToAndCall(newImplementation common.Address, data []byte) []byte {
+	enc, err := dataCredits.abi.Pack("upgradeToAndCall", newImplementation, data)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (dataCredits *DataCredits) TryPackUpgradeToAndCall(newImplementation common.Address, data []byte) ([]byte, error) {
+	return dataCredits.abi.Pack("upgradeToAndCall", newImplementation, data)
+}
+
+// DataCreditsAuthorised represents a Authorised event raised by the DataCredits contract.
+type DataCreditsAuthorised struct {
+	Application  common.Address
+	Orchestrator common.Address
+	LimitDC      *big.Int
+	FirstEpoch   uint64
+	EndEpoch     uint64
+	Raw          *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsAuthorisedEventName = "Authorised"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsAuthorised) ContractEventName() string {
+	return DataCreditsAuthorisedEventName
+}
+
+// UnpackAuthorisedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Authorised(address indexed application, address indexed orchestrator, uint256 limitDC, uint64 firstEpoch, uint64 endEpoch)
+func (dataCredits *DataCredits) UnpackAuthorisedEvent(log *types.Log) (*DataCreditsAuthorised, error) {
+	event := "Authorised"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsAuthorised)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsAuthorityUpdated represents a AuthorityUpdated event raised by the DataCredits contract.
+type DataCreditsAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsAuthorityUpdated) ContractEventName() string {
+	return DataCreditsAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (dataCredits *DataCredits) UnpackAuthorityUpdatedEvent(log *types.Log) (*DataCreditsAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsBought represents a Bought event raised by the DataCredits contract.
+type DataCreditsBought struct {
+	Application common.Address
+	Payer       common.Address
+	HudlWei     *big.Int
+	Dc          *big.Int
+	Price8      *big.Int
+	Raw         *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsBoughtEventName = "Bought"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsBought) ContractEventName() string {
+	return DataCreditsBoughtEventName
+}
+
+// UnpackBoughtEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Bought(address indexed application, address indexed payer, uint256 hudlWei, uint256 dc, uint256 price8)
+func (dataCredits *DataCredits) UnpackBoughtEvent(log *types.Log) (*DataCreditsBought, error) {
+	event := "Bought"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsBought)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsBuyerSet represents a BuyerSet event raised by the DataCredits contract.
+type DataCreditsBuyerSet struct {
+	Buyer common.Address
+	Raw   *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsBuyerSetEventName = "BuyerSet"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsBuyerSet) ContractEventName() string {
+	return DataCreditsBuyerSetEventName
+}
+
+// UnpackBuyerSetEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event BuyerSet(address buyer)
+func (dataCredits *DataCredits) UnpackBuyerSetEvent(log *types.Log) (*DataCreditsBuyerSet, error) {
+	event := "BuyerSet"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsBuyerSet)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsChargedToOrchestrator represents a ChargedToOrchestrator event raised by the DataCredits contract.
+type DataCreditsChargedToOrchestrator struct {
+	Epoch        uint64
+	Application  common.Address
+	Orchestrator common.Address
+	Dc           *big.Int
+	Raw          *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsChargedToOrchestratorEventName = "ChargedToOrchestrator"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsChargedToOrchestrator) ContractEventName() string {
+	return DataCreditsChargedToOrchestratorEventName
+}
+
+// UnpackChargedToOrchestratorEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event ChargedToOrchestrator(uint64 indexed epoch, address indexed application, address indexed orchestrator, uint256 dc)
+func (dataCredits *DataCredits) UnpackChargedToOrchestratorEvent(log *types.Log) (*DataCreditsChargedToOrchestrator, error) {
+	event := "ChargedToOrchestrator"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsChargedToOrchestrator)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsInitialized represents a Initialized event raised by the DataCredits contract.
+type DataCreditsInitialized struct {
+	Version uint64
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsInitializedEventName = "Initialized"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsInitialized) ContractEventName() string {
+	return DataCreditsInitializedEventName
+}
+
+// UnpackInitializedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Initialized(uint64 version)
+func (dataCredits *DataCredits) UnpackInitializedEvent(log *types.Log) (*DataCreditsInitialized, error) {
+	event := "Initialized"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsInitialized)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsPaused represents a Paused event raised by the DataCredits contract.
+type DataCreditsPaused struct {
+	Account common.Address
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsPausedEventName = "Paused"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsPaused) ContractEventName() string {
+	return DataCreditsPausedEventName
+}
+
+// UnpackPausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Paused(address account)
+func (dataCredits *DataCredits) UnpackPausedEvent(log *types.Log) (*DataCreditsPaused, error) {
+	event := "Paused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsPaused)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsRevoked represents a Revoked event raised by the DataCredits contract.
+type DataCreditsRevoked struct {
+	Application  common.Address
+	Orchestrator common.Address
+	LastEpoch    uint64
+	Raw          *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsRevokedEventName = "Revoked"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsRevoked) ContractEventName() string {
+	return DataCreditsRevokedEventName
+}
+
+// UnpackRevokedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Revoked(address indexed application, address indexed orchestrator, uint64 lastEpoch)
+func (dataCredits *DataCredits) UnpackRevokedEvent(log *types.Log) (*DataCreditsRevoked, error) {
+	event := "Revoked"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsRevoked)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsUnpaused represents a Unpaused event raised by the DataCredits contract.
+type DataCreditsUnpaused struct {
+	Account common.Address
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsUnpausedEventName = "Unpaused"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsUnpaused) ContractEventName() string {
+	return DataCreditsUnpausedEventName
+}
+
+// UnpackUnpausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Unpaused(address account)
+func (dataCredits *DataCredits) UnpackUnpausedEvent(log *types.Log) (*DataCreditsUnpaused, error) {
+	event := "Unpaused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsUnpaused)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// DataCreditsUpgraded represents a Upgraded event raised by the DataCredits contract.
+type DataCreditsUpgraded struct {
+	Implementation common.Address
+	Raw            *types.Log // Blockchain specific contextual infos
+}
+
+const DataCreditsUpgradedEventName = "Upgraded"
+
+// ContractEventName returns the user-defined event name.
+func (DataCreditsUpgraded) ContractEventName() string {
+	return DataCreditsUpgradedEventName
+}
+
+// UnpackUpgradedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Upgraded(address indexed implementation)
+func (dataCredits *DataCredits) UnpackUpgradedEvent(log *types.Log) (*DataCreditsUpgraded, error) {
+	event := "Upgraded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != dataCredits.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(DataCreditsUpgraded)
+	if len(log.Data) > 0 {
+		if err := dataCredits.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range dataCredits.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (dataCredits *DataCredits) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["AddressEmptyCode"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackAddressEmptyCodeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_EarlierAuthorisationOpen"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsEarlierAuthorisationOpenError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_EndBeforeStart"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsEndBeforeStartError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_NoApplication"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsNoApplicationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_NoBuyer"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsNoBuyerError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_NotApplicationsSignature"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsNotApplicationsSignatureError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_NotAuthorised"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsNotAuthorisedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_NotProofOfResource"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsNotProofOfResourceError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_Shortfall"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsShortfallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_SignatureExpired"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsSignatureExpiredError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["DataCredits_TooFew"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackDataCreditsTooFewError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["ERC1967InvalidImplementation"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackERC1967InvalidImplementationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["ERC1967NonPayable"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackERC1967NonPayableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["EnforcedPause"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackEnforcedPauseError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["ExpectedPause"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackExpectedPauseError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["FailedCall"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackFailedCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["InvalidInitialization"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackInvalidInitializationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["NotInitializing"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackNotInitializingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["ReentrancyGuardReentrantCall"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackReentrancyGuardReentrantCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["SafeCastOverflowedUintDowncast"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackSafeCastOverflowedUintDowncastError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["SafeERC20FailedOperation"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackSafeERC20FailedOperationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["UUPSUnauthorizedCallContext"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackUUPSUnauthorizedCallContextError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], dataCredits.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
+		return dataCredits.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// DataCreditsAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the DataCredits contract.
+type DataCreditsAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func DataCreditsAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (dataCredits *DataCredits) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*DataCreditsAccessManagedInvalidAuthority, error) {
+	out := new(DataCreditsAccessManagedInvalidAuthority)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the DataCredits contract.
+type DataCreditsAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func DataCreditsAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (dataCredits *DataCredits) UnpackAccessManagedRequiredDelayError(raw []byte) (*DataCreditsAccessManagedRequiredDelay, error) {
+	out := new(DataCreditsAccessManagedRequiredDelay)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the DataCredits contract.
+type DataCreditsAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func DataCreditsAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (dataCredits *DataCredits) UnpackAccessManagedUnauthorizedError(raw []byte) (*DataCreditsAccessManagedUnauthorized, error) {
+	out := new(DataCreditsAccessManagedUnauthorized)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsAddressEmptyCode represents a AddressEmptyCode error raised by the DataCredits contract.
+type DataCreditsAddressEmptyCode struct {
+	Target common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AddressEmptyCode(address target)
+func DataCreditsAddressEmptyCodeErrorID() common.Hash {
+	return common.HexToHash("0x9996b315c842ff135b8fc4a08ad5df1c344efbc03d2687aecc0678050d2aac89")
+}
+
+// UnpackAddressEmptyCodeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AddressEmptyCode(address target)
+func (dataCredits *DataCredits) UnpackAddressEmptyCodeError(raw []byte) (*DataCreditsAddressEmptyCode, error) {
+	out := new(DataCreditsAddressEmptyCode)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "AddressEmptyCode", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsEarlierAuthorisationOpen represents a DataCredits_EarlierAuthorisationOpen error raised by the DataCredits contract.
+type DataCreditsDataCreditsEarlierAuthorisationOpen struct {
+	EndEpoch         uint64
+	LastChargedEpoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_EarlierAuthorisationOpen(uint64 endEpoch, uint64 lastChargedEpoch)
+func DataCreditsDataCreditsEarlierAuthorisationOpenErrorID() common.Hash {
+	return common.HexToHash("0x1b0ea90bf08f1416858631c228a6b8727227cea9dfe894fdb07c77228c570624")
+}
+
+// UnpackDataCreditsEarlierAuthorisationOpenError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_EarlierAuthorisationOpen(uint64 endEpoch, uint64 lastChargedEpoch)
+func (dataCredits *DataCredits) UnpackDataCreditsEarlierAuthorisationOpenError(raw []byte) (*DataCreditsDataCreditsEarlierAuthorisationOpen, error) {
+	out := new(DataCreditsDataCreditsEarlierAuthorisationOpen)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_EarlierAuthorisationOpen", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsEndBeforeStart represents a DataCredits_EndBeforeStart error raised by the DataCredits contract.
+type DataCreditsDataCreditsEndBeforeStart struct {
+	EndEpoch   uint64
+	FirstEpoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_EndBeforeStart(uint64 endEpoch, uint64 firstEpoch)
+func DataCreditsDataCreditsEndBeforeStartErrorID() common.Hash {
+	return common.HexToHash("0x161688533c0bcf57ac101a957fad7155d6825059f89ce5cc2ed415be6a793599")
+}
+
+// UnpackDataCreditsEndBeforeStartError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_EndBeforeStart(uint64 endEpoch, uint64 firstEpoch)
+func (dataCredits *DataCredits) UnpackDataCreditsEndBeforeStartError(raw []byte) (*DataCreditsDataCreditsEndBeforeStart, error) {
+	out := new(DataCreditsDataCreditsEndBeforeStart)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_EndBeforeStart", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsNoApplication represents a DataCredits_NoApplication error raised by the DataCredits contract.
+type DataCreditsDataCreditsNoApplication struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_NoApplication()
+func DataCreditsDataCreditsNoApplicationErrorID() common.Hash {
+	return common.HexToHash("0x279cd64ff9f5280f649551a20929a4fd740e8b002b8578ae81cc5d8b2946d51d")
+}
+
+// UnpackDataCreditsNoApplicationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_NoApplication()
+func (dataCredits *DataCredits) UnpackDataCreditsNoApplicationError(raw []byte) (*DataCreditsDataCreditsNoApplication, error) {
+	out := new(DataCreditsDataCreditsNoApplication)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_NoApplication", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsNoBuyer represents a DataCredits_NoBuyer error raised by the DataCredits contract.
+type DataCreditsDataCreditsNoBuyer struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_NoBuyer()
+func DataCreditsDataCreditsNoBuyerErrorID() common.Hash {
+	return common.HexToHash("0xa57cbb0172b14f01831fc182a4ca19e71f6aa4b4029a6dd9556ac67b8f8e7dd1")
+}
+
+// UnpackDataCreditsNoBuyerError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_NoBuyer()
+func (dataCredits *DataCredits) UnpackDataCreditsNoBuyerError(raw []byte) (*DataCreditsDataCreditsNoBuyer, error) {
+	out := new(DataCreditsDataCreditsNoBuyer)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_NoBuyer", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsNotApplicationsSignature represents a DataCredits_NotApplicationsSignature error raised by the DataCredits contract.
+type DataCreditsDataCreditsNotApplicationsSignature struct {
+	Application common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_NotApplicationsSignature(address application)
+func DataCreditsDataCreditsNotApplicationsSignatureErrorID() common.Hash {
+	return common.HexToHash("0xe1bdabaa41736a37d74fa586673e3350747fa7194edf1d5e254335a5388b0d7a")
+}
+
+// UnpackDataCreditsNotApplicationsSignatureError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_NotApplicationsSignature(address application)
+func (dataCredits *DataCredits) UnpackDataCreditsNotApplicationsSignatureError(raw []byte) (*DataCreditsDataCreditsNotApplicationsSignature, error) {
+	out := new(DataCreditsDataCreditsNotApplicationsSignature)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_NotApplicationsSignature", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsNotAuthorised represents a DataCredits_NotAuthorised error raised by the DataCredits contract.
+type DataCreditsDataCreditsNotAuthorised struct {
+	Application  common.Address
+	Orchestrator common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_NotAuthorised(address application, address orchestrator)
+func DataCreditsDataCreditsNotAuthorisedErrorID() common.Hash {
+	return common.HexToHash("0xfd46dea8994cea2808c54400d9d7722688aa83d7c67979f6d7d85ff4c8437a83")
+}
+
+// UnpackDataCreditsNotAuthorisedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_NotAuthorised(address application, address orchestrator)
+func (dataCredits *DataCredits) UnpackDataCreditsNotAuthorisedError(raw []byte) (*DataCreditsDataCreditsNotAuthorised, error) {
+	out := new(DataCreditsDataCreditsNotAuthorised)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_NotAuthorised", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsNotProofOfResource represents a DataCredits_NotProofOfResource error raised by the DataCredits contract.
+type DataCreditsDataCreditsNotProofOfResource struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_NotProofOfResource(address caller)
+func DataCreditsDataCreditsNotProofOfResourceErrorID() common.Hash {
+	return common.HexToHash("0x23dec28dd34bb40c4ad890a82a2f783a3ec15431a346eddc7f13ff8e9debdc10")
+}
+
+// UnpackDataCreditsNotProofOfResourceError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_NotProofOfResource(address caller)
+func (dataCredits *DataCredits) UnpackDataCreditsNotProofOfResourceError(raw []byte) (*DataCreditsDataCreditsNotProofOfResource, error) {
+	out := new(DataCreditsDataCreditsNotProofOfResource)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_NotProofOfResource", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsShortfall represents a DataCredits_Shortfall error raised by the DataCredits contract.
+type DataCreditsDataCreditsShortfall struct {
+	Application  common.Address
+	Orchestrator common.Address
+	MissingDC    *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_Shortfall(address application, address orchestrator, uint256 missingDC)
+func DataCreditsDataCreditsShortfallErrorID() common.Hash {
+	return common.HexToHash("0x7e906e74906f23627a38b4e54c36250e3b69793cc3bb3da786db7a2f820647b7")
+}
+
+// UnpackDataCreditsShortfallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_Shortfall(address application, address orchestrator, uint256 missingDC)
+func (dataCredits *DataCredits) UnpackDataCreditsShortfallError(raw []byte) (*DataCreditsDataCreditsShortfall, error) {
+	out := new(DataCreditsDataCreditsShortfall)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_Shortfall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsSignatureExpired represents a DataCredits_SignatureExpired error raised by the DataCredits contract.
+type DataCreditsDataCreditsSignatureExpired struct {
+	Deadline *big.Int
+	Now      *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_SignatureExpired(uint256 deadline, uint256 now_)
+func DataCreditsDataCreditsSignatureExpiredErrorID() common.Hash {
+	return common.HexToHash("0xa02960f0eb3e95e0208c1e6483e55dfb5240e716fed2ab1469d6118ac1eff13e")
+}
+
+// UnpackDataCreditsSignatureExpiredError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_SignatureExpired(uint256 deadline, uint256 now_)
+func (dataCredits *DataCredits) UnpackDataCreditsSignatureExpiredError(raw []byte) (*DataCreditsDataCreditsSignatureExpired, error) {
+	out := new(DataCreditsDataCreditsSignatureExpired)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_SignatureExpired", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsDataCreditsTooFew represents a DataCredits_TooFew error raised by the DataCredits contract.
+type DataCreditsDataCreditsTooFew struct {
+	Dc    *big.Int
+	Least *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error DataCredits_TooFew(uint256 dc, uint256 least)
+func DataCreditsDataCreditsTooFewErrorID() common.Hash {
+	return common.HexToHash("0x904fdb5047adcfa9d266f61d70ec5c40af7eccdfa50664a7f27e2f1c0b9421c2")
+}
+
+// UnpackDataCreditsTooFewError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error DataCredits_TooFew(uint256 dc, uint256 least)
+func (dataCredits *DataCredits) UnpackDataCreditsTooFewError(raw []byte) (*DataCreditsDataCreditsTooFew, error) {
+	out := new(DataCreditsDataCreditsTooFew)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "DataCredits_TooFew", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsERC1967InvalidImplementation represents a ERC1967InvalidImplementation error raised by the DataCredits contract.
+type DataCreditsERC1967InvalidImplementation struct {
+	Implementation common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func DataCreditsERC1967InvalidImplementationErrorID() common.Hash {
+	return common.HexToHash("0x4c9c8ce3ceb3130f17f7cdba48d89b5b0129f266a8bac114e6e315a41879b617")
+}
+
+// UnpackERC1967InvalidImplementationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func (dataCredits *DataCredits) UnpackERC1967InvalidImplementationError(raw []byte) (*DataCreditsERC1967InvalidImplementation, error) {
+	out := new(DataCreditsERC1967InvalidImplementation)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "ERC1967InvalidImplementation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsERC1967NonPayable represents a ERC1967NonPayable error raised by the DataCredits contract.
+type DataCreditsERC1967NonPayable struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967NonPayable()
+func DataCreditsERC1967NonPayableErrorID() common.Hash {
+	return common.HexToHash("0xb398979fa84f543c8e222f17890372c487baf85e062276c127fef521eea7224b")
+}
+
+// UnpackERC1967NonPayableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967NonPayable()
+func (dataCredits *DataCredits) UnpackERC1967NonPayableError(raw []byte) (*DataCreditsERC1967NonPayable, error) {
+	out := new(DataCreditsERC1967NonPayable)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "ERC1967NonPayable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsEnforcedPause represents a EnforcedPause error raised by the DataCredits contract.
+type DataCreditsEnforcedPause struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error EnforcedPause()
+func DataCreditsEnforcedPauseErrorID() common.Hash {
+	return common.HexToHash("0xd93c0665d6c96d04a8f174024fc4ddd66c250604aff22bbec808de86dd3637e3")
+}
+
+// UnpackEnforcedPauseError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error EnforcedPause()
+func (dataCredits *DataCredits) UnpackEnforcedPauseError(raw []byte) (*DataCreditsEnforcedPause, error) {
+	out := new(DataCreditsEnforcedPause)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "EnforcedPause", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsExpectedPause represents a ExpectedPause error raised by the DataCredits contract.
+type DataCreditsExpectedPause struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ExpectedPause()
+func DataCreditsExpectedPauseErrorID() common.Hash {
+	return common.HexToHash("0x8dfc202bcfe9a735b559bee70674422512bc5c30f687046ae8778315fb81da44")
+}
+
+// UnpackExpectedPauseError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ExpectedPause()
+func (dataCredits *DataCredits) UnpackExpectedPauseError(raw []byte) (*DataCreditsExpectedPause, error) {
+	out := new(DataCreditsExpectedPause)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "ExpectedPause", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsFailedCall represents a FailedCall error raised by the DataCredits contract.
+type DataCreditsFailedCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FailedCall()
+func DataCreditsFailedCallErrorID() common.Hash {
+	return common.HexToHash("0xd6bda27508c0fb6d8a39b4b122878dab26f731a7d4e4abe711dd3731899052a4")
+}
+
+// UnpackFailedCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FailedCall()
+func (dataCredits *DataCredits) UnpackFailedCallError(raw []byte) (*DataCreditsFailedCall, error) {
+	out := new(DataCreditsFailedCall)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "FailedCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsInvalidInitialization represents a InvalidInitialization error raised by the DataCredits contract.
+type DataCreditsInvalidInitialization struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error InvalidInitialization()
+func DataCreditsInvalidInitializationErrorID() common.Hash {
+	return common.HexToHash("0xf92ee8a957075833165f68c320933b1a1294aafc84ee6e0dd3fb178008f9aaf5")
+}
+
+// UnpackInvalidInitializationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error InvalidInitialization()
+func (dataCredits *DataCredits) UnpackInvalidInitializationError(raw []byte) (*DataCreditsInvalidInitialization, error) {
+	out := new(DataCreditsInvalidInitialization)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "InvalidInitialization", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsNotInitializing represents a NotInitializing error raised by the DataCredits contract.
+type DataCreditsNotInitializing struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotInitializing()
+func DataCreditsNotInitializingErrorID() common.Hash {
+	return common.HexToHash("0xd7e6bcf8597daa127dc9f0048d2f08d5ef140a2cb659feabd700beff1f7a8302")
+}
+
+// UnpackNotInitializingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotInitializing()
+func (dataCredits *DataCredits) UnpackNotInitializingError(raw []byte) (*DataCreditsNotInitializing, error) {
+	out := new(DataCreditsNotInitializing)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "NotInitializing", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsReentrancyGuardReentrantCall represents a ReentrancyGuardReentrantCall error raised by the DataCredits contract.
+type DataCreditsReentrancyGuardReentrantCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func DataCreditsReentrancyGuardReentrantCallErrorID() common.Hash {
+	return common.HexToHash("0x3ee5aeb571de7fc460830b4d0017439a1ca56fb0bc39062227ade4fe4a24c1ca")
+}
+
+// UnpackReentrancyGuardReentrantCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func (dataCredits *DataCredits) UnpackReentrancyGuardReentrantCallError(raw []byte) (*DataCreditsReentrancyGuardReentrantCall, error) {
+	out := new(DataCreditsReentrancyGuardReentrantCall)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "ReentrancyGuardReentrantCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsSafeCastOverflowedUintDowncast represents a SafeCastOverflowedUintDowncast error raised by the DataCredits contract.
+type DataCreditsSafeCastOverflowedUintDowncast struct {
+	Bits  uint8
+	Value *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value)
+func DataCreditsSafeCastOverflowedUintDowncastErrorID() common.Hash {
+	return common.HexToHash("0x6dfcc6503a32754ce7a89698e18201fc5294fd4aad43edefee786f88423b1a12")
+}
+
+// UnpackSafeCastOverflowedUintDowncastError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value)
+func (dataCredits *DataCredits) UnpackSafeCastOverflowedUintDowncastError(raw []byte) (*DataCreditsSafeCastOverflowedUintDowncast, error) {
+	out := new(DataCreditsSafeCastOverflowedUintDowncast)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "SafeCastOverflowedUintDowncast", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsSafeERC20FailedOperation represents a SafeERC20FailedOperation error raised by the DataCredits contract.
+type DataCreditsSafeERC20FailedOperation struct {
+	Token common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func DataCreditsSafeERC20FailedOperationErrorID() common.Hash {
+	return common.HexToHash("0x5274afe73c98b4749fc91ffae6b7b574e7842cb2144a159e9377a5f20b32edf9")
+}
+
+// UnpackSafeERC20FailedOperationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func (dataCredits *DataCredits) UnpackSafeERC20FailedOperationError(raw []byte) (*DataCreditsSafeERC20FailedOperation, error) {
+	out := new(DataCreditsSafeERC20FailedOperation)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "SafeERC20FailedOperation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsUUPSUnauthorizedCallContext represents a UUPSUnauthorizedCallContext error raised by the DataCredits contract.
+type DataCreditsUUPSUnauthorizedCallContext struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func DataCreditsUUPSUnauthorizedCallContextErrorID() common.Hash {
+	return common.HexToHash("0xe07c8dba242a06571ac65fe4bbe20522c9fb111cb33599b799ff8039c1ed18f4")
+}
+
+// UnpackUUPSUnauthorizedCallContextError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func (dataCredits *DataCredits) UnpackUUPSUnauthorizedCallContextError(raw []byte) (*DataCreditsUUPSUnauthorizedCallContext, error) {
+	out := new(DataCreditsUUPSUnauthorizedCallContext)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "UUPSUnauthorizedCallContext", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataCreditsUUPSUnsupportedProxiableUUID represents a UUPSUnsupportedProxiableUUID error raised by the DataCredits contract.
+type DataCreditsUUPSUnsupportedProxiableUUID struct {
+	Slot [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func DataCreditsUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
+	return common.HexToHash("0xaa1d49a4c084bfa9aeeee2a0be65267a7f19ba7e1476b114dac513d2c14cb563")
+}
+
+// UnpackUUPSUnsupportedProxiableUUIDError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func (dataCredits *DataCredits) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*DataCreditsUUPSUnsupportedProxiableUUID, error) {
+	out := new(DataCreditsUUPSUnsupportedProxiableUUID)
+	if err := dataCredits.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ERC1967ProxyMetaData contains all meta data concerning the ERC1967Proxy contract.
 var ERC1967ProxyMetaData = bind.MetaData{
 	ABI: "[{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"_data\",\"type\":\"bytes\"}],\"stateMutability\":\"payable\",\"type\":\"constructor\"},{\"stateMutability\":\"payable\",\"type\":\"fallback\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967ProxyUninitialized\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"}]",
@@ -8860,6 +10851,492 @@ func (hUDL *HUDL) UnpackStringTooLongError(raw []byte) (*HUDLStringTooLong, erro
 	return out, nil
 }
 
+// InventoryBuyerMetaData contains all meta data concerning the InventoryBuyer contract.
+var InventoryBuyerMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIERC20\",\"name\":\"stable_\",\"type\":\"address\"},{\"internalType\":\"uint8\",\"name\":\"stableDecimals\",\"type\":\"uint8\"},{\"internalType\":\"contractIERC20\",\"name\":\"hudl\",\"type\":\"address\"},{\"internalType\":\"contractIPriceOracle\",\"name\":\"oracle\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"dataCredits\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"stable\",\"outputs\":[{\"internalType\":\"contractIERC20\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"stableAmount\",\"type\":\"uint256\"}],\"name\":\"turn\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"hudlWei\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"contractIERC20\",\"name\":\"token\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"withdraw\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"stableAmount\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"hudlWei\",\"type\":\"uint256\"}],\"name\":\"Turned\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"needed\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"held\",\"type\":\"uint256\"}],\"name\":\"HUDLBuyer_Inventory\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"HUDLBuyer_NotDataCredits\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"token\",\"type\":\"address\"}],\"name\":\"SafeERC20FailedOperation\",\"type\":\"error\"}]",
+	ID:  "d1c8f4517706c0598f3db9ba227e0cefea",
+}
+
+// InventoryBuyer is an auto generated Go binding around an Ethereum contract.
+type InventoryBuyer struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *InventoryBuyer) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewInventoryBuyer creates a new instance of InventoryBuyer.
+func NewInventoryBuyer() *InventoryBuyer {
+	parsed, err := InventoryBuyerMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &InventoryBuyer{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *InventoryBuyer) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address stable_, uint8 stableDecimals, address hudl, address oracle, address dataCredits, address authority) returns()
+func (inventoryBuyer *InventoryBuyer) PackConstructor(stable_ common.Address, stableDecimals uint8, hudl common.Address, oracle common.Address, dataCredits common.Address, authority common.Address) []byte {
+	enc, err := inventoryBuyer.abi.Pack("", stable_, stableDecimals, hudl, oracle, dataCredits, authority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (inventoryBuyer *InventoryBuyer) PackAuthority() []byte {
+	enc, err := inventoryBuyer.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (inventoryBuyer *InventoryBuyer) TryPackAuthority() ([]byte, error) {
+	return inventoryBuyer.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (inventoryBuyer *InventoryBuyer) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := inventoryBuyer.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (inventoryBuyer *InventoryBuyer) PackIsConsumingScheduledOp() []byte {
+	enc, err := inventoryBuyer.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (inventoryBuyer *InventoryBuyer) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return inventoryBuyer.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (inventoryBuyer *InventoryBuyer) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := inventoryBuyer.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (inventoryBuyer *InventoryBuyer) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := inventoryBuyer.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (inventoryBuyer *InventoryBuyer) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return inventoryBuyer.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackStable is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x22be3de1.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function stable() view returns(address)
+func (inventoryBuyer *InventoryBuyer) PackStable() []byte {
+	enc, err := inventoryBuyer.abi.Pack("stable")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackStable is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x22be3de1.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function stable() view returns(address)
+func (inventoryBuyer *InventoryBuyer) TryPackStable() ([]byte, error) {
+	return inventoryBuyer.abi.Pack("stable")
+}
+
+// UnpackStable is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x22be3de1.
+//
+// Solidity: function stable() view returns(address)
+func (inventoryBuyer *InventoryBuyer) UnpackStable(data []byte) (common.Address, error) {
+	out, err := inventoryBuyer.abi.Unpack("stable", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackTurn is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xb043d7d6.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function turn(uint256 stableAmount) returns(uint256 hudlWei)
+func (inventoryBuyer *InventoryBuyer) PackTurn(stableAmount *big.Int) []byte {
+	enc, err := inventoryBuyer.abi.Pack("turn", stableAmount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackTurn is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xb043d7d6.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function turn(uint256 stableAmount) returns(uint256 hudlWei)
+func (inventoryBuyer *InventoryBuyer) TryPackTurn(stableAmount *big.Int) ([]byte, error) {
+	return inventoryBuyer.abi.Pack("turn", stableAmount)
+}
+
+// UnpackTurn is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xb043d7d6.
+//
+// Solidity: function turn(uint256 stableAmount) returns(uint256 hudlWei)
+func (inventoryBuyer *InventoryBuyer) UnpackTurn(data []byte) (*big.Int, error) {
+	out, err := inventoryBuyer.abi.Unpack("turn", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackWithdraw is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xd9caed12.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function withdraw(address token, address to, uint256 amount) returns()
+func (inventoryBuyer *InventoryBuyer) PackWithdraw(token common.Address, to common.Address, amount *big.Int) []byte {
+	enc, err := inventoryBuyer.abi.Pack("withdraw", token, to, amount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackWithdraw is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xd9caed12.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function withdraw(address token, address to, uint256 amount) returns()
+func (inventoryBuyer *InventoryBuyer) TryPackWithdraw(token common.Address, to common.Address, amount *big.Int) ([]byte, error) {
+	return inventoryBuyer.abi.Pack("withdraw", token, to, amount)
+}
+
+// InventoryBuyerAuthorityUpdated represents a AuthorityUpdated event raised by the InventoryBuyer contract.
+type InventoryBuyerAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const InventoryBuyerAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (InventoryBuyerAuthorityUpdated) ContractEventName() string {
+	return InventoryBuyerAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (inventoryBuyer *InventoryBuyer) UnpackAuthorityUpdatedEvent(log *types.Log) (*InventoryBuyerAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != inventoryBuyer.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(InventoryBuyerAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := inventoryBuyer.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range inventoryBuyer.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// InventoryBuyerTurned represents a Turned event raised by the InventoryBuyer contract.
+type InventoryBuyerTurned struct {
+	StableAmount *big.Int
+	HudlWei      *big.Int
+	Raw          *types.Log // Blockchain specific contextual infos
+}
+
+const InventoryBuyerTurnedEventName = "Turned"
+
+// ContractEventName returns the user-defined event name.
+func (InventoryBuyerTurned) ContractEventName() string {
+	return InventoryBuyerTurnedEventName
+}
+
+// UnpackTurnedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Turned(uint256 stableAmount, uint256 hudlWei)
+func (inventoryBuyer *InventoryBuyer) UnpackTurnedEvent(log *types.Log) (*InventoryBuyerTurned, error) {
+	event := "Turned"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != inventoryBuyer.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(InventoryBuyerTurned)
+	if len(log.Data) > 0 {
+		if err := inventoryBuyer.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range inventoryBuyer.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (inventoryBuyer *InventoryBuyer) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["HUDLBuyer_Inventory"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackHUDLBuyerInventoryError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["HUDLBuyer_NotDataCredits"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackHUDLBuyerNotDataCreditsError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], inventoryBuyer.abi.Errors["SafeERC20FailedOperation"].ID.Bytes()[:4]) {
+		return inventoryBuyer.UnpackSafeERC20FailedOperationError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// InventoryBuyerAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the InventoryBuyer contract.
+type InventoryBuyerAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func InventoryBuyerAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (inventoryBuyer *InventoryBuyer) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*InventoryBuyerAccessManagedInvalidAuthority, error) {
+	out := new(InventoryBuyerAccessManagedInvalidAuthority)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InventoryBuyerAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the InventoryBuyer contract.
+type InventoryBuyerAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func InventoryBuyerAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (inventoryBuyer *InventoryBuyer) UnpackAccessManagedRequiredDelayError(raw []byte) (*InventoryBuyerAccessManagedRequiredDelay, error) {
+	out := new(InventoryBuyerAccessManagedRequiredDelay)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InventoryBuyerAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the InventoryBuyer contract.
+type InventoryBuyerAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func InventoryBuyerAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (inventoryBuyer *InventoryBuyer) UnpackAccessManagedUnauthorizedError(raw []byte) (*InventoryBuyerAccessManagedUnauthorized, error) {
+	out := new(InventoryBuyerAccessManagedUnauthorized)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InventoryBuyerHUDLBuyerInventory represents a HUDLBuyer_Inventory error raised by the InventoryBuyer contract.
+type InventoryBuyerHUDLBuyerInventory struct {
+	Needed *big.Int
+	Held   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error HUDLBuyer_Inventory(uint256 needed, uint256 held)
+func InventoryBuyerHUDLBuyerInventoryErrorID() common.Hash {
+	return common.HexToHash("0xa57f7cdc23aa63c2264ba07c661b825b2425146e6f13519935b7323ab7998d27")
+}
+
+// UnpackHUDLBuyerInventoryError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error HUDLBuyer_Inventory(uint256 needed, uint256 held)
+func (inventoryBuyer *InventoryBuyer) UnpackHUDLBuyerInventoryError(raw []byte) (*InventoryBuyerHUDLBuyerInventory, error) {
+	out := new(InventoryBuyerHUDLBuyerInventory)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "HUDLBuyer_Inventory", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InventoryBuyerHUDLBuyerNotDataCredits represents a HUDLBuyer_NotDataCredits error raised by the InventoryBuyer contract.
+type InventoryBuyerHUDLBuyerNotDataCredits struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error HUDLBuyer_NotDataCredits(address caller)
+func InventoryBuyerHUDLBuyerNotDataCreditsErrorID() common.Hash {
+	return common.HexToHash("0x6f9735b62b28836fc31e9bc227333f721cfba9b05f31574da91067225415c095")
+}
+
+// UnpackHUDLBuyerNotDataCreditsError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error HUDLBuyer_NotDataCredits(address caller)
+func (inventoryBuyer *InventoryBuyer) UnpackHUDLBuyerNotDataCreditsError(raw []byte) (*InventoryBuyerHUDLBuyerNotDataCredits, error) {
+	out := new(InventoryBuyerHUDLBuyerNotDataCredits)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "HUDLBuyer_NotDataCredits", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InventoryBuyerSafeERC20FailedOperation represents a SafeERC20FailedOperation error raised by the InventoryBuyer contract.
+type InventoryBuyerSafeERC20FailedOperation struct {
+	Token common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func InventoryBuyerSafeERC20FailedOperationErrorID() common.Hash {
+	return common.HexToHash("0x5274afe73c98b4749fc91ffae6b7b574e7842cb2144a159e9377a5f20b32edf9")
+}
+
+// UnpackSafeERC20FailedOperationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func (inventoryBuyer *InventoryBuyer) UnpackSafeERC20FailedOperationError(raw []byte) (*InventoryBuyerSafeERC20FailedOperation, error) {
+	out := new(InventoryBuyerSafeERC20FailedOperation)
+	if err := inventoryBuyer.abi.UnpackIntoInterface(out, "SafeERC20FailedOperation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MediaNodeKeyMetaData contains all meta data concerning the MediaNodeKey contract.
 var MediaNodeKeyMetaData = bind.MetaData{
 	ABI: "[{\"inputs\":[{\"internalType\":\"contractIERC20\",\"name\":\"hudl\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"reserve\",\"type\":\"address\"},{\"internalType\":\"contractIPoolManager\",\"name\":\"poolManager\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"},{\"internalType\":\"string\",\"name\":\"uri_\",\"type\":\"string\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"}],\"name\":\"balanceOf\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address[]\",\"name\":\"accounts\",\"type\":\"address[]\"},{\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"}],\"name\":\"balanceOfBatch\",\"outputs\":[{\"internalType\":\"uint256[]\",\"name\":\"\",\"type\":\"uint256[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"},{\"internalType\":\"uint256\",\"name\":\"count\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"maxCost\",\"type\":\"uint256\"},{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"}],\"name\":\"buy\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"firstId\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"}],\"name\":\"isApprovedForAll\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"}],\"name\":\"keyOf\",\"outputs\":[{\"components\":[{\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"pool\",\"type\":\"uint32\"},{\"internalType\":\"uint40\",\"name\":\"epoch\",\"type\":\"uint40\"},{\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"}],\"internalType\":\"structIMediaNodeKey.Key\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"fromId\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"toId\",\"type\":\"uint256\"}],\"name\":\"keysOf\",\"outputs\":[{\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"},{\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"pool\",\"type\":\"uint32\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"markDelegated\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"},{\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"availableFrom\",\"type\":\"uint64\"}],\"name\":\"markUndelegated\",\"outputs\":[{\"internalType\":\"uint32[]\",\"name\":\"pools\",\"type\":\"uint32[]\"},{\"internalType\":\"uint64[]\",\"name\":\"epochs\",\"type\":\"uint64[]\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"}],\"name\":\"ownerOf\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"from\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"},{\"internalType\":\"uint256[]\",\"name\":\"values\",\"type\":\"uint256[]\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"safeBatchTransferFrom\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"from\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"value\",\"type\":\"uint256\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"safeTransferFrom\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"}],\"name\":\"saleOf\",\"outputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"price\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"remaining\",\"type\":\"uint64\"}],\"internalType\":\"structIMediaNodeKey.Sale\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"},{\"internalType\":\"bool\",\"name\":\"approved\",\"type\":\"bool\"}],\"name\":\"setApprovalForAll\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"},{\"internalType\":\"uint128\",\"name\":\"price\",\"type\":\"uint128\"},{\"internalType\":\"uint64\",\"name\":\"remaining\",\"type\":\"uint64\"}],\"name\":\"setSale\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"bytes4\",\"name\":\"interfaceId\",\"type\":\"bytes4\"}],\"name\":\"supportsInterface\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"totalSupply\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"name\":\"uri\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"bool\",\"name\":\"approved\",\"type\":\"bool\"}],\"name\":\"ApprovalForAll\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"buyer\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"firstId\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"count\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"cost\",\"type\":\"uint256\"}],\"name\":\"KeyBought\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"},{\"indexed\":false,\"internalType\":\"uint128\",\"name\":\"price\",\"type\":\"uint128\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"remaining\",\"type\":\"uint64\"}],\"name\":\"SaleSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"from\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256[]\",\"name\":\"ids\",\"type\":\"uint256[]\"},{\"indexed\":false,\"internalType\":\"uint256[]\",\"name\":\"values\",\"type\":\"uint256[]\"}],\"name\":\"TransferBatch\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"from\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"value\",\"type\":\"uint256\"}],\"name\":\"TransferSingle\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"string\",\"name\":\"value\",\"type\":\"string\"},{\"indexed\":true,\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"}],\"name\":\"URI\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"sender\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"balance\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"needed\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"tokenId\",\"type\":\"uint256\"}],\"name\":\"ERC1155InsufficientBalance\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"approver\",\"type\":\"address\"}],\"name\":\"ERC1155InvalidApprover\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"idsLength\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"valuesLength\",\"type\":\"uint256\"}],\"name\":\"ERC1155InvalidArrayLength\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"}],\"name\":\"ERC1155InvalidOperator\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"receiver\",\"type\":\"address\"}],\"name\":\"ERC1155InvalidReceiver\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"sender\",\"type\":\"address\"}],\"name\":\"ERC1155InvalidSender\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"operator\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"}],\"name\":\"ERC1155MissingApprovalForAll\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"MediaNodeKey_BuysNothing\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"internalType\":\"uint32\",\"name\":\"pool\",\"type\":\"uint32\"}],\"name\":\"MediaNodeKey_Delegated\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"}],\"name\":\"MediaNodeKey_NoSuchKey\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"MediaNodeKey_NotOne\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"owner\",\"type\":\"address\"}],\"name\":\"MediaNodeKey_NotOwner\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"MediaNodeKey_NotPoolManager\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes3\",\"name\":\"region\",\"type\":\"bytes3\"},{\"internalType\":\"uint256\",\"name\":\"wanted\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"remaining\",\"type\":\"uint256\"}],\"name\":\"MediaNodeKey_SoldOut\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"cost\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"maxCost\",\"type\":\"uint256\"}],\"name\":\"MediaNodeKey_TooDear\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"id\",\"type\":\"uint256\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"until\",\"type\":\"uint64\"}],\"name\":\"MediaNodeKey_Unbonding\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint8\",\"name\":\"bits\",\"type\":\"uint8\"},{\"internalType\":\"uint256\",\"name\":\"value\",\"type\":\"uint256\"}],\"name\":\"SafeCastOverflowedUintDowncast\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"token\",\"type\":\"address\"}],\"name\":\"SafeERC20FailedOperation\",\"type\":\"error\"}]",
@@ -10443,6 +12920,1294 @@ func MediaNodeKeySafeERC20FailedOperationErrorID() common.Hash {
 func (mediaNodeKey *MediaNodeKey) UnpackSafeERC20FailedOperationError(raw []byte) (*MediaNodeKeySafeERC20FailedOperation, error) {
 	out := new(MediaNodeKeySafeERC20FailedOperation)
 	if err := mediaNodeKey.abi.UnpackIntoInterface(out, "SafeERC20FailedOperation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersMetaData contains all meta data concerning the Parameters contract.
+var ParametersMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"genesisTime_\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"epochLength_\",\"type\":\"uint32\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"UPGRADE_INTERFACE_VERSION\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"currentEpoch\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"epochLength\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"\",\"type\":\"uint32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"}],\"name\":\"epochOf\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"}],\"name\":\"fromEpoch\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"genesisTime\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"},{\"components\":[{\"components\":[{\"internalType\":\"uint16\",\"name\":\"weightAvailability\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightHistory\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightLocation\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightCoverage\",\"type\":\"uint16\"},{\"internalType\":\"uint72\",\"name\":\"k\",\"type\":\"uint72\"},{\"internalType\":\"uint64\",\"name\":\"vMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"alphaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint24\",\"name\":\"wRelayBps\",\"type\":\"uint24\"},{\"internalType\":\"int64\",\"name\":\"vMid\",\"type\":\"int64\"},{\"internalType\":\"int64\",\"name\":\"vTau\",\"type\":\"int64\"},{\"internalType\":\"uint64\",\"name\":\"hMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"marginBps\",\"type\":\"uint16\"}],\"internalType\":\"structRewardRules\",\"name\":\"reward\",\"type\":\"tuple\"},{\"components\":[{\"internalType\":\"uint56\",\"name\":\"lo\",\"type\":\"uint56\"},{\"internalType\":\"uint56\",\"name\":\"hi\",\"type\":\"uint56\"},{\"internalType\":\"uint32\",\"name\":\"dcPerGB\",\"type\":\"uint32\"},{\"internalType\":\"uint24\",\"name\":\"challengeWindow\",\"type\":\"uint24\"},{\"internalType\":\"uint16\",\"name\":\"creditsCapBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"kappaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaSlewBps\",\"type\":\"uint16\"},{\"internalType\":\"bool\",\"name\":\"filler\",\"type\":\"bool\"}],\"internalType\":\"structSupplyRules\",\"name\":\"supply\",\"type\":\"tuple\"}],\"internalType\":\"structParameterSet\",\"name\":\"genesis\",\"type\":\"tuple\"}],\"name\":\"initialize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"newestVersion\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"\",\"type\":\"uint32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"}],\"name\":\"parametersOf\",\"outputs\":[{\"components\":[{\"components\":[{\"internalType\":\"uint16\",\"name\":\"weightAvailability\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightHistory\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightLocation\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightCoverage\",\"type\":\"uint16\"},{\"internalType\":\"uint72\",\"name\":\"k\",\"type\":\"uint72\"},{\"internalType\":\"uint64\",\"name\":\"vMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"alphaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint24\",\"name\":\"wRelayBps\",\"type\":\"uint24\"},{\"internalType\":\"int64\",\"name\":\"vMid\",\"type\":\"int64\"},{\"internalType\":\"int64\",\"name\":\"vTau\",\"type\":\"int64\"},{\"internalType\":\"uint64\",\"name\":\"hMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"marginBps\",\"type\":\"uint16\"}],\"internalType\":\"structRewardRules\",\"name\":\"reward\",\"type\":\"tuple\"},{\"components\":[{\"internalType\":\"uint56\",\"name\":\"lo\",\"type\":\"uint56\"},{\"internalType\":\"uint56\",\"name\":\"hi\",\"type\":\"uint56\"},{\"internalType\":\"uint32\",\"name\":\"dcPerGB\",\"type\":\"uint32\"},{\"internalType\":\"uint24\",\"name\":\"challengeWindow\",\"type\":\"uint24\"},{\"internalType\":\"uint16\",\"name\":\"creditsCapBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"kappaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaSlewBps\",\"type\":\"uint16\"},{\"internalType\":\"bool\",\"name\":\"filler\",\"type\":\"bool\"}],\"internalType\":\"structSupplyRules\",\"name\":\"supply\",\"type\":\"tuple\"}],\"internalType\":\"structParameterSet\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"proxiableUUID\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"}],\"name\":\"rewardRules\",\"outputs\":[{\"components\":[{\"internalType\":\"uint16\",\"name\":\"weightAvailability\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightHistory\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightLocation\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightCoverage\",\"type\":\"uint16\"},{\"internalType\":\"uint72\",\"name\":\"k\",\"type\":\"uint72\"},{\"internalType\":\"uint64\",\"name\":\"vMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"alphaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint24\",\"name\":\"wRelayBps\",\"type\":\"uint24\"},{\"internalType\":\"int64\",\"name\":\"vMid\",\"type\":\"int64\"},{\"internalType\":\"int64\",\"name\":\"vTau\",\"type\":\"int64\"},{\"internalType\":\"uint64\",\"name\":\"hMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"marginBps\",\"type\":\"uint16\"}],\"internalType\":\"structRewardRules\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"components\":[{\"internalType\":\"uint16\",\"name\":\"weightAvailability\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightHistory\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightLocation\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightCoverage\",\"type\":\"uint16\"},{\"internalType\":\"uint72\",\"name\":\"k\",\"type\":\"uint72\"},{\"internalType\":\"uint64\",\"name\":\"vMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"alphaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint24\",\"name\":\"wRelayBps\",\"type\":\"uint24\"},{\"internalType\":\"int64\",\"name\":\"vMid\",\"type\":\"int64\"},{\"internalType\":\"int64\",\"name\":\"vTau\",\"type\":\"int64\"},{\"internalType\":\"uint64\",\"name\":\"hMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"marginBps\",\"type\":\"uint16\"}],\"internalType\":\"structRewardRules\",\"name\":\"reward\",\"type\":\"tuple\"},{\"components\":[{\"internalType\":\"uint56\",\"name\":\"lo\",\"type\":\"uint56\"},{\"internalType\":\"uint56\",\"name\":\"hi\",\"type\":\"uint56\"},{\"internalType\":\"uint32\",\"name\":\"dcPerGB\",\"type\":\"uint32\"},{\"internalType\":\"uint24\",\"name\":\"challengeWindow\",\"type\":\"uint24\"},{\"internalType\":\"uint16\",\"name\":\"creditsCapBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"kappaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaSlewBps\",\"type\":\"uint16\"},{\"internalType\":\"bool\",\"name\":\"filler\",\"type\":\"bool\"}],\"internalType\":\"structSupplyRules\",\"name\":\"supply\",\"type\":\"tuple\"}],\"internalType\":\"structParameterSet\",\"name\":\"next\",\"type\":\"tuple\"}],\"name\":\"set\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"\",\"type\":\"uint32\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"supplyRules\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"},{\"components\":[{\"internalType\":\"uint56\",\"name\":\"lo\",\"type\":\"uint56\"},{\"internalType\":\"uint56\",\"name\":\"hi\",\"type\":\"uint56\"},{\"internalType\":\"uint32\",\"name\":\"dcPerGB\",\"type\":\"uint32\"},{\"internalType\":\"uint24\",\"name\":\"challengeWindow\",\"type\":\"uint24\"},{\"internalType\":\"uint16\",\"name\":\"creditsCapBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"kappaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaSlewBps\",\"type\":\"uint16\"},{\"internalType\":\"bool\",\"name\":\"filler\",\"type\":\"bool\"}],\"internalType\":\"structSupplyRules\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newImplementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"upgradeToAndCall\",\"outputs\":[],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"versionOf\",\"outputs\":[{\"internalType\":\"uint32\",\"name\":\"\",\"type\":\"uint32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"version\",\"type\":\"uint64\"}],\"name\":\"Initialized\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"},{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"fromEpoch\",\"type\":\"uint64\"},{\"components\":[{\"components\":[{\"internalType\":\"uint16\",\"name\":\"weightAvailability\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightHistory\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightLocation\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"weightCoverage\",\"type\":\"uint16\"},{\"internalType\":\"uint72\",\"name\":\"k\",\"type\":\"uint72\"},{\"internalType\":\"uint64\",\"name\":\"vMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"alphaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint24\",\"name\":\"wRelayBps\",\"type\":\"uint24\"},{\"internalType\":\"int64\",\"name\":\"vMid\",\"type\":\"int64\"},{\"internalType\":\"int64\",\"name\":\"vTau\",\"type\":\"int64\"},{\"internalType\":\"uint64\",\"name\":\"hMin\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"marginBps\",\"type\":\"uint16\"}],\"internalType\":\"structRewardRules\",\"name\":\"reward\",\"type\":\"tuple\"},{\"components\":[{\"internalType\":\"uint56\",\"name\":\"lo\",\"type\":\"uint56\"},{\"internalType\":\"uint56\",\"name\":\"hi\",\"type\":\"uint56\"},{\"internalType\":\"uint32\",\"name\":\"dcPerGB\",\"type\":\"uint32\"},{\"internalType\":\"uint24\",\"name\":\"challengeWindow\",\"type\":\"uint24\"},{\"internalType\":\"uint16\",\"name\":\"creditsCapBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"kappaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint16\",\"name\":\"betaSlewBps\",\"type\":\"uint16\"},{\"internalType\":\"bool\",\"name\":\"filler\",\"type\":\"bool\"}],\"internalType\":\"structSupplyRules\",\"name\":\"supply\",\"type\":\"tuple\"}],\"indexed\":false,\"internalType\":\"structParameterSet\",\"name\":\"parameters\",\"type\":\"tuple\"}],\"name\":\"ParametersSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"InvalidInitialization\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotInitializing\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"timestamp\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"genesis\",\"type\":\"uint64\"}],\"name\":\"Parameters_BeforeGenesis\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"genesisTime\",\"type\":\"uint64\"},{\"internalType\":\"uint32\",\"name\":\"epochLength\",\"type\":\"uint32\"}],\"name\":\"Parameters_ClockDiffers\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"Parameters_EpochLengthIsZero\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint32\",\"name\":\"version\",\"type\":\"uint32\"},{\"internalType\":\"uint32\",\"name\":\"newest\",\"type\":\"uint32\"}],\"name\":\"Parameters_NoSuchVersion\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"parameter\",\"type\":\"bytes32\"},{\"internalType\":\"int256\",\"name\":\"got\",\"type\":\"int256\"},{\"internalType\":\"int256\",\"name\":\"least\",\"type\":\"int256\"},{\"internalType\":\"int256\",\"name\":\"most\",\"type\":\"int256\"}],\"name\":\"Parameters_OutOfBounds\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"want\",\"type\":\"uint256\"}],\"name\":\"Parameters_WeightsSum\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"UUPSUnauthorizedCallContext\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"slot\",\"type\":\"bytes32\"}],\"name\":\"UUPSUnsupportedProxiableUUID\",\"type\":\"error\"}]",
+	ID:  "b339d930b31e497913dff2dec501e58284",
+}
+
+// Parameters is an auto generated Go binding around an Ethereum contract.
+type Parameters struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *Parameters) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewParameters creates a new instance of Parameters.
+func NewParameters() *Parameters {
+	parsed, err := ParametersMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &Parameters{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *Parameters) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(uint64 genesisTime_, uint32 epochLength_) returns()
+func (parameters *Parameters) PackConstructor(genesisTime_ uint64, epochLength_ uint32) []byte {
+	enc, err := parameters.abi.Pack("", genesisTime_, epochLength_)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (parameters *Parameters) PackUPGRADEINTERFACEVERSION() []byte {
+	enc, err := parameters.abi.Pack("UPGRADE_INTERFACE_VERSION")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (parameters *Parameters) TryPackUPGRADEINTERFACEVERSION() ([]byte, error) {
+	return parameters.abi.Pack("UPGRADE_INTERFACE_VERSION")
+}
+
+// UnpackUPGRADEINTERFACEVERSION is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xad3cb1cc.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (parameters *Parameters) UnpackUPGRADEINTERFACEVERSION(data []byte) (string, error) {
+	out, err := parameters.abi.Unpack("UPGRADE_INTERFACE_VERSION", data)
+	if err != nil {
+		return *new(string), err
+	}
+	out0 := *abi.ConvertType(out[0], new(string)).(*string)
+	return out0, nil
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (parameters *Parameters) PackAuthority() []byte {
+	enc, err := parameters.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (parameters *Parameters) TryPackAuthority() ([]byte, error) {
+	return parameters.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (parameters *Parameters) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := parameters.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackCurrentEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x76671808.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function currentEpoch() view returns(uint64)
+func (parameters *Parameters) PackCurrentEpoch() []byte {
+	enc, err := parameters.abi.Pack("currentEpoch")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackCurrentEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x76671808.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function currentEpoch() view returns(uint64)
+func (parameters *Parameters) TryPackCurrentEpoch() ([]byte, error) {
+	return parameters.abi.Pack("currentEpoch")
+}
+
+// UnpackCurrentEpoch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x76671808.
+//
+// Solidity: function currentEpoch() view returns(uint64)
+func (parameters *Parameters) UnpackCurrentEpoch(data []byte) (uint64, error) {
+	out, err := parameters.abi.Unpack("currentEpoch", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackEpochLength is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x57d775f8.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function epochLength() view returns(uint32)
+func (parameters *Parameters) PackEpochLength() []byte {
+	enc, err := parameters.abi.Pack("epochLength")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackEpochLength is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x57d775f8.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function epochLength() view returns(uint32)
+func (parameters *Parameters) TryPackEpochLength() ([]byte, error) {
+	return parameters.abi.Pack("epochLength")
+}
+
+// UnpackEpochLength is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x57d775f8.
+//
+// Solidity: function epochLength() view returns(uint32)
+func (parameters *Parameters) UnpackEpochLength(data []byte) (uint32, error) {
+	out, err := parameters.abi.Unpack("epochLength", data)
+	if err != nil {
+		return *new(uint32), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	return out0, nil
+}
+
+// PackEpochOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xfadb4768.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function epochOf(uint64 timestamp) view returns(uint64)
+func (parameters *Parameters) PackEpochOf(timestamp uint64) []byte {
+	enc, err := parameters.abi.Pack("epochOf", timestamp)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackEpochOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xfadb4768.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function epochOf(uint64 timestamp) view returns(uint64)
+func (parameters *Parameters) TryPackEpochOf(timestamp uint64) ([]byte, error) {
+	return parameters.abi.Pack("epochOf", timestamp)
+}
+
+// UnpackEpochOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xfadb4768.
+//
+// Solidity: function epochOf(uint64 timestamp) view returns(uint64)
+func (parameters *Parameters) UnpackEpochOf(data []byte) (uint64, error) {
+	out, err := parameters.abi.Unpack("epochOf", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackFromEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5bbd74a3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function fromEpoch(uint32 version) view returns(uint64)
+func (parameters *Parameters) PackFromEpoch(version uint32) []byte {
+	enc, err := parameters.abi.Pack("fromEpoch", version)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFromEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5bbd74a3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function fromEpoch(uint32 version) view returns(uint64)
+func (parameters *Parameters) TryPackFromEpoch(version uint32) ([]byte, error) {
+	return parameters.abi.Pack("fromEpoch", version)
+}
+
+// UnpackFromEpoch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x5bbd74a3.
+//
+// Solidity: function fromEpoch(uint32 version) view returns(uint64)
+func (parameters *Parameters) UnpackFromEpoch(data []byte) (uint64, error) {
+	out, err := parameters.abi.Unpack("fromEpoch", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackGenesisTime is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x42c6498a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function genesisTime() view returns(uint64)
+func (parameters *Parameters) PackGenesisTime() []byte {
+	enc, err := parameters.abi.Pack("genesisTime")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackGenesisTime is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x42c6498a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function genesisTime() view returns(uint64)
+func (parameters *Parameters) TryPackGenesisTime() ([]byte, error) {
+	return parameters.abi.Pack("genesisTime")
+}
+
+// UnpackGenesisTime is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x42c6498a.
+//
+// Solidity: function genesisTime() view returns(uint64)
+func (parameters *Parameters) UnpackGenesisTime(data []byte) (uint64, error) {
+	out, err := parameters.abi.Unpack("genesisTime", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x93cec0e1.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function initialize(address authority, ((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) genesis) returns()
+func (parameters *Parameters) PackInitialize(authority common.Address, genesis ParameterSet) []byte {
+	enc, err := parameters.abi.Pack("initialize", authority, genesis)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x93cec0e1.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function initialize(address authority, ((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) genesis) returns()
+func (parameters *Parameters) TryPackInitialize(authority common.Address, genesis ParameterSet) ([]byte, error) {
+	return parameters.abi.Pack("initialize", authority, genesis)
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (parameters *Parameters) PackIsConsumingScheduledOp() []byte {
+	enc, err := parameters.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (parameters *Parameters) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return parameters.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (parameters *Parameters) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := parameters.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackNewestVersion is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x73452a92.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function newestVersion() view returns(uint32)
+func (parameters *Parameters) PackNewestVersion() []byte {
+	enc, err := parameters.abi.Pack("newestVersion")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackNewestVersion is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x73452a92.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function newestVersion() view returns(uint32)
+func (parameters *Parameters) TryPackNewestVersion() ([]byte, error) {
+	return parameters.abi.Pack("newestVersion")
+}
+
+// UnpackNewestVersion is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x73452a92.
+//
+// Solidity: function newestVersion() view returns(uint32)
+func (parameters *Parameters) UnpackNewestVersion(data []byte) (uint32, error) {
+	out, err := parameters.abi.Unpack("newestVersion", data)
+	if err != nil {
+		return *new(uint32), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	return out0, nil
+}
+
+// PackParametersOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xecfda3b4.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function parametersOf(uint32 version) view returns(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)))
+func (parameters *Parameters) PackParametersOf(version uint32) []byte {
+	enc, err := parameters.abi.Pack("parametersOf", version)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackParametersOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xecfda3b4.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function parametersOf(uint32 version) view returns(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)))
+func (parameters *Parameters) TryPackParametersOf(version uint32) ([]byte, error) {
+	return parameters.abi.Pack("parametersOf", version)
+}
+
+// UnpackParametersOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xecfda3b4.
+//
+// Solidity: function parametersOf(uint32 version) view returns(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)))
+func (parameters *Parameters) UnpackParametersOf(data []byte) (ParameterSet, error) {
+	out, err := parameters.abi.Unpack("parametersOf", data)
+	if err != nil {
+		return *new(ParameterSet), err
+	}
+	out0 := *abi.ConvertType(out[0], new(ParameterSet)).(*ParameterSet)
+	return out0, nil
+}
+
+// PackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (parameters *Parameters) PackProxiableUUID() []byte {
+	enc, err := parameters.abi.Pack("proxiableUUID")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (parameters *Parameters) TryPackProxiableUUID() ([]byte, error) {
+	return parameters.abi.Pack("proxiableUUID")
+}
+
+// UnpackProxiableUUID is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x52d1902d.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (parameters *Parameters) UnpackProxiableUUID(data []byte) ([32]byte, error) {
+	out, err := parameters.abi.Unpack("proxiableUUID", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackRewardRules is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x64861790.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function rewardRules(uint32 version) view returns((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16))
+func (parameters *Parameters) PackRewardRules(version uint32) []byte {
+	enc, err := parameters.abi.Pack("rewardRules", version)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackRewardRules is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x64861790.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function rewardRules(uint32 version) view returns((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16))
+func (parameters *Parameters) TryPackRewardRules(version uint32) ([]byte, error) {
+	return parameters.abi.Pack("rewardRules", version)
+}
+
+// UnpackRewardRules is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x64861790.
+//
+// Solidity: function rewardRules(uint32 version) view returns((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16))
+func (parameters *Parameters) UnpackRewardRules(data []byte) (RewardRules, error) {
+	out, err := parameters.abi.Unpack("rewardRules", data)
+	if err != nil {
+		return *new(RewardRules), err
+	}
+	out0 := *abi.ConvertType(out[0], new(RewardRules)).(*RewardRules)
+	return out0, nil
+}
+
+// PackSet is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9e8625a8.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function set(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) next) returns(uint32)
+func (parameters *Parameters) PackSet(next ParameterSet) []byte {
+	enc, err := parameters.abi.Pack("set", next)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSet is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9e8625a8.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function set(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) next) returns(uint32)
+func (parameters *Parameters) TryPackSet(next ParameterSet) ([]byte, error) {
+	return parameters.abi.Pack("set", next)
+}
+
+// UnpackSet is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x9e8625a8.
+//
+// Solidity: function set(((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) next) returns(uint32)
+func (parameters *Parameters) UnpackSet(data []byte) (uint32, error) {
+	out, err := parameters.abi.Unpack("set", data)
+	if err != nil {
+		return *new(uint32), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	return out0, nil
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (parameters *Parameters) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := parameters.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (parameters *Parameters) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return parameters.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackSupplyRules is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x94388388.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function supplyRules(uint64 epoch) view returns(uint32 version, (uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool))
+func (parameters *Parameters) PackSupplyRules(epoch uint64) []byte {
+	enc, err := parameters.abi.Pack("supplyRules", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSupplyRules is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x94388388.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function supplyRules(uint64 epoch) view returns(uint32 version, (uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool))
+func (parameters *Parameters) TryPackSupplyRules(epoch uint64) ([]byte, error) {
+	return parameters.abi.Pack("supplyRules", epoch)
+}
+
+// ParametersSupplyRulesOutput serves as a container for the return parameters of contract
+// method SupplyRules.
+type ParametersSupplyRulesOutput struct {
+	Version uint32
+	Arg1    SupplyRules
+}
+
+// UnpackSupplyRules is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x94388388.
+//
+// Solidity: function supplyRules(uint64 epoch) view returns(uint32 version, (uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool))
+func (parameters *Parameters) UnpackSupplyRules(data []byte) (ParametersSupplyRulesOutput, error) {
+	out, err := parameters.abi.Unpack("supplyRules", data)
+	outstruct := new(ParametersSupplyRulesOutput)
+	if err != nil {
+		return *outstruct, err
+	}
+	outstruct.Version = *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	outstruct.Arg1 = *abi.ConvertType(out[1], new(SupplyRules)).(*SupplyRules)
+	return *outstruct, nil
+}
+
+// PackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (parameters *Parameters) PackUpgradeToAndCall(newImplementation common.Address, data []byte) []byte {
+	enc, err := parameters.abi.Pack("upgradeToAndCall", newImplementation, data)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (parameters *Parameters) TryPackUpgradeToAndCall(newImplementation common.Address, data []byte) ([]byte, error) {
+	return parameters.abi.Pack("upgradeToAndCall", newImplementation, data)
+}
+
+// PackVersionOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x478f5507.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function versionOf(uint64 epoch) view returns(uint32)
+func (parameters *Parameters) PackVersionOf(epoch uint64) []byte {
+	enc, err := parameters.abi.Pack("versionOf", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackVersionOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x478f5507.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function versionOf(uint64 epoch) view returns(uint32)
+func (parameters *Parameters) TryPackVersionOf(epoch uint64) ([]byte, error) {
+	return parameters.abi.Pack("versionOf", epoch)
+}
+
+// UnpackVersionOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x478f5507.
+//
+// Solidity: function versionOf(uint64 epoch) view returns(uint32)
+func (parameters *Parameters) UnpackVersionOf(data []byte) (uint32, error) {
+	out, err := parameters.abi.Unpack("versionOf", data)
+	if err != nil {
+		return *new(uint32), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint32)).(*uint32)
+	return out0, nil
+}
+
+// ParametersAuthorityUpdated represents a AuthorityUpdated event raised by the Parameters contract.
+type ParametersAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const ParametersAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (ParametersAuthorityUpdated) ContractEventName() string {
+	return ParametersAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (parameters *Parameters) UnpackAuthorityUpdatedEvent(log *types.Log) (*ParametersAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != parameters.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ParametersAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := parameters.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range parameters.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ParametersInitialized represents a Initialized event raised by the Parameters contract.
+type ParametersInitialized struct {
+	Version uint64
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const ParametersInitializedEventName = "Initialized"
+
+// ContractEventName returns the user-defined event name.
+func (ParametersInitialized) ContractEventName() string {
+	return ParametersInitializedEventName
+}
+
+// UnpackInitializedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Initialized(uint64 version)
+func (parameters *Parameters) UnpackInitializedEvent(log *types.Log) (*ParametersInitialized, error) {
+	event := "Initialized"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != parameters.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ParametersInitialized)
+	if len(log.Data) > 0 {
+		if err := parameters.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range parameters.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ParametersParametersSet represents a ParametersSet event raised by the Parameters contract.
+type ParametersParametersSet struct {
+	Version    uint32
+	FromEpoch  uint64
+	Parameters ParameterSet
+	Raw        *types.Log // Blockchain specific contextual infos
+}
+
+const ParametersParametersSetEventName = "ParametersSet"
+
+// ContractEventName returns the user-defined event name.
+func (ParametersParametersSet) ContractEventName() string {
+	return ParametersParametersSetEventName
+}
+
+// UnpackParametersSetEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event ParametersSet(uint32 indexed version, uint64 indexed fromEpoch, ((uint16,uint16,uint16,uint16,uint72,uint64,uint16,uint24,int64,int64,uint64,uint16),(uint56,uint56,uint32,uint24,uint16,uint16,uint16,uint16,bool)) parameters)
+func (parameters *Parameters) UnpackParametersSetEvent(log *types.Log) (*ParametersParametersSet, error) {
+	event := "ParametersSet"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != parameters.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ParametersParametersSet)
+	if len(log.Data) > 0 {
+		if err := parameters.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range parameters.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ParametersUpgraded represents a Upgraded event raised by the Parameters contract.
+type ParametersUpgraded struct {
+	Implementation common.Address
+	Raw            *types.Log // Blockchain specific contextual infos
+}
+
+const ParametersUpgradedEventName = "Upgraded"
+
+// ContractEventName returns the user-defined event name.
+func (ParametersUpgraded) ContractEventName() string {
+	return ParametersUpgradedEventName
+}
+
+// UnpackUpgradedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Upgraded(address indexed implementation)
+func (parameters *Parameters) UnpackUpgradedEvent(log *types.Log) (*ParametersUpgraded, error) {
+	event := "Upgraded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != parameters.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ParametersUpgraded)
+	if len(log.Data) > 0 {
+		if err := parameters.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range parameters.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (parameters *Parameters) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], parameters.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return parameters.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return parameters.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return parameters.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["AddressEmptyCode"].ID.Bytes()[:4]) {
+		return parameters.UnpackAddressEmptyCodeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["ERC1967InvalidImplementation"].ID.Bytes()[:4]) {
+		return parameters.UnpackERC1967InvalidImplementationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["ERC1967NonPayable"].ID.Bytes()[:4]) {
+		return parameters.UnpackERC1967NonPayableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["FailedCall"].ID.Bytes()[:4]) {
+		return parameters.UnpackFailedCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["InvalidInitialization"].ID.Bytes()[:4]) {
+		return parameters.UnpackInvalidInitializationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["NotInitializing"].ID.Bytes()[:4]) {
+		return parameters.UnpackNotInitializingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_BeforeGenesis"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersBeforeGenesisError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_ClockDiffers"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersClockDiffersError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_EpochLengthIsZero"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersEpochLengthIsZeroError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_NoSuchVersion"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersNoSuchVersionError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_OutOfBounds"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersOutOfBoundsError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["Parameters_WeightsSum"].ID.Bytes()[:4]) {
+		return parameters.UnpackParametersWeightsSumError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["UUPSUnauthorizedCallContext"].ID.Bytes()[:4]) {
+		return parameters.UnpackUUPSUnauthorizedCallContextError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], parameters.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
+		return parameters.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// ParametersAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the Parameters contract.
+type ParametersAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func ParametersAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (parameters *Parameters) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*ParametersAccessManagedInvalidAuthority, error) {
+	out := new(ParametersAccessManagedInvalidAuthority)
+	if err := parameters.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the Parameters contract.
+type ParametersAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func ParametersAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (parameters *Parameters) UnpackAccessManagedRequiredDelayError(raw []byte) (*ParametersAccessManagedRequiredDelay, error) {
+	out := new(ParametersAccessManagedRequiredDelay)
+	if err := parameters.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the Parameters contract.
+type ParametersAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func ParametersAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (parameters *Parameters) UnpackAccessManagedUnauthorizedError(raw []byte) (*ParametersAccessManagedUnauthorized, error) {
+	out := new(ParametersAccessManagedUnauthorized)
+	if err := parameters.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersAddressEmptyCode represents a AddressEmptyCode error raised by the Parameters contract.
+type ParametersAddressEmptyCode struct {
+	Target common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AddressEmptyCode(address target)
+func ParametersAddressEmptyCodeErrorID() common.Hash {
+	return common.HexToHash("0x9996b315c842ff135b8fc4a08ad5df1c344efbc03d2687aecc0678050d2aac89")
+}
+
+// UnpackAddressEmptyCodeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AddressEmptyCode(address target)
+func (parameters *Parameters) UnpackAddressEmptyCodeError(raw []byte) (*ParametersAddressEmptyCode, error) {
+	out := new(ParametersAddressEmptyCode)
+	if err := parameters.abi.UnpackIntoInterface(out, "AddressEmptyCode", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersERC1967InvalidImplementation represents a ERC1967InvalidImplementation error raised by the Parameters contract.
+type ParametersERC1967InvalidImplementation struct {
+	Implementation common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func ParametersERC1967InvalidImplementationErrorID() common.Hash {
+	return common.HexToHash("0x4c9c8ce3ceb3130f17f7cdba48d89b5b0129f266a8bac114e6e315a41879b617")
+}
+
+// UnpackERC1967InvalidImplementationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func (parameters *Parameters) UnpackERC1967InvalidImplementationError(raw []byte) (*ParametersERC1967InvalidImplementation, error) {
+	out := new(ParametersERC1967InvalidImplementation)
+	if err := parameters.abi.UnpackIntoInterface(out, "ERC1967InvalidImplementation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersERC1967NonPayable represents a ERC1967NonPayable error raised by the Parameters contract.
+type ParametersERC1967NonPayable struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967NonPayable()
+func ParametersERC1967NonPayableErrorID() common.Hash {
+	return common.HexToHash("0xb398979fa84f543c8e222f17890372c487baf85e062276c127fef521eea7224b")
+}
+
+// UnpackERC1967NonPayableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967NonPayable()
+func (parameters *Parameters) UnpackERC1967NonPayableError(raw []byte) (*ParametersERC1967NonPayable, error) {
+	out := new(ParametersERC1967NonPayable)
+	if err := parameters.abi.UnpackIntoInterface(out, "ERC1967NonPayable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersFailedCall represents a FailedCall error raised by the Parameters contract.
+type ParametersFailedCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FailedCall()
+func ParametersFailedCallErrorID() common.Hash {
+	return common.HexToHash("0xd6bda27508c0fb6d8a39b4b122878dab26f731a7d4e4abe711dd3731899052a4")
+}
+
+// UnpackFailedCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FailedCall()
+func (parameters *Parameters) UnpackFailedCallError(raw []byte) (*ParametersFailedCall, error) {
+	out := new(ParametersFailedCall)
+	if err := parameters.abi.UnpackIntoInterface(out, "FailedCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersInvalidInitialization represents a InvalidInitialization error raised by the Parameters contract.
+type ParametersInvalidInitialization struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error InvalidInitialization()
+func ParametersInvalidInitializationErrorID() common.Hash {
+	return common.HexToHash("0xf92ee8a957075833165f68c320933b1a1294aafc84ee6e0dd3fb178008f9aaf5")
+}
+
+// UnpackInvalidInitializationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error InvalidInitialization()
+func (parameters *Parameters) UnpackInvalidInitializationError(raw []byte) (*ParametersInvalidInitialization, error) {
+	out := new(ParametersInvalidInitialization)
+	if err := parameters.abi.UnpackIntoInterface(out, "InvalidInitialization", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersNotInitializing represents a NotInitializing error raised by the Parameters contract.
+type ParametersNotInitializing struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotInitializing()
+func ParametersNotInitializingErrorID() common.Hash {
+	return common.HexToHash("0xd7e6bcf8597daa127dc9f0048d2f08d5ef140a2cb659feabd700beff1f7a8302")
+}
+
+// UnpackNotInitializingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotInitializing()
+func (parameters *Parameters) UnpackNotInitializingError(raw []byte) (*ParametersNotInitializing, error) {
+	out := new(ParametersNotInitializing)
+	if err := parameters.abi.UnpackIntoInterface(out, "NotInitializing", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersBeforeGenesis represents a Parameters_BeforeGenesis error raised by the Parameters contract.
+type ParametersParametersBeforeGenesis struct {
+	Timestamp uint64
+	Genesis   uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_BeforeGenesis(uint64 timestamp, uint64 genesis)
+func ParametersParametersBeforeGenesisErrorID() common.Hash {
+	return common.HexToHash("0xb6400794c29522fd458bcbce673d145dd103d557016562dd27759deee9ddba1a")
+}
+
+// UnpackParametersBeforeGenesisError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_BeforeGenesis(uint64 timestamp, uint64 genesis)
+func (parameters *Parameters) UnpackParametersBeforeGenesisError(raw []byte) (*ParametersParametersBeforeGenesis, error) {
+	out := new(ParametersParametersBeforeGenesis)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_BeforeGenesis", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersClockDiffers represents a Parameters_ClockDiffers error raised by the Parameters contract.
+type ParametersParametersClockDiffers struct {
+	GenesisTime uint64
+	EpochLength uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_ClockDiffers(uint64 genesisTime, uint32 epochLength)
+func ParametersParametersClockDiffersErrorID() common.Hash {
+	return common.HexToHash("0x9cedda2cb21f4846edadccc7197d7f53a9f898fbf75225c506d66161d712ca9f")
+}
+
+// UnpackParametersClockDiffersError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_ClockDiffers(uint64 genesisTime, uint32 epochLength)
+func (parameters *Parameters) UnpackParametersClockDiffersError(raw []byte) (*ParametersParametersClockDiffers, error) {
+	out := new(ParametersParametersClockDiffers)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_ClockDiffers", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersEpochLengthIsZero represents a Parameters_EpochLengthIsZero error raised by the Parameters contract.
+type ParametersParametersEpochLengthIsZero struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_EpochLengthIsZero()
+func ParametersParametersEpochLengthIsZeroErrorID() common.Hash {
+	return common.HexToHash("0x480402398aff3fe1bc51d7652ceb75a54aff428c0f694cd68c98f59e3a7d09cb")
+}
+
+// UnpackParametersEpochLengthIsZeroError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_EpochLengthIsZero()
+func (parameters *Parameters) UnpackParametersEpochLengthIsZeroError(raw []byte) (*ParametersParametersEpochLengthIsZero, error) {
+	out := new(ParametersParametersEpochLengthIsZero)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_EpochLengthIsZero", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersNoSuchVersion represents a Parameters_NoSuchVersion error raised by the Parameters contract.
+type ParametersParametersNoSuchVersion struct {
+	Version uint32
+	Newest  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_NoSuchVersion(uint32 version, uint32 newest)
+func ParametersParametersNoSuchVersionErrorID() common.Hash {
+	return common.HexToHash("0x35a24ee2f5bc34ebbe7765151299629636b15576b4aad3bdf5c2ed94763af465")
+}
+
+// UnpackParametersNoSuchVersionError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_NoSuchVersion(uint32 version, uint32 newest)
+func (parameters *Parameters) UnpackParametersNoSuchVersionError(raw []byte) (*ParametersParametersNoSuchVersion, error) {
+	out := new(ParametersParametersNoSuchVersion)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_NoSuchVersion", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersOutOfBounds represents a Parameters_OutOfBounds error raised by the Parameters contract.
+type ParametersParametersOutOfBounds struct {
+	Parameter [32]byte
+	Got       *big.Int
+	Least     *big.Int
+	Most      *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_OutOfBounds(bytes32 parameter, int256 got, int256 least, int256 most)
+func ParametersParametersOutOfBoundsErrorID() common.Hash {
+	return common.HexToHash("0xc2e381e1bacdda258c3851833943fe1345a5cc456d6720ebf8c2045b36207311")
+}
+
+// UnpackParametersOutOfBoundsError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_OutOfBounds(bytes32 parameter, int256 got, int256 least, int256 most)
+func (parameters *Parameters) UnpackParametersOutOfBoundsError(raw []byte) (*ParametersParametersOutOfBounds, error) {
+	out := new(ParametersParametersOutOfBounds)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_OutOfBounds", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersParametersWeightsSum represents a Parameters_WeightsSum error raised by the Parameters contract.
+type ParametersParametersWeightsSum struct {
+	Got  *big.Int
+	Want *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Parameters_WeightsSum(uint256 got, uint256 want)
+func ParametersParametersWeightsSumErrorID() common.Hash {
+	return common.HexToHash("0x26658ff671c4838dda46cf5395727a30a14d6c059e17168d2805b6056695f8ae")
+}
+
+// UnpackParametersWeightsSumError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Parameters_WeightsSum(uint256 got, uint256 want)
+func (parameters *Parameters) UnpackParametersWeightsSumError(raw []byte) (*ParametersParametersWeightsSum, error) {
+	out := new(ParametersParametersWeightsSum)
+	if err := parameters.abi.UnpackIntoInterface(out, "Parameters_WeightsSum", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersUUPSUnauthorizedCallContext represents a UUPSUnauthorizedCallContext error raised by the Parameters contract.
+type ParametersUUPSUnauthorizedCallContext struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func ParametersUUPSUnauthorizedCallContextErrorID() common.Hash {
+	return common.HexToHash("0xe07c8dba242a06571ac65fe4bbe20522c9fb111cb33599b799ff8039c1ed18f4")
+}
+
+// UnpackUUPSUnauthorizedCallContextError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func (parameters *Parameters) UnpackUUPSUnauthorizedCallContextError(raw []byte) (*ParametersUUPSUnauthorizedCallContext, error) {
+	out := new(ParametersUUPSUnauthorizedCallContext)
+	if err := parameters.abi.UnpackIntoInterface(out, "UUPSUnauthorizedCallContext", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ParametersUUPSUnsupportedProxiableUUID represents a UUPSUnsupportedProxiableUUID error raised by the Parameters contract.
+type ParametersUUPSUnsupportedProxiableUUID struct {
+	Slot [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func ParametersUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
+	return common.HexToHash("0xaa1d49a4c084bfa9aeeee2a0be65267a7f19ba7e1476b114dac513d2c14cb563")
+}
+
+// UnpackUUPSUnsupportedProxiableUUIDError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func (parameters *Parameters) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*ParametersUUPSUnsupportedProxiableUUID, error) {
+	out := new(ParametersUUPSUnsupportedProxiableUUID)
+	if err := parameters.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -13667,6 +17432,6822 @@ func PoolManagerUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
 func (poolManager *PoolManager) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*PoolManagerUUPSUnsupportedProxiableUUID, error) {
 	out := new(PoolManagerUUPSUnsupportedProxiableUUID)
 	if err := poolManager.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleMetaData contains all meta data concerning the PriceOracle contract.
+var PriceOracleMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIEpochClock\",\"name\":\"clock\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"UPGRADE_INTERFACE_VERSION\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"}],\"name\":\"addFeeder\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"bounds\",\"outputs\":[{\"components\":[{\"internalType\":\"uint32\",\"name\":\"maxAge\",\"type\":\"uint32\"},{\"internalType\":\"uint16\",\"name\":\"maxDeviationBps\",\"type\":\"uint16\"},{\"internalType\":\"uint8\",\"name\":\"minFeeds\",\"type\":\"uint8\"},{\"internalType\":\"uint32\",\"name\":\"twapWindow\",\"type\":\"uint32\"}],\"internalType\":\"structIPriceOracle.Bounds\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"epochPrices\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"price8\",\"type\":\"uint64\"}],\"name\":\"feed\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"feeders\",\"outputs\":[{\"internalType\":\"address[]\",\"name\":\"\",\"type\":\"address[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"price8\",\"type\":\"uint64\"}],\"name\":\"fixPrice\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"fixedPrice\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"high\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"price\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"},{\"components\":[{\"internalType\":\"uint32\",\"name\":\"maxAge\",\"type\":\"uint32\"},{\"internalType\":\"uint16\",\"name\":\"maxDeviationBps\",\"type\":\"uint16\"},{\"internalType\":\"uint8\",\"name\":\"minFeeds\",\"type\":\"uint8\"},{\"internalType\":\"uint32\",\"name\":\"twapWindow\",\"type\":\"uint32\"}],\"internalType\":\"structIPriceOracle.Bounds\",\"name\":\"bounds_\",\"type\":\"tuple\"},{\"internalType\":\"address[]\",\"name\":\"feeders_\",\"type\":\"address[]\"},{\"internalType\":\"uint64\",\"name\":\"fixedPrice8\",\"type\":\"uint64\"}],\"name\":\"initialize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"low\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"price\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"proxiableUUID\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"recordEpoch\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"}],\"name\":\"removeFeeder\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint32\",\"name\":\"maxAge\",\"type\":\"uint32\"},{\"internalType\":\"uint16\",\"name\":\"maxDeviationBps\",\"type\":\"uint16\"},{\"internalType\":\"uint8\",\"name\":\"minFeeds\",\"type\":\"uint8\"},{\"internalType\":\"uint32\",\"name\":\"twapWindow\",\"type\":\"uint32\"}],\"internalType\":\"structIPriceOracle.Bounds\",\"name\":\"bounds_\",\"type\":\"tuple\"}],\"name\":\"setBounds\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"spot\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"twap\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newImplementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"upgradeToAndCall\",\"outputs\":[],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"components\":[{\"internalType\":\"uint32\",\"name\":\"maxAge\",\"type\":\"uint32\"},{\"internalType\":\"uint16\",\"name\":\"maxDeviationBps\",\"type\":\"uint16\"},{\"internalType\":\"uint8\",\"name\":\"minFeeds\",\"type\":\"uint8\"},{\"internalType\":\"uint32\",\"name\":\"twapWindow\",\"type\":\"uint32\"}],\"indexed\":false,\"internalType\":\"structIPriceOracle.Bounds\",\"name\":\"bounds\",\"type\":\"tuple\"}],\"name\":\"BoundsSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"low\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"high\",\"type\":\"uint64\"}],\"name\":\"EpochPricesRecorded\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"price8\",\"type\":\"uint64\"}],\"name\":\"Fed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"}],\"name\":\"FeederAdded\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"}],\"name\":\"FeederRemoved\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"version\",\"type\":\"uint64\"}],\"name\":\"Initialized\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"price8\",\"type\":\"uint64\"}],\"name\":\"PriceFixed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"price8\",\"type\":\"uint64\"}],\"name\":\"SpotMoved\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"InvalidInitialization\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotInitializing\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"feeder\",\"type\":\"address\"}],\"name\":\"PriceOracle_AlreadyFeeder\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"bound\",\"type\":\"bytes32\"},{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"least\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_BoundOutOfRange\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"price8\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"spot8\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"maxBps\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_Deviation\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"currentEpoch\",\"type\":\"uint64\"}],\"name\":\"PriceOracle_EpochNotOver\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"PriceOracle_EpochNotRecorded\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"price8\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_Fixed\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"PriceOracle_NotFeeder\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"price8\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"least\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_PriceOutOfRange\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"updatedAt\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"maxAge\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_Stale\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"PriceOracle_TooManyFeeders\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"UUPSUnauthorizedCallContext\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"slot\",\"type\":\"bytes32\"}],\"name\":\"UUPSUnsupportedProxiableUUID\",\"type\":\"error\"}]",
+	ID:  "126066cff28030d80fa10a5acaf9601373",
+}
+
+// PriceOracle is an auto generated Go binding around an Ethereum contract.
+type PriceOracle struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *PriceOracle) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewPriceOracle creates a new instance of PriceOracle.
+func NewPriceOracle() *PriceOracle {
+	parsed, err := PriceOracleMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &PriceOracle{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *PriceOracle) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address clock) returns()
+func (priceOracle *PriceOracle) PackConstructor(clock common.Address) []byte {
+	enc, err := priceOracle.abi.Pack("", clock)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (priceOracle *PriceOracle) PackUPGRADEINTERFACEVERSION() []byte {
+	enc, err := priceOracle.abi.Pack("UPGRADE_INTERFACE_VERSION")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (priceOracle *PriceOracle) TryPackUPGRADEINTERFACEVERSION() ([]byte, error) {
+	return priceOracle.abi.Pack("UPGRADE_INTERFACE_VERSION")
+}
+
+// UnpackUPGRADEINTERFACEVERSION is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xad3cb1cc.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (priceOracle *PriceOracle) UnpackUPGRADEINTERFACEVERSION(data []byte) (string, error) {
+	out, err := priceOracle.abi.Unpack("UPGRADE_INTERFACE_VERSION", data)
+	if err != nil {
+		return *new(string), err
+	}
+	out0 := *abi.ConvertType(out[0], new(string)).(*string)
+	return out0, nil
+}
+
+// PackAddFeeder is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x155fb6ae.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function addFeeder(address feeder) returns()
+func (priceOracle *PriceOracle) PackAddFeeder(feeder common.Address) []byte {
+	enc, err := priceOracle.abi.Pack("addFeeder", feeder)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAddFeeder is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x155fb6ae.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function addFeeder(address feeder) returns()
+func (priceOracle *PriceOracle) TryPackAddFeeder(feeder common.Address) ([]byte, error) {
+	return priceOracle.abi.Pack("addFeeder", feeder)
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (priceOracle *PriceOracle) PackAuthority() []byte {
+	enc, err := priceOracle.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (priceOracle *PriceOracle) TryPackAuthority() ([]byte, error) {
+	return priceOracle.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (priceOracle *PriceOracle) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := priceOracle.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackBounds is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5843a5ad.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function bounds() view returns((uint32,uint16,uint8,uint32))
+func (priceOracle *PriceOracle) PackBounds() []byte {
+	enc, err := priceOracle.abi.Pack("bounds")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackBounds is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5843a5ad.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function bounds() view returns((uint32,uint16,uint8,uint32))
+func (priceOracle *PriceOracle) TryPackBounds() ([]byte, error) {
+	return priceOracle.abi.Pack("bounds")
+}
+
+// UnpackBounds is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x5843a5ad.
+//
+// Solidity: function bounds() view returns((uint32,uint16,uint8,uint32))
+func (priceOracle *PriceOracle) UnpackBounds(data []byte) (IPriceOracleBounds, error) {
+	out, err := priceOracle.abi.Unpack("bounds", data)
+	if err != nil {
+		return *new(IPriceOracleBounds), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IPriceOracleBounds)).(*IPriceOracleBounds)
+	return out0, nil
+}
+
+// PackEpochPrices is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e6a9028.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function epochPrices(uint64 epoch) view returns(uint256, uint256)
+func (priceOracle *PriceOracle) PackEpochPrices(epoch uint64) []byte {
+	enc, err := priceOracle.abi.Pack("epochPrices", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackEpochPrices is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e6a9028.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function epochPrices(uint64 epoch) view returns(uint256, uint256)
+func (priceOracle *PriceOracle) TryPackEpochPrices(epoch uint64) ([]byte, error) {
+	return priceOracle.abi.Pack("epochPrices", epoch)
+}
+
+// PriceOracleEpochPricesOutput serves as a container for the return parameters of contract
+// method EpochPrices.
+type PriceOracleEpochPricesOutput struct {
+	Arg0 *big.Int
+	Arg1 *big.Int
+}
+
+// UnpackEpochPrices is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x0e6a9028.
+//
+// Solidity: function epochPrices(uint64 epoch) view returns(uint256, uint256)
+func (priceOracle *PriceOracle) UnpackEpochPrices(data []byte) (PriceOracleEpochPricesOutput, error) {
+	out, err := priceOracle.abi.Unpack("epochPrices", data)
+	outstruct := new(PriceOracleEpochPricesOutput)
+	if err != nil {
+		return *outstruct, err
+	}
+	outstruct.Arg0 = abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	outstruct.Arg1 = abi.ConvertType(out[1], new(big.Int)).(*big.Int)
+	return *outstruct, nil
+}
+
+// PackFeed is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9e7201b3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function feed(uint64 price8) returns()
+func (priceOracle *PriceOracle) PackFeed(price8 uint64) []byte {
+	enc, err := priceOracle.abi.Pack("feed", price8)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFeed is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9e7201b3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function feed(uint64 price8) returns()
+func (priceOracle *PriceOracle) TryPackFeed(price8 uint64) ([]byte, error) {
+	return priceOracle.abi.Pack("feed", price8)
+}
+
+// PackFeeders is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x981761c5.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function feeders() view returns(address[])
+func (priceOracle *PriceOracle) PackFeeders() []byte {
+	enc, err := priceOracle.abi.Pack("feeders")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFeeders is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x981761c5.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function feeders() view returns(address[])
+func (priceOracle *PriceOracle) TryPackFeeders() ([]byte, error) {
+	return priceOracle.abi.Pack("feeders")
+}
+
+// UnpackFeeders is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x981761c5.
+//
+// Solidity: function feeders() view returns(address[])
+func (priceOracle *PriceOracle) UnpackFeeders(data []byte) ([]common.Address, error) {
+	out, err := priceOracle.abi.Unpack("feeders", data)
+	if err != nil {
+		return *new([]common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new([]common.Address)).(*[]common.Address)
+	return out0, nil
+}
+
+// PackFixPrice is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xf8778659.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function fixPrice(uint64 price8) returns()
+func (priceOracle *PriceOracle) PackFixPrice(price8 uint64) []byte {
+	enc, err := priceOracle.abi.Pack("fixPrice", price8)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFixPrice is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xf8778659.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function fixPrice(uint64 price8) returns()
+func (priceOracle *PriceOracle) TryPackFixPrice(price8 uint64) ([]byte, error) {
+	return priceOracle.abi.Pack("fixPrice", price8)
+}
+
+// PackFixedPrice is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1efba6c2.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function fixedPrice() view returns(uint256)
+func (priceOracle *PriceOracle) PackFixedPrice() []byte {
+	enc, err := priceOracle.abi.Pack("fixedPrice")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFixedPrice is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1efba6c2.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function fixedPrice() view returns(uint256)
+func (priceOracle *PriceOracle) TryPackFixedPrice() ([]byte, error) {
+	return priceOracle.abi.Pack("fixedPrice")
+}
+
+// UnpackFixedPrice is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x1efba6c2.
+//
+// Solidity: function fixedPrice() view returns(uint256)
+func (priceOracle *PriceOracle) UnpackFixedPrice(data []byte) (*big.Int, error) {
+	out, err := priceOracle.abi.Unpack("fixedPrice", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackHigh is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x713658f3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function high() view returns(uint256 price)
+func (priceOracle *PriceOracle) PackHigh() []byte {
+	enc, err := priceOracle.abi.Pack("high")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackHigh is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x713658f3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function high() view returns(uint256 price)
+func (priceOracle *PriceOracle) TryPackHigh() ([]byte, error) {
+	return priceOracle.abi.Pack("high")
+}
+
+// UnpackHigh is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x713658f3.
+//
+// Solidity: function high() view returns(uint256 price)
+func (priceOracle *PriceOracle) UnpackHigh(data []byte) (*big.Int, error) {
+	out, err := priceOracle.abi.Unpack("high", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x90e78563.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function initialize(address authority, (uint32,uint16,uint8,uint32) bounds_, address[] feeders_, uint64 fixedPrice8) returns()
+func (priceOracle *PriceOracle) PackInitialize(authority common.Address, bounds IPriceOracleBounds, feeders []common.Address, fixedPrice8 uint64) []byte {
+	enc, err := priceOracle.abi.Pack("initialize", authority, bounds, feeders, fixedPrice8)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x90e78563.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function initialize(address authority, (uint32,uint16,uint8,uint32) bounds_, address[] feeders_, uint64 fixedPrice8) returns()
+func (priceOracle *PriceOracle) TryPackInitialize(authority common.Address, bounds IPriceOracleBounds, feeders []common.Address, fixedPrice8 uint64) ([]byte, error) {
+	return priceOracle.abi.Pack("initialize", authority, bounds, feeders, fixedPrice8)
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (priceOracle *PriceOracle) PackIsConsumingScheduledOp() []byte {
+	enc, err := priceOracle.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (priceOracle *PriceOracle) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return priceOracle.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (priceOracle *PriceOracle) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := priceOracle.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackLow is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc40de79a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function low() view returns(uint256 price)
+func (priceOracle *PriceOracle) PackLow() []byte {
+	enc, err := priceOracle.abi.Pack("low")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackLow is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc40de79a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function low() view returns(uint256 price)
+func (priceOracle *PriceOracle) TryPackLow() ([]byte, error) {
+	return priceOracle.abi.Pack("low")
+}
+
+// UnpackLow is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xc40de79a.
+//
+// Solidity: function low() view returns(uint256 price)
+func (priceOracle *PriceOracle) UnpackLow(data []byte) (*big.Int, error) {
+	out, err := priceOracle.abi.Unpack("low", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (priceOracle *PriceOracle) PackProxiableUUID() []byte {
+	enc, err := priceOracle.abi.Pack("proxiableUUID")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (priceOracle *PriceOracle) TryPackProxiableUUID() ([]byte, error) {
+	return priceOracle.abi.Pack("proxiableUUID")
+}
+
+// UnpackProxiableUUID is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x52d1902d.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (priceOracle *PriceOracle) UnpackProxiableUUID(data []byte) ([32]byte, error) {
+	out, err := priceOracle.abi.Unpack("proxiableUUID", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackRecordEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e6809e4.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function recordEpoch(uint64 epoch) returns(uint256, uint256)
+func (priceOracle *PriceOracle) PackRecordEpoch(epoch uint64) []byte {
+	enc, err := priceOracle.abi.Pack("recordEpoch", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackRecordEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e6809e4.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function recordEpoch(uint64 epoch) returns(uint256, uint256)
+func (priceOracle *PriceOracle) TryPackRecordEpoch(epoch uint64) ([]byte, error) {
+	return priceOracle.abi.Pack("recordEpoch", epoch)
+}
+
+// PriceOracleRecordEpochOutput serves as a container for the return parameters of contract
+// method RecordEpoch.
+type PriceOracleRecordEpochOutput struct {
+	Arg0 *big.Int
+	Arg1 *big.Int
+}
+
+// UnpackRecordEpoch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x0e6809e4.
+//
+// Solidity: function recordEpoch(uint64 epoch) returns(uint256, uint256)
+func (priceOracle *PriceOracle) UnpackRecordEpoch(data []byte) (PriceOracleRecordEpochOutput, error) {
+	out, err := priceOracle.abi.Unpack("recordEpoch", data)
+	outstruct := new(PriceOracleRecordEpochOutput)
+	if err != nil {
+		return *outstruct, err
+	}
+	outstruct.Arg0 = abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	outstruct.Arg1 = abi.ConvertType(out[1], new(big.Int)).(*big.Int)
+	return *outstruct, nil
+}
+
+// PackRemoveFeeder is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8e1207dc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function removeFeeder(address feeder) returns()
+func (priceOracle *PriceOracle) PackRemoveFeeder(feeder common.Address) []byte {
+	enc, err := priceOracle.abi.Pack("removeFeeder", feeder)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackRemoveFeeder is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8e1207dc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function removeFeeder(address feeder) returns()
+func (priceOracle *PriceOracle) TryPackRemoveFeeder(feeder common.Address) ([]byte, error) {
+	return priceOracle.abi.Pack("removeFeeder", feeder)
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (priceOracle *PriceOracle) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := priceOracle.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (priceOracle *PriceOracle) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return priceOracle.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackSetBounds is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7cee061a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setBounds((uint32,uint16,uint8,uint32) bounds_) returns()
+func (priceOracle *PriceOracle) PackSetBounds(bounds IPriceOracleBounds) []byte {
+	enc, err := priceOracle.abi.Pack("setBounds", bounds)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetBounds is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7cee061a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setBounds((uint32,uint16,uint8,uint32) bounds_) returns()
+func (priceOracle *PriceOracle) TryPackSetBounds(bounds IPriceOracleBounds) ([]byte, error) {
+	return priceOracle.abi.Pack("setBounds", bounds)
+}
+
+// PackSpot is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6f265b93.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function spot() view returns(uint256)
+func (priceOracle *PriceOracle) PackSpot() []byte {
+	enc, err := priceOracle.abi.Pack("spot")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSpot is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6f265b93.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function spot() view returns(uint256)
+func (priceOracle *PriceOracle) TryPackSpot() ([]byte, error) {
+	return priceOracle.abi.Pack("spot")
+}
+
+// UnpackSpot is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x6f265b93.
+//
+// Solidity: function spot() view returns(uint256)
+func (priceOracle *PriceOracle) UnpackSpot(data []byte) (*big.Int, error) {
+	out, err := priceOracle.abi.Unpack("spot", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackTwap is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1208aa18.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function twap() view returns(uint256)
+func (priceOracle *PriceOracle) PackTwap() []byte {
+	enc, err := priceOracle.abi.Pack("twap")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackTwap is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1208aa18.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function twap() view returns(uint256)
+func (priceOracle *PriceOracle) TryPackTwap() ([]byte, error) {
+	return priceOracle.abi.Pack("twap")
+}
+
+// UnpackTwap is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x1208aa18.
+//
+// Solidity: function twap() view returns(uint256)
+func (priceOracle *PriceOracle) UnpackTwap(data []byte) (*big.Int, error) {
+	out, err := priceOracle.abi.Unpack("twap", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (priceOracle *PriceOracle) PackUpgradeToAndCall(newImplementation common.Address, data []byte) []byte {
+	enc, err := priceOracle.abi.Pack("upgradeToAndCall", newImplementation, data)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (priceOracle *PriceOracle) TryPackUpgradeToAndCall(newImplementation common.Address, data []byte) ([]byte, error) {
+	return priceOracle.abi.Pack("upgradeToAndCall", newImplementation, data)
+}
+
+// PriceOracleAuthorityUpdated represents a AuthorityUpdated event raised by the PriceOracle contract.
+type PriceOracleAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleAuthorityUpdated) ContractEventName() string {
+	return PriceOracleAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (priceOracle *PriceOracle) UnpackAuthorityUpdatedEvent(log *types.Log) (*PriceOracleAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleBoundsSet represents a BoundsSet event raised by the PriceOracle contract.
+type PriceOracleBoundsSet struct {
+	Bounds IPriceOracleBounds
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleBoundsSetEventName = "BoundsSet"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleBoundsSet) ContractEventName() string {
+	return PriceOracleBoundsSetEventName
+}
+
+// UnpackBoundsSetEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event BoundsSet((uint32,uint16,uint8,uint32) bounds)
+func (priceOracle *PriceOracle) UnpackBoundsSetEvent(log *types.Log) (*PriceOracleBoundsSet, error) {
+	event := "BoundsSet"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleBoundsSet)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleEpochPricesRecorded represents a EpochPricesRecorded event raised by the PriceOracle contract.
+type PriceOracleEpochPricesRecorded struct {
+	Epoch uint64
+	Low   uint64
+	High  uint64
+	Raw   *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleEpochPricesRecordedEventName = "EpochPricesRecorded"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleEpochPricesRecorded) ContractEventName() string {
+	return PriceOracleEpochPricesRecordedEventName
+}
+
+// UnpackEpochPricesRecordedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event EpochPricesRecorded(uint64 indexed epoch, uint64 low, uint64 high)
+func (priceOracle *PriceOracle) UnpackEpochPricesRecordedEvent(log *types.Log) (*PriceOracleEpochPricesRecorded, error) {
+	event := "EpochPricesRecorded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleEpochPricesRecorded)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleFed represents a Fed event raised by the PriceOracle contract.
+type PriceOracleFed struct {
+	Feeder common.Address
+	Price8 uint64
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleFedEventName = "Fed"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleFed) ContractEventName() string {
+	return PriceOracleFedEventName
+}
+
+// UnpackFedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Fed(address indexed feeder, uint64 price8)
+func (priceOracle *PriceOracle) UnpackFedEvent(log *types.Log) (*PriceOracleFed, error) {
+	event := "Fed"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleFed)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleFeederAdded represents a FeederAdded event raised by the PriceOracle contract.
+type PriceOracleFeederAdded struct {
+	Feeder common.Address
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleFeederAddedEventName = "FeederAdded"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleFeederAdded) ContractEventName() string {
+	return PriceOracleFeederAddedEventName
+}
+
+// UnpackFeederAddedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event FeederAdded(address indexed feeder)
+func (priceOracle *PriceOracle) UnpackFeederAddedEvent(log *types.Log) (*PriceOracleFeederAdded, error) {
+	event := "FeederAdded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleFeederAdded)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleFeederRemoved represents a FeederRemoved event raised by the PriceOracle contract.
+type PriceOracleFeederRemoved struct {
+	Feeder common.Address
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleFeederRemovedEventName = "FeederRemoved"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleFeederRemoved) ContractEventName() string {
+	return PriceOracleFeederRemovedEventName
+}
+
+// UnpackFeederRemovedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event FeederRemoved(address indexed feeder)
+func (priceOracle *PriceOracle) UnpackFeederRemovedEvent(log *types.Log) (*PriceOracleFeederRemoved, error) {
+	event := "FeederRemoved"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleFeederRemoved)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleInitialized represents a Initialized event raised by the PriceOracle contract.
+type PriceOracleInitialized struct {
+	Version uint64
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleInitializedEventName = "Initialized"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleInitialized) ContractEventName() string {
+	return PriceOracleInitializedEventName
+}
+
+// UnpackInitializedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Initialized(uint64 version)
+func (priceOracle *PriceOracle) UnpackInitializedEvent(log *types.Log) (*PriceOracleInitialized, error) {
+	event := "Initialized"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleInitialized)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOraclePriceFixed represents a PriceFixed event raised by the PriceOracle contract.
+type PriceOraclePriceFixed struct {
+	Price8 uint64
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOraclePriceFixedEventName = "PriceFixed"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOraclePriceFixed) ContractEventName() string {
+	return PriceOraclePriceFixedEventName
+}
+
+// UnpackPriceFixedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event PriceFixed(uint64 price8)
+func (priceOracle *PriceOracle) UnpackPriceFixedEvent(log *types.Log) (*PriceOraclePriceFixed, error) {
+	event := "PriceFixed"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOraclePriceFixed)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleSpotMoved represents a SpotMoved event raised by the PriceOracle contract.
+type PriceOracleSpotMoved struct {
+	Price8 uint64
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleSpotMovedEventName = "SpotMoved"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleSpotMoved) ContractEventName() string {
+	return PriceOracleSpotMovedEventName
+}
+
+// UnpackSpotMovedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event SpotMoved(uint64 price8)
+func (priceOracle *PriceOracle) UnpackSpotMovedEvent(log *types.Log) (*PriceOracleSpotMoved, error) {
+	event := "SpotMoved"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleSpotMoved)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// PriceOracleUpgraded represents a Upgraded event raised by the PriceOracle contract.
+type PriceOracleUpgraded struct {
+	Implementation common.Address
+	Raw            *types.Log // Blockchain specific contextual infos
+}
+
+const PriceOracleUpgradedEventName = "Upgraded"
+
+// ContractEventName returns the user-defined event name.
+func (PriceOracleUpgraded) ContractEventName() string {
+	return PriceOracleUpgradedEventName
+}
+
+// UnpackUpgradedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Upgraded(address indexed implementation)
+func (priceOracle *PriceOracle) UnpackUpgradedEvent(log *types.Log) (*PriceOracleUpgraded, error) {
+	event := "Upgraded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != priceOracle.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(PriceOracleUpgraded)
+	if len(log.Data) > 0 {
+		if err := priceOracle.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range priceOracle.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (priceOracle *PriceOracle) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["AddressEmptyCode"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackAddressEmptyCodeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["ERC1967InvalidImplementation"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackERC1967InvalidImplementationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["ERC1967NonPayable"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackERC1967NonPayableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["FailedCall"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackFailedCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["InvalidInitialization"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackInvalidInitializationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["NotInitializing"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackNotInitializingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_AlreadyFeeder"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleAlreadyFeederError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_BoundOutOfRange"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleBoundOutOfRangeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_Deviation"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleDeviationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_EpochNotOver"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleEpochNotOverError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_EpochNotRecorded"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleEpochNotRecordedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_Fixed"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleFixedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_NotFeeder"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleNotFeederError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_PriceOutOfRange"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOraclePriceOutOfRangeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_Stale"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleStaleError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["PriceOracle_TooManyFeeders"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackPriceOracleTooManyFeedersError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["UUPSUnauthorizedCallContext"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackUUPSUnauthorizedCallContextError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], priceOracle.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
+		return priceOracle.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// PriceOracleAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the PriceOracle contract.
+type PriceOracleAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func PriceOracleAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (priceOracle *PriceOracle) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*PriceOracleAccessManagedInvalidAuthority, error) {
+	out := new(PriceOracleAccessManagedInvalidAuthority)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the PriceOracle contract.
+type PriceOracleAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func PriceOracleAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (priceOracle *PriceOracle) UnpackAccessManagedRequiredDelayError(raw []byte) (*PriceOracleAccessManagedRequiredDelay, error) {
+	out := new(PriceOracleAccessManagedRequiredDelay)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the PriceOracle contract.
+type PriceOracleAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func PriceOracleAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (priceOracle *PriceOracle) UnpackAccessManagedUnauthorizedError(raw []byte) (*PriceOracleAccessManagedUnauthorized, error) {
+	out := new(PriceOracleAccessManagedUnauthorized)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleAddressEmptyCode represents a AddressEmptyCode error raised by the PriceOracle contract.
+type PriceOracleAddressEmptyCode struct {
+	Target common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AddressEmptyCode(address target)
+func PriceOracleAddressEmptyCodeErrorID() common.Hash {
+	return common.HexToHash("0x9996b315c842ff135b8fc4a08ad5df1c344efbc03d2687aecc0678050d2aac89")
+}
+
+// UnpackAddressEmptyCodeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AddressEmptyCode(address target)
+func (priceOracle *PriceOracle) UnpackAddressEmptyCodeError(raw []byte) (*PriceOracleAddressEmptyCode, error) {
+	out := new(PriceOracleAddressEmptyCode)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "AddressEmptyCode", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleERC1967InvalidImplementation represents a ERC1967InvalidImplementation error raised by the PriceOracle contract.
+type PriceOracleERC1967InvalidImplementation struct {
+	Implementation common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func PriceOracleERC1967InvalidImplementationErrorID() common.Hash {
+	return common.HexToHash("0x4c9c8ce3ceb3130f17f7cdba48d89b5b0129f266a8bac114e6e315a41879b617")
+}
+
+// UnpackERC1967InvalidImplementationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func (priceOracle *PriceOracle) UnpackERC1967InvalidImplementationError(raw []byte) (*PriceOracleERC1967InvalidImplementation, error) {
+	out := new(PriceOracleERC1967InvalidImplementation)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "ERC1967InvalidImplementation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleERC1967NonPayable represents a ERC1967NonPayable error raised by the PriceOracle contract.
+type PriceOracleERC1967NonPayable struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967NonPayable()
+func PriceOracleERC1967NonPayableErrorID() common.Hash {
+	return common.HexToHash("0xb398979fa84f543c8e222f17890372c487baf85e062276c127fef521eea7224b")
+}
+
+// UnpackERC1967NonPayableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967NonPayable()
+func (priceOracle *PriceOracle) UnpackERC1967NonPayableError(raw []byte) (*PriceOracleERC1967NonPayable, error) {
+	out := new(PriceOracleERC1967NonPayable)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "ERC1967NonPayable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleFailedCall represents a FailedCall error raised by the PriceOracle contract.
+type PriceOracleFailedCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FailedCall()
+func PriceOracleFailedCallErrorID() common.Hash {
+	return common.HexToHash("0xd6bda27508c0fb6d8a39b4b122878dab26f731a7d4e4abe711dd3731899052a4")
+}
+
+// UnpackFailedCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FailedCall()
+func (priceOracle *PriceOracle) UnpackFailedCallError(raw []byte) (*PriceOracleFailedCall, error) {
+	out := new(PriceOracleFailedCall)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "FailedCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleInvalidInitialization represents a InvalidInitialization error raised by the PriceOracle contract.
+type PriceOracleInvalidInitialization struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error InvalidInitialization()
+func PriceOracleInvalidInitializationErrorID() common.Hash {
+	return common.HexToHash("0xf92ee8a957075833165f68c320933b1a1294aafc84ee6e0dd3fb178008f9aaf5")
+}
+
+// UnpackInvalidInitializationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error InvalidInitialization()
+func (priceOracle *PriceOracle) UnpackInvalidInitializationError(raw []byte) (*PriceOracleInvalidInitialization, error) {
+	out := new(PriceOracleInvalidInitialization)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "InvalidInitialization", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleNotInitializing represents a NotInitializing error raised by the PriceOracle contract.
+type PriceOracleNotInitializing struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotInitializing()
+func PriceOracleNotInitializingErrorID() common.Hash {
+	return common.HexToHash("0xd7e6bcf8597daa127dc9f0048d2f08d5ef140a2cb659feabd700beff1f7a8302")
+}
+
+// UnpackNotInitializingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotInitializing()
+func (priceOracle *PriceOracle) UnpackNotInitializingError(raw []byte) (*PriceOracleNotInitializing, error) {
+	out := new(PriceOracleNotInitializing)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "NotInitializing", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleAlreadyFeeder represents a PriceOracle_AlreadyFeeder error raised by the PriceOracle contract.
+type PriceOraclePriceOracleAlreadyFeeder struct {
+	Feeder common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_AlreadyFeeder(address feeder)
+func PriceOraclePriceOracleAlreadyFeederErrorID() common.Hash {
+	return common.HexToHash("0x4ca6015fb0c3faa4be4cae9b567ad3f2d93f6cbfd793e30eb926c1d99248df6d")
+}
+
+// UnpackPriceOracleAlreadyFeederError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_AlreadyFeeder(address feeder)
+func (priceOracle *PriceOracle) UnpackPriceOracleAlreadyFeederError(raw []byte) (*PriceOraclePriceOracleAlreadyFeeder, error) {
+	out := new(PriceOraclePriceOracleAlreadyFeeder)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_AlreadyFeeder", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleBoundOutOfRange represents a PriceOracle_BoundOutOfRange error raised by the PriceOracle contract.
+type PriceOraclePriceOracleBoundOutOfRange struct {
+	Bound [32]byte
+	Got   *big.Int
+	Least *big.Int
+	Most  *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_BoundOutOfRange(bytes32 bound, uint256 got, uint256 least, uint256 most)
+func PriceOraclePriceOracleBoundOutOfRangeErrorID() common.Hash {
+	return common.HexToHash("0xd8a640cb07402cb95ff012db0c1457bf52b6aa195b18dac9bd61607698fa24b1")
+}
+
+// UnpackPriceOracleBoundOutOfRangeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_BoundOutOfRange(bytes32 bound, uint256 got, uint256 least, uint256 most)
+func (priceOracle *PriceOracle) UnpackPriceOracleBoundOutOfRangeError(raw []byte) (*PriceOraclePriceOracleBoundOutOfRange, error) {
+	out := new(PriceOraclePriceOracleBoundOutOfRange)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_BoundOutOfRange", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleDeviation represents a PriceOracle_Deviation error raised by the PriceOracle contract.
+type PriceOraclePriceOracleDeviation struct {
+	Price8 *big.Int
+	Spot8  *big.Int
+	MaxBps *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_Deviation(uint256 price8, uint256 spot8, uint256 maxBps)
+func PriceOraclePriceOracleDeviationErrorID() common.Hash {
+	return common.HexToHash("0x50598dcb0aa4e59a5d97eb1544c0e0478b19690fb4f7882902c2895f6f6a777e")
+}
+
+// UnpackPriceOracleDeviationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_Deviation(uint256 price8, uint256 spot8, uint256 maxBps)
+func (priceOracle *PriceOracle) UnpackPriceOracleDeviationError(raw []byte) (*PriceOraclePriceOracleDeviation, error) {
+	out := new(PriceOraclePriceOracleDeviation)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_Deviation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleEpochNotOver represents a PriceOracle_EpochNotOver error raised by the PriceOracle contract.
+type PriceOraclePriceOracleEpochNotOver struct {
+	Epoch        uint64
+	CurrentEpoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_EpochNotOver(uint64 epoch, uint64 currentEpoch)
+func PriceOraclePriceOracleEpochNotOverErrorID() common.Hash {
+	return common.HexToHash("0x781148cb86556d70490b4fc816b6efbcf49301ff59e0b43d45aa18dda2050782")
+}
+
+// UnpackPriceOracleEpochNotOverError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_EpochNotOver(uint64 epoch, uint64 currentEpoch)
+func (priceOracle *PriceOracle) UnpackPriceOracleEpochNotOverError(raw []byte) (*PriceOraclePriceOracleEpochNotOver, error) {
+	out := new(PriceOraclePriceOracleEpochNotOver)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_EpochNotOver", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleEpochNotRecorded represents a PriceOracle_EpochNotRecorded error raised by the PriceOracle contract.
+type PriceOraclePriceOracleEpochNotRecorded struct {
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_EpochNotRecorded(uint64 epoch)
+func PriceOraclePriceOracleEpochNotRecordedErrorID() common.Hash {
+	return common.HexToHash("0x6eb0739abbcfff404e09eb8091d6a14ad367d2398bb2614d7bae1d8ea360e4a1")
+}
+
+// UnpackPriceOracleEpochNotRecordedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_EpochNotRecorded(uint64 epoch)
+func (priceOracle *PriceOracle) UnpackPriceOracleEpochNotRecordedError(raw []byte) (*PriceOraclePriceOracleEpochNotRecorded, error) {
+	out := new(PriceOraclePriceOracleEpochNotRecorded)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_EpochNotRecorded", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleFixed represents a PriceOracle_Fixed error raised by the PriceOracle contract.
+type PriceOraclePriceOracleFixed struct {
+	Price8 *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_Fixed(uint256 price8)
+func PriceOraclePriceOracleFixedErrorID() common.Hash {
+	return common.HexToHash("0x283af6e37ccfb984c202f31d64c915d0735b21f32e74a6bfdf78a8e3ebca86c8")
+}
+
+// UnpackPriceOracleFixedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_Fixed(uint256 price8)
+func (priceOracle *PriceOracle) UnpackPriceOracleFixedError(raw []byte) (*PriceOraclePriceOracleFixed, error) {
+	out := new(PriceOraclePriceOracleFixed)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_Fixed", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleNotFeeder represents a PriceOracle_NotFeeder error raised by the PriceOracle contract.
+type PriceOraclePriceOracleNotFeeder struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_NotFeeder(address caller)
+func PriceOraclePriceOracleNotFeederErrorID() common.Hash {
+	return common.HexToHash("0x8b703d9ec2b110c7e8aeee249d2cbf4fc09e06536ec1f43efcbfa2b7b8e3caea")
+}
+
+// UnpackPriceOracleNotFeederError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_NotFeeder(address caller)
+func (priceOracle *PriceOracle) UnpackPriceOracleNotFeederError(raw []byte) (*PriceOraclePriceOracleNotFeeder, error) {
+	out := new(PriceOraclePriceOracleNotFeeder)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_NotFeeder", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOraclePriceOutOfRange represents a PriceOracle_PriceOutOfRange error raised by the PriceOracle contract.
+type PriceOraclePriceOraclePriceOutOfRange struct {
+	Price8 *big.Int
+	Least  *big.Int
+	Most   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_PriceOutOfRange(uint256 price8, uint256 least, uint256 most)
+func PriceOraclePriceOraclePriceOutOfRangeErrorID() common.Hash {
+	return common.HexToHash("0xad64e9e6c94a7b55579b53e812f3ee2eebfbe75ccc4061bf4b91f9c3f243394d")
+}
+
+// UnpackPriceOraclePriceOutOfRangeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_PriceOutOfRange(uint256 price8, uint256 least, uint256 most)
+func (priceOracle *PriceOracle) UnpackPriceOraclePriceOutOfRangeError(raw []byte) (*PriceOraclePriceOraclePriceOutOfRange, error) {
+	out := new(PriceOraclePriceOraclePriceOutOfRange)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_PriceOutOfRange", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleStale represents a PriceOracle_Stale error raised by the PriceOracle contract.
+type PriceOraclePriceOracleStale struct {
+	UpdatedAt *big.Int
+	MaxAge    *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_Stale(uint256 updatedAt, uint256 maxAge)
+func PriceOraclePriceOracleStaleErrorID() common.Hash {
+	return common.HexToHash("0x2070a26f7c12a751e6200a21c5fb0c51c278f6cd2bf718f70c4fd9df01d334b7")
+}
+
+// UnpackPriceOracleStaleError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_Stale(uint256 updatedAt, uint256 maxAge)
+func (priceOracle *PriceOracle) UnpackPriceOracleStaleError(raw []byte) (*PriceOraclePriceOracleStale, error) {
+	out := new(PriceOraclePriceOracleStale)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_Stale", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOraclePriceOracleTooManyFeeders represents a PriceOracle_TooManyFeeders error raised by the PriceOracle contract.
+type PriceOraclePriceOracleTooManyFeeders struct {
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error PriceOracle_TooManyFeeders(uint256 most)
+func PriceOraclePriceOracleTooManyFeedersErrorID() common.Hash {
+	return common.HexToHash("0xf4b5144e399f15f70c82dcd20690facea68bd2f71049d69144d84a5d6e41d1aa")
+}
+
+// UnpackPriceOracleTooManyFeedersError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error PriceOracle_TooManyFeeders(uint256 most)
+func (priceOracle *PriceOracle) UnpackPriceOracleTooManyFeedersError(raw []byte) (*PriceOraclePriceOracleTooManyFeeders, error) {
+	out := new(PriceOraclePriceOracleTooManyFeeders)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "PriceOracle_TooManyFeeders", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleUUPSUnauthorizedCallContext represents a UUPSUnauthorizedCallContext error raised by the PriceOracle contract.
+type PriceOracleUUPSUnauthorizedCallContext struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func PriceOracleUUPSUnauthorizedCallContextErrorID() common.Hash {
+	return common.HexToHash("0xe07c8dba242a06571ac65fe4bbe20522c9fb111cb33599b799ff8039c1ed18f4")
+}
+
+// UnpackUUPSUnauthorizedCallContextError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func (priceOracle *PriceOracle) UnpackUUPSUnauthorizedCallContextError(raw []byte) (*PriceOracleUUPSUnauthorizedCallContext, error) {
+	out := new(PriceOracleUUPSUnauthorizedCallContext)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "UUPSUnauthorizedCallContext", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PriceOracleUUPSUnsupportedProxiableUUID represents a UUPSUnsupportedProxiableUUID error raised by the PriceOracle contract.
+type PriceOracleUUPSUnsupportedProxiableUUID struct {
+	Slot [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func PriceOracleUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
+	return common.HexToHash("0xaa1d49a4c084bfa9aeeee2a0be65267a7f19ba7e1476b114dac513d2c14cb563")
+}
+
+// UnpackUUPSUnsupportedProxiableUUIDError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func (priceOracle *PriceOracle) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*PriceOracleUUPSUnsupportedProxiableUUID, error) {
+	out := new(PriceOracleUUPSUnsupportedProxiableUUID)
+	if err := priceOracle.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceMetaData contains all meta data concerning the ProofOfResource contract.
+var ProofOfResourceMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIBonds\",\"name\":\"bonds\",\"type\":\"address\"},{\"internalType\":\"contractIParameters\",\"name\":\"parameters\",\"type\":\"address\"},{\"internalType\":\"contractIPriceOracle\",\"name\":\"oracle\",\"type\":\"address\"},{\"internalType\":\"contractIDataCredits\",\"name\":\"credits\",\"type\":\"address\"},{\"internalType\":\"contractIReserve\",\"name\":\"reserve\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"rewards\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"UPGRADE_INTERFACE_VERSION\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"abandonCharges\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64[]\",\"name\":\"epochs_\",\"type\":\"uint64[]\"}],\"name\":\"claimTerms\",\"outputs\":[{\"components\":[{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"cap\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"}],\"internalType\":\"structIProofOfResource.ClaimTerms[]\",\"name\":\"list\",\"type\":\"tuple[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"},{\"components\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"bytes_\",\"type\":\"uint128\"}],\"internalType\":\"structCharge[]\",\"name\":\"first\",\"type\":\"tuple[]\"},{\"internalType\":\"bytes[]\",\"name\":\"signatures\",\"type\":\"bytes[]\"}],\"name\":\"commit\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"committee\",\"outputs\":[{\"internalType\":\"address[]\",\"name\":\"\",\"type\":\"address[]\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"components\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"bytes_\",\"type\":\"uint128\"}],\"internalType\":\"structCharge[]\",\"name\":\"more\",\"type\":\"tuple[]\"}],\"name\":\"continueCharges\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"}],\"name\":\"digestOf\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"epochs\",\"outputs\":[{\"components\":[{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint128\",\"name\":\"mintTotal\",\"type\":\"uint128\"},{\"internalType\":\"uint128\",\"name\":\"paid\",\"type\":\"uint128\"},{\"internalType\":\"uint96\",\"name\":\"rMax\",\"type\":\"uint96\"},{\"internalType\":\"uint24\",\"name\":\"parametersVersion\",\"type\":\"uint24\"},{\"internalType\":\"uint32\",\"name\":\"committedAt\",\"type\":\"uint32\"},{\"internalType\":\"enumIProofOfResource.Status\",\"name\":\"status\",\"type\":\"uint8\"},{\"internalType\":\"bool\",\"name\":\"isCut\",\"type\":\"bool\"},{\"internalType\":\"uint128\",\"name\":\"cap\",\"type\":\"uint128\"},{\"internalType\":\"uint128\",\"name\":\"rewardTotal\",\"type\":\"uint128\"}],\"internalType\":\"structIProofOfResource.EpochRecord\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"},{\"internalType\":\"uint128\",\"name\":\"genesisSupply\",\"type\":\"uint128\"}],\"name\":\"initialize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"lastEpoch\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"open\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"pause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"proxiableUUID\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"quorum\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"refreshCommittee\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"},{\"internalType\":\"bytes[]\",\"name\":\"signatures\",\"type\":\"bytes[]\"}],\"name\":\"replace\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"}],\"name\":\"replacementDigestOf\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"standing\",\"outputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"lastEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"windowEnds\",\"type\":\"uint64\"},{\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"},{\"internalType\":\"uint128\",\"name\":\"supply\",\"type\":\"uint128\"},{\"internalType\":\"enumIProofOfResource.Status\",\"name\":\"status\",\"type\":\"uint8\"},{\"internalType\":\"bool\",\"name\":\"paused\",\"type\":\"bool\"}],\"internalType\":\"structIProofOfResource.Standing\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64[]\",\"name\":\"epochs_\",\"type\":\"uint64[]\"},{\"internalType\":\"uint256[]\",\"name\":\"amounts\",\"type\":\"uint256[]\"}],\"name\":\"takeRewards\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"unpause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newImplementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"upgradeToAndCall\",\"outputs\":[],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"},{\"internalType\":\"address[]\",\"name\":\"signers\",\"type\":\"address[]\"}],\"name\":\"voidByGuardian\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"c\",\"type\":\"tuple\"},{\"internalType\":\"address[]\",\"name\":\"signers\",\"type\":\"address[]\"},{\"components\":[{\"internalType\":\"bytes\",\"name\":\"firstSignature\",\"type\":\"bytes\"},{\"components\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"leafCount\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"totalBytes\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"rewardTotal\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mintTotal\",\"type\":\"uint256\"},{\"internalType\":\"bytes32\",\"name\":\"chargesHash\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"chargeCount\",\"type\":\"uint32\"},{\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"previousRoot\",\"type\":\"bytes32\"},{\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"}],\"internalType\":\"structEpochCommit\",\"name\":\"second\",\"type\":\"tuple\"},{\"internalType\":\"bytes\",\"name\":\"secondSignature\",\"type\":\"bytes\"}],\"internalType\":\"structIProofOfResource.Equivocation[]\",\"name\":\"proofs\",\"type\":\"tuple[]\"}],\"name\":\"voidEpoch\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"ChargesAbandoned\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"}],\"name\":\"Committed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address[]\",\"name\":\"members\",\"type\":\"address[]\"}],\"name\":\"CommitteeRefreshed\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"version\",\"type\":\"uint64\"}],\"name\":\"Initialized\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint32\",\"name\":\"parametersVersion\",\"type\":\"uint32\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"low8\",\"type\":\"uint256\"}],\"name\":\"Opened\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[],\"name\":\"Paused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"indexed\":false,\"internalType\":\"bytes32\",\"name\":\"dataHash\",\"type\":\"bytes32\"}],\"name\":\"Replaced\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"consumedDC\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"received\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"mintWei\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"burnWei\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"fillerWei\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"supply\",\"type\":\"uint256\"},{\"indexed\":false,\"internalType\":\"uint16\",\"name\":\"betaBps\",\"type\":\"uint16\"}],\"name\":\"Settled\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[],\"name\":\"Unpaused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"indexed\":true,\"internalType\":\"bytes32\",\"name\":\"root\",\"type\":\"bytes32\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"equivocators\",\"type\":\"uint256\"}],\"name\":\"Voided\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"signer\",\"type\":\"address\"}],\"name\":\"Committee_NotReporter\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"previous\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"signer\",\"type\":\"address\"}],\"name\":\"Committee_SignersNotAscending\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"want\",\"type\":\"uint256\"}],\"name\":\"Committee_TooFewSignatures\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ECDSAInvalidSignature\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"length\",\"type\":\"uint256\"}],\"name\":\"ECDSAInvalidSignatureLength\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"s\",\"type\":\"bytes32\"}],\"name\":\"ECDSAInvalidSignatureS\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"InvalidInitialization\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotInitializing\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"want\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_ChargedBytes\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"got\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"want\",\"type\":\"bytes32\"}],\"name\":\"ProofOfResource_ChargesHash\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"application\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"orchestrator\",\"type\":\"address\"}],\"name\":\"ProofOfResource_ChargesNotAscending\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"consumedDC\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"mostDC\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_CreditsCap\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"currentEpoch\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_EpochNotOver\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"got\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"last\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_EpochOrder\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"enumIProofOfResource.Status\",\"name\":\"status\",\"type\":\"uint8\"}],\"name\":\"ProofOfResource_LastEpochOpen\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"least\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_MintTotal\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"left\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_MoreThanMinted\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ProofOfResource_NoCharges\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_NotCharging\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"enumIProofOfResource.Status\",\"name\":\"status\",\"type\":\"uint8\"}],\"name\":\"ProofOfResource_NotClaimable\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"ProofOfResource_NotRewards\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"identity\",\"type\":\"address\"}],\"name\":\"ProofOfResource_NotSigner\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_NotTheCommit\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_NotVoid\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint32\",\"name\":\"got\",\"type\":\"uint32\"},{\"internalType\":\"uint32\",\"name\":\"want\",\"type\":\"uint32\"}],\"name\":\"ProofOfResource_ParametersVersion\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ProofOfResource_Paused\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"got\",\"type\":\"bytes32\"},{\"internalType\":\"bytes32\",\"name\":\"want\",\"type\":\"bytes32\"}],\"name\":\"ProofOfResource_PreviousRoot\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"previous\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"identity\",\"type\":\"address\"}],\"name\":\"ProofOfResource_ProofsNotAscending\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"remaining\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"quorum\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_QuorumRemains\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_RMaxTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"ProofOfResource_ReplacementDiffers\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"want\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_TooManyCharges\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_TotalTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"until\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_WindowOpen\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"since\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_WindowOver\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ReentrancyGuardReentrantCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"RewardMath_PriceIsZero\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"UUPSUnauthorizedCallContext\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"slot\",\"type\":\"bytes32\"}],\"name\":\"UUPSUnsupportedProxiableUUID\",\"type\":\"error\"}]",
+	ID:  "2f0e9b4713a651c430c717ceae653ee81b",
+}
+
+// ProofOfResource is an auto generated Go binding around an Ethereum contract.
+type ProofOfResource struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *ProofOfResource) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewProofOfResource creates a new instance of ProofOfResource.
+func NewProofOfResource() *ProofOfResource {
+	parsed, err := ProofOfResourceMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &ProofOfResource{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *ProofOfResource) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address bonds, address parameters, address oracle, address credits, address reserve, address rewards) returns()
+func (proofOfResource *ProofOfResource) PackConstructor(bonds common.Address, parameters common.Address, oracle common.Address, credits common.Address, reserve common.Address, rewards common.Address) []byte {
+	enc, err := proofOfResource.abi.Pack("", bonds, parameters, oracle, credits, reserve, rewards)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (proofOfResource *ProofOfResource) PackUPGRADEINTERFACEVERSION() []byte {
+	enc, err := proofOfResource.abi.Pack("UPGRADE_INTERFACE_VERSION")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (proofOfResource *ProofOfResource) TryPackUPGRADEINTERFACEVERSION() ([]byte, error) {
+	return proofOfResource.abi.Pack("UPGRADE_INTERFACE_VERSION")
+}
+
+// UnpackUPGRADEINTERFACEVERSION is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xad3cb1cc.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (proofOfResource *ProofOfResource) UnpackUPGRADEINTERFACEVERSION(data []byte) (string, error) {
+	out, err := proofOfResource.abi.Unpack("UPGRADE_INTERFACE_VERSION", data)
+	if err != nil {
+		return *new(string), err
+	}
+	out0 := *abi.ConvertType(out[0], new(string)).(*string)
+	return out0, nil
+}
+
+// PackAbandonCharges is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa2f3ece2.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function abandonCharges(uint64 epoch) returns()
+func (proofOfResource *ProofOfResource) PackAbandonCharges(epoch uint64) []byte {
+	enc, err := proofOfResource.abi.Pack("abandonCharges", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAbandonCharges is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xa2f3ece2.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function abandonCharges(uint64 epoch) returns()
+func (proofOfResource *ProofOfResource) TryPackAbandonCharges(epoch uint64) ([]byte, error) {
+	return proofOfResource.abi.Pack("abandonCharges", epoch)
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (proofOfResource *ProofOfResource) PackAuthority() []byte {
+	enc, err := proofOfResource.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (proofOfResource *ProofOfResource) TryPackAuthority() ([]byte, error) {
+	return proofOfResource.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (proofOfResource *ProofOfResource) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := proofOfResource.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackClaimTerms is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xaf76c82b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function claimTerms(uint64[] epochs_) view returns((bytes32,uint256,uint32,uint256,uint256)[] list)
+func (proofOfResource *ProofOfResource) PackClaimTerms(epochs []uint64) []byte {
+	enc, err := proofOfResource.abi.Pack("claimTerms", epochs)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackClaimTerms is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xaf76c82b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function claimTerms(uint64[] epochs_) view returns((bytes32,uint256,uint32,uint256,uint256)[] list)
+func (proofOfResource *ProofOfResource) TryPackClaimTerms(epochs []uint64) ([]byte, error) {
+	return proofOfResource.abi.Pack("claimTerms", epochs)
+}
+
+// UnpackClaimTerms is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xaf76c82b.
+//
+// Solidity: function claimTerms(uint64[] epochs_) view returns((bytes32,uint256,uint32,uint256,uint256)[] list)
+func (proofOfResource *ProofOfResource) UnpackClaimTerms(data []byte) ([]IProofOfResourceClaimTerms, error) {
+	out, err := proofOfResource.abi.Unpack("claimTerms", data)
+	if err != nil {
+		return *new([]IProofOfResourceClaimTerms), err
+	}
+	out0 := *abi.ConvertType(out[0], new([]IProofOfResourceClaimTerms)).(*[]IProofOfResourceClaimTerms)
+	return out0, nil
+}
+
+// PackCommit is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x53f3f9cf.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function commit((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, (address,address,uint128)[] first, bytes[] signatures) returns()
+func (proofOfResource *ProofOfResource) PackCommit(c EpochCommit, first []Charge, signatures [][]byte) []byte {
+	enc, err := proofOfResource.abi.Pack("commit", c, first, signatures)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackCommit is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x53f3f9cf.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function commit((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, (address,address,uint128)[] first, bytes[] signatures) returns()
+func (proofOfResource *ProofOfResource) TryPackCommit(c EpochCommit, first []Charge, signatures [][]byte) ([]byte, error) {
+	return proofOfResource.abi.Pack("commit", c, first, signatures)
+}
+
+// PackCommittee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xd864e740.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function committee() view returns(address[])
+func (proofOfResource *ProofOfResource) PackCommittee() []byte {
+	enc, err := proofOfResource.abi.Pack("committee")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackCommittee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xd864e740.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function committee() view returns(address[])
+func (proofOfResource *ProofOfResource) TryPackCommittee() ([]byte, error) {
+	return proofOfResource.abi.Pack("committee")
+}
+
+// UnpackCommittee is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xd864e740.
+//
+// Solidity: function committee() view returns(address[])
+func (proofOfResource *ProofOfResource) UnpackCommittee(data []byte) ([]common.Address, error) {
+	out, err := proofOfResource.abi.Unpack("committee", data)
+	if err != nil {
+		return *new([]common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new([]common.Address)).(*[]common.Address)
+	return out0, nil
+}
+
+// PackContinueCharges is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe5f64980.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function continueCharges(uint64 epoch, (address,address,uint128)[] more) returns()
+func (proofOfResource *ProofOfResource) PackContinueCharges(epoch uint64, more []Charge) []byte {
+	enc, err := proofOfResource.abi.Pack("continueCharges", epoch, more)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackContinueCharges is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe5f64980.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function continueCharges(uint64 epoch, (address,address,uint128)[] more) returns()
+func (proofOfResource *ProofOfResource) TryPackContinueCharges(epoch uint64, more []Charge) ([]byte, error) {
+	return proofOfResource.abi.Pack("continueCharges", epoch, more)
+}
+
+// PackDigestOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xfa0913c3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function digestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) PackDigestOf(c EpochCommit) []byte {
+	enc, err := proofOfResource.abi.Pack("digestOf", c)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackDigestOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xfa0913c3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function digestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) TryPackDigestOf(c EpochCommit) ([]byte, error) {
+	return proofOfResource.abi.Pack("digestOf", c)
+}
+
+// UnpackDigestOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xfa0913c3.
+//
+// Solidity: function digestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) UnpackDigestOf(data []byte) ([32]byte, error) {
+	out, err := proofOfResource.abi.Unpack("digestOf", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackEpochs is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4bd2d7f9.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function epochs(uint64 epoch) view returns((bytes32,uint128,uint128,uint96,uint24,uint32,uint8,bool,uint128,uint128))
+func (proofOfResource *ProofOfResource) PackEpochs(epoch uint64) []byte {
+	enc, err := proofOfResource.abi.Pack("epochs", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackEpochs is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4bd2d7f9.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function epochs(uint64 epoch) view returns((bytes32,uint128,uint128,uint96,uint24,uint32,uint8,bool,uint128,uint128))
+func (proofOfResource *ProofOfResource) TryPackEpochs(epoch uint64) ([]byte, error) {
+	return proofOfResource.abi.Pack("epochs", epoch)
+}
+
+// UnpackEpochs is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x4bd2d7f9.
+//
+// Solidity: function epochs(uint64 epoch) view returns((bytes32,uint128,uint128,uint96,uint24,uint32,uint8,bool,uint128,uint128))
+func (proofOfResource *ProofOfResource) UnpackEpochs(data []byte) (IProofOfResourceEpochRecord, error) {
+	out, err := proofOfResource.abi.Unpack("epochs", data)
+	if err != nil {
+		return *new(IProofOfResourceEpochRecord), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IProofOfResourceEpochRecord)).(*IProofOfResourceEpochRecord)
+	return out0, nil
+}
+
+// PackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x84684c9c.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function initialize(address authority, uint128 genesisSupply) returns()
+func (proofOfResource *ProofOfResource) PackInitialize(authority common.Address, genesisSupply *big.Int) []byte {
+	enc, err := proofOfResource.abi.Pack("initialize", authority, genesisSupply)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x84684c9c.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function initialize(address authority, uint128 genesisSupply) returns()
+func (proofOfResource *ProofOfResource) TryPackInitialize(authority common.Address, genesisSupply *big.Int) ([]byte, error) {
+	return proofOfResource.abi.Pack("initialize", authority, genesisSupply)
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (proofOfResource *ProofOfResource) PackIsConsumingScheduledOp() []byte {
+	enc, err := proofOfResource.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (proofOfResource *ProofOfResource) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return proofOfResource.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (proofOfResource *ProofOfResource) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := proofOfResource.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackLastEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x06a4c983.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function lastEpoch() view returns(uint64)
+func (proofOfResource *ProofOfResource) PackLastEpoch() []byte {
+	enc, err := proofOfResource.abi.Pack("lastEpoch")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackLastEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x06a4c983.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function lastEpoch() view returns(uint64)
+func (proofOfResource *ProofOfResource) TryPackLastEpoch() ([]byte, error) {
+	return proofOfResource.abi.Pack("lastEpoch")
+}
+
+// UnpackLastEpoch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x06a4c983.
+//
+// Solidity: function lastEpoch() view returns(uint64)
+func (proofOfResource *ProofOfResource) UnpackLastEpoch(data []byte) (uint64, error) {
+	out, err := proofOfResource.abi.Unpack("lastEpoch", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackOpen is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3be3ebb0.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function open(uint64 epoch) returns()
+func (proofOfResource *ProofOfResource) PackOpen(epoch uint64) []byte {
+	enc, err := proofOfResource.abi.Pack("open", epoch)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackOpen is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3be3ebb0.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function open(uint64 epoch) returns()
+func (proofOfResource *ProofOfResource) TryPackOpen(epoch uint64) ([]byte, error) {
+	return proofOfResource.abi.Pack("open", epoch)
+}
+
+// PackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function pause() returns()
+func (proofOfResource *ProofOfResource) PackPause() []byte {
+	enc, err := proofOfResource.abi.Pack("pause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function pause() returns()
+func (proofOfResource *ProofOfResource) TryPackPause() ([]byte, error) {
+	return proofOfResource.abi.Pack("pause")
+}
+
+// PackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (proofOfResource *ProofOfResource) PackProxiableUUID() []byte {
+	enc, err := proofOfResource.abi.Pack("proxiableUUID")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (proofOfResource *ProofOfResource) TryPackProxiableUUID() ([]byte, error) {
+	return proofOfResource.abi.Pack("proxiableUUID")
+}
+
+// UnpackProxiableUUID is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x52d1902d.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (proofOfResource *ProofOfResource) UnpackProxiableUUID(data []byte) ([32]byte, error) {
+	out, err := proofOfResource.abi.Unpack("proxiableUUID", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackQuorum is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1703a018.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function quorum() view returns(uint256)
+func (proofOfResource *ProofOfResource) PackQuorum() []byte {
+	enc, err := proofOfResource.abi.Pack("quorum")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackQuorum is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1703a018.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function quorum() view returns(uint256)
+func (proofOfResource *ProofOfResource) TryPackQuorum() ([]byte, error) {
+	return proofOfResource.abi.Pack("quorum")
+}
+
+// UnpackQuorum is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x1703a018.
+//
+// Solidity: function quorum() view returns(uint256)
+func (proofOfResource *ProofOfResource) UnpackQuorum(data []byte) (*big.Int, error) {
+	out, err := proofOfResource.abi.Unpack("quorum", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackRefreshCommittee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc47511b6.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function refreshCommittee() returns()
+func (proofOfResource *ProofOfResource) PackRefreshCommittee() []byte {
+	enc, err := proofOfResource.abi.Pack("refreshCommittee")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackRefreshCommittee is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc47511b6.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function refreshCommittee() returns()
+func (proofOfResource *ProofOfResource) TryPackRefreshCommittee() ([]byte, error) {
+	return proofOfResource.abi.Pack("refreshCommittee")
+}
+
+// PackReplace is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9f8ff248.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function replace((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, bytes[] signatures) returns()
+func (proofOfResource *ProofOfResource) PackReplace(c EpochCommit, signatures [][]byte) []byte {
+	enc, err := proofOfResource.abi.Pack("replace", c, signatures)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackReplace is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9f8ff248.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function replace((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, bytes[] signatures) returns()
+func (proofOfResource *ProofOfResource) TryPackReplace(c EpochCommit, signatures [][]byte) ([]byte, error) {
+	return proofOfResource.abi.Pack("replace", c, signatures)
+}
+
+// PackReplacementDigestOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x2bab7a19.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function replacementDigestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) PackReplacementDigestOf(c EpochCommit) []byte {
+	enc, err := proofOfResource.abi.Pack("replacementDigestOf", c)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackReplacementDigestOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x2bab7a19.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function replacementDigestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) TryPackReplacementDigestOf(c EpochCommit) ([]byte, error) {
+	return proofOfResource.abi.Pack("replacementDigestOf", c)
+}
+
+// UnpackReplacementDigestOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x2bab7a19.
+//
+// Solidity: function replacementDigestOf((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c) view returns(bytes32)
+func (proofOfResource *ProofOfResource) UnpackReplacementDigestOf(data []byte) ([32]byte, error) {
+	out, err := proofOfResource.abi.Unpack("replacementDigestOf", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (proofOfResource *ProofOfResource) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := proofOfResource.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (proofOfResource *ProofOfResource) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return proofOfResource.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackStanding is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe3a47b00.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function standing() view returns((uint64,uint64,uint16,uint128,uint8,bool))
+func (proofOfResource *ProofOfResource) PackStanding() []byte {
+	enc, err := proofOfResource.abi.Pack("standing")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackStanding is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xe3a47b00.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function standing() view returns((uint64,uint64,uint16,uint128,uint8,bool))
+func (proofOfResource *ProofOfResource) TryPackStanding() ([]byte, error) {
+	return proofOfResource.abi.Pack("standing")
+}
+
+// UnpackStanding is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xe3a47b00.
+//
+// Solidity: function standing() view returns((uint64,uint64,uint16,uint128,uint8,bool))
+func (proofOfResource *ProofOfResource) UnpackStanding(data []byte) (IProofOfResourceStanding, error) {
+	out, err := proofOfResource.abi.Unpack("standing", data)
+	if err != nil {
+		return *new(IProofOfResourceStanding), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IProofOfResourceStanding)).(*IProofOfResourceStanding)
+	return out0, nil
+}
+
+// PackTakeRewards is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9c240ccb.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function takeRewards(uint64[] epochs_, uint256[] amounts) returns()
+func (proofOfResource *ProofOfResource) PackTakeRewards(epochs []uint64, amounts []*big.Int) []byte {
+	enc, err := proofOfResource.abi.Pack("takeRewards", epochs, amounts)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackTakeRewards is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x9c240ccb.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function takeRewards(uint64[] epochs_, uint256[] amounts) returns()
+func (proofOfResource *ProofOfResource) TryPackTakeRewards(epochs []uint64, amounts []*big.Int) ([]byte, error) {
+	return proofOfResource.abi.Pack("takeRewards", epochs, amounts)
+}
+
+// PackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function unpause() returns()
+func (proofOfResource *ProofOfResource) PackUnpause() []byte {
+	enc, err := proofOfResource.abi.Pack("unpause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function unpause() returns()
+func (proofOfResource *ProofOfResource) TryPackUnpause() ([]byte, error) {
+	return proofOfResource.abi.Pack("unpause")
+}
+
+// PackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (proofOfResource *ProofOfResource) PackUpgradeToAndCall(newImplementation common.Address, data []byte) []byte {
+	enc, err := proofOfResource.abi.Pack("upgradeToAndCall", newImplementation, data)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (proofOfResource *ProofOfResource) TryPackUpgradeToAndCall(newImplementation common.Address, data []byte) ([]byte, error) {
+	return proofOfResource.abi.Pack("upgradeToAndCall", newImplementation, data)
+}
+
+// PackVoidByGuardian is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0f2ad080.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function voidByGuardian((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, address[] signers) returns()
+func (proofOfResource *ProofOfResource) PackVoidByGuardian(c EpochCommit, signers []common.Address) []byte {
+	enc, err := proofOfResource.abi.Pack("voidByGuardian", c, signers)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackVoidByGuardian is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0f2ad080.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function voidByGuardian((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, address[] signers) returns()
+func (proofOfResource *ProofOfResource) TryPackVoidByGuardian(c EpochCommit, signers []common.Address) ([]byte, error) {
+	return proofOfResource.abi.Pack("voidByGuardian", c, signers)
+}
+
+// PackVoidEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x61f3f921.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function voidEpoch((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, address[] signers, (bytes,(uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256),bytes)[] proofs) returns()
+func (proofOfResource *ProofOfResource) PackVoidEpoch(c EpochCommit, signers []common.Address, proofs []IProofOfResourceEquivocation) []byte {
+	enc, err := proofOfResource.abi.Pack("voidEpoch", c, signers, proofs)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackVoidEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x61f3f921.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function voidEpoch((uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256) c, address[] signers, (bytes,(uint64,bytes32,uint32,uint256,uint256,uint256,bytes32,uint32,bytes32,bytes32,uint32,uint256),bytes)[] proofs) returns()
+func (proofOfResource *ProofOfResource) TryPackVoidEpoch(c EpochCommit, signers []common.Address, proofs []IProofOfResourceEquivocation) ([]byte, error) {
+	return proofOfResource.abi.Pack("voidEpoch", c, signers, proofs)
+}
+
+// ProofOfResourceAuthorityUpdated represents a AuthorityUpdated event raised by the ProofOfResource contract.
+type ProofOfResourceAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceAuthorityUpdated) ContractEventName() string {
+	return ProofOfResourceAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (proofOfResource *ProofOfResource) UnpackAuthorityUpdatedEvent(log *types.Log) (*ProofOfResourceAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceChargesAbandoned represents a ChargesAbandoned event raised by the ProofOfResource contract.
+type ProofOfResourceChargesAbandoned struct {
+	Epoch uint64
+	Raw   *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceChargesAbandonedEventName = "ChargesAbandoned"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceChargesAbandoned) ContractEventName() string {
+	return ProofOfResourceChargesAbandonedEventName
+}
+
+// UnpackChargesAbandonedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event ChargesAbandoned(uint64 indexed epoch)
+func (proofOfResource *ProofOfResource) UnpackChargesAbandonedEvent(log *types.Log) (*ProofOfResourceChargesAbandoned, error) {
+	event := "ChargesAbandoned"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceChargesAbandoned)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceCommitted represents a Committed event raised by the ProofOfResource contract.
+type ProofOfResourceCommitted struct {
+	Epoch    uint64
+	Root     [32]byte
+	DataHash [32]byte
+	Raw      *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceCommittedEventName = "Committed"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceCommitted) ContractEventName() string {
+	return ProofOfResourceCommittedEventName
+}
+
+// UnpackCommittedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Committed(uint64 indexed epoch, bytes32 indexed root, bytes32 dataHash)
+func (proofOfResource *ProofOfResource) UnpackCommittedEvent(log *types.Log) (*ProofOfResourceCommitted, error) {
+	event := "Committed"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceCommitted)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceCommitteeRefreshed represents a CommitteeRefreshed event raised by the ProofOfResource contract.
+type ProofOfResourceCommitteeRefreshed struct {
+	Members []common.Address
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceCommitteeRefreshedEventName = "CommitteeRefreshed"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceCommitteeRefreshed) ContractEventName() string {
+	return ProofOfResourceCommitteeRefreshedEventName
+}
+
+// UnpackCommitteeRefreshedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event CommitteeRefreshed(address[] members)
+func (proofOfResource *ProofOfResource) UnpackCommitteeRefreshedEvent(log *types.Log) (*ProofOfResourceCommitteeRefreshed, error) {
+	event := "CommitteeRefreshed"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceCommitteeRefreshed)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceInitialized represents a Initialized event raised by the ProofOfResource contract.
+type ProofOfResourceInitialized struct {
+	Version uint64
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceInitializedEventName = "Initialized"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceInitialized) ContractEventName() string {
+	return ProofOfResourceInitializedEventName
+}
+
+// UnpackInitializedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Initialized(uint64 version)
+func (proofOfResource *ProofOfResource) UnpackInitializedEvent(log *types.Log) (*ProofOfResourceInitialized, error) {
+	event := "Initialized"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceInitialized)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceOpened represents a Opened event raised by the ProofOfResource contract.
+type ProofOfResourceOpened struct {
+	Epoch             uint64
+	ParametersVersion uint32
+	RMax              *big.Int
+	Low8              *big.Int
+	Raw               *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceOpenedEventName = "Opened"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceOpened) ContractEventName() string {
+	return ProofOfResourceOpenedEventName
+}
+
+// UnpackOpenedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Opened(uint64 indexed epoch, uint32 parametersVersion, uint256 rMax, uint256 low8)
+func (proofOfResource *ProofOfResource) UnpackOpenedEvent(log *types.Log) (*ProofOfResourceOpened, error) {
+	event := "Opened"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceOpened)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourcePaused represents a Paused event raised by the ProofOfResource contract.
+type ProofOfResourcePaused struct {
+	Raw *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourcePausedEventName = "Paused"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourcePaused) ContractEventName() string {
+	return ProofOfResourcePausedEventName
+}
+
+// UnpackPausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Paused()
+func (proofOfResource *ProofOfResource) UnpackPausedEvent(log *types.Log) (*ProofOfResourcePaused, error) {
+	event := "Paused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourcePaused)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceReplaced represents a Replaced event raised by the ProofOfResource contract.
+type ProofOfResourceReplaced struct {
+	Epoch    uint64
+	Root     [32]byte
+	DataHash [32]byte
+	Raw      *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceReplacedEventName = "Replaced"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceReplaced) ContractEventName() string {
+	return ProofOfResourceReplacedEventName
+}
+
+// UnpackReplacedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Replaced(uint64 indexed epoch, bytes32 indexed root, bytes32 dataHash)
+func (proofOfResource *ProofOfResource) UnpackReplacedEvent(log *types.Log) (*ProofOfResourceReplaced, error) {
+	event := "Replaced"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceReplaced)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceSettled represents a Settled event raised by the ProofOfResource contract.
+type ProofOfResourceSettled struct {
+	Epoch      uint64
+	ConsumedDC *big.Int
+	Received   *big.Int
+	MintWei    *big.Int
+	BurnWei    *big.Int
+	FillerWei  *big.Int
+	Supply     *big.Int
+	BetaBps    uint16
+	Raw        *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceSettledEventName = "Settled"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceSettled) ContractEventName() string {
+	return ProofOfResourceSettledEventName
+}
+
+// UnpackSettledEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Settled(uint64 indexed epoch, uint256 consumedDC, uint256 received, uint256 mintWei, uint256 burnWei, uint256 fillerWei, uint256 supply, uint16 betaBps)
+func (proofOfResource *ProofOfResource) UnpackSettledEvent(log *types.Log) (*ProofOfResourceSettled, error) {
+	event := "Settled"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceSettled)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceUnpaused represents a Unpaused event raised by the ProofOfResource contract.
+type ProofOfResourceUnpaused struct {
+	Raw *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceUnpausedEventName = "Unpaused"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceUnpaused) ContractEventName() string {
+	return ProofOfResourceUnpausedEventName
+}
+
+// UnpackUnpausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Unpaused()
+func (proofOfResource *ProofOfResource) UnpackUnpausedEvent(log *types.Log) (*ProofOfResourceUnpaused, error) {
+	event := "Unpaused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceUnpaused)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceUpgraded represents a Upgraded event raised by the ProofOfResource contract.
+type ProofOfResourceUpgraded struct {
+	Implementation common.Address
+	Raw            *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceUpgradedEventName = "Upgraded"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceUpgraded) ContractEventName() string {
+	return ProofOfResourceUpgradedEventName
+}
+
+// UnpackUpgradedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Upgraded(address indexed implementation)
+func (proofOfResource *ProofOfResource) UnpackUpgradedEvent(log *types.Log) (*ProofOfResourceUpgraded, error) {
+	event := "Upgraded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceUpgraded)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ProofOfResourceVoided represents a Voided event raised by the ProofOfResource contract.
+type ProofOfResourceVoided struct {
+	Epoch        uint64
+	Root         [32]byte
+	Equivocators *big.Int
+	Raw          *types.Log // Blockchain specific contextual infos
+}
+
+const ProofOfResourceVoidedEventName = "Voided"
+
+// ContractEventName returns the user-defined event name.
+func (ProofOfResourceVoided) ContractEventName() string {
+	return ProofOfResourceVoidedEventName
+}
+
+// UnpackVoidedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Voided(uint64 indexed epoch, bytes32 indexed root, uint256 equivocators)
+func (proofOfResource *ProofOfResource) UnpackVoidedEvent(log *types.Log) (*ProofOfResourceVoided, error) {
+	event := "Voided"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != proofOfResource.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ProofOfResourceVoided)
+	if len(log.Data) > 0 {
+		if err := proofOfResource.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range proofOfResource.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (proofOfResource *ProofOfResource) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["AddressEmptyCode"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackAddressEmptyCodeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["Committee_NotReporter"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackCommitteeNotReporterError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["Committee_SignersNotAscending"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackCommitteeSignersNotAscendingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["Committee_TooFewSignatures"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackCommitteeTooFewSignaturesError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ECDSAInvalidSignature"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackECDSAInvalidSignatureError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ECDSAInvalidSignatureLength"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackECDSAInvalidSignatureLengthError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ECDSAInvalidSignatureS"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackECDSAInvalidSignatureSError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ERC1967InvalidImplementation"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackERC1967InvalidImplementationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ERC1967NonPayable"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackERC1967NonPayableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["FailedCall"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackFailedCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["InvalidInitialization"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackInvalidInitializationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["NotInitializing"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackNotInitializingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ChargedBytes"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceChargedBytesError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ChargesHash"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceChargesHashError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ChargesNotAscending"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceChargesNotAscendingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_CreditsCap"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceCreditsCapError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_EpochNotOver"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceEpochNotOverError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_EpochOrder"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceEpochOrderError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_LastEpochOpen"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceLastEpochOpenError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_MintTotal"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceMintTotalError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_MoreThanMinted"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceMoreThanMintedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NoCharges"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNoChargesError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotCharging"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotChargingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotClaimable"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotClaimableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotRewards"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotRewardsError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotSigner"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotSignerError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotTheCommit"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotTheCommitError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_NotVoid"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceNotVoidError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ParametersVersion"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceParametersVersionError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_Paused"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourcePausedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_PreviousRoot"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourcePreviousRootError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ProofsNotAscending"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceProofsNotAscendingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_QuorumRemains"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceQuorumRemainsError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_RMaxTooHigh"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceRMaxTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_ReplacementDiffers"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceReplacementDiffersError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_TooManyCharges"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceTooManyChargesError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_TotalTooHigh"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceTotalTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_WindowOpen"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceWindowOpenError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ProofOfResource_WindowOver"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackProofOfResourceWindowOverError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["ReentrancyGuardReentrantCall"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackReentrancyGuardReentrantCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["RewardMath_PriceIsZero"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackRewardMathPriceIsZeroError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["UUPSUnauthorizedCallContext"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackUUPSUnauthorizedCallContextError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], proofOfResource.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
+		return proofOfResource.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// ProofOfResourceAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the ProofOfResource contract.
+type ProofOfResourceAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func ProofOfResourceAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (proofOfResource *ProofOfResource) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*ProofOfResourceAccessManagedInvalidAuthority, error) {
+	out := new(ProofOfResourceAccessManagedInvalidAuthority)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the ProofOfResource contract.
+type ProofOfResourceAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func ProofOfResourceAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (proofOfResource *ProofOfResource) UnpackAccessManagedRequiredDelayError(raw []byte) (*ProofOfResourceAccessManagedRequiredDelay, error) {
+	out := new(ProofOfResourceAccessManagedRequiredDelay)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the ProofOfResource contract.
+type ProofOfResourceAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func ProofOfResourceAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (proofOfResource *ProofOfResource) UnpackAccessManagedUnauthorizedError(raw []byte) (*ProofOfResourceAccessManagedUnauthorized, error) {
+	out := new(ProofOfResourceAccessManagedUnauthorized)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceAddressEmptyCode represents a AddressEmptyCode error raised by the ProofOfResource contract.
+type ProofOfResourceAddressEmptyCode struct {
+	Target common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AddressEmptyCode(address target)
+func ProofOfResourceAddressEmptyCodeErrorID() common.Hash {
+	return common.HexToHash("0x9996b315c842ff135b8fc4a08ad5df1c344efbc03d2687aecc0678050d2aac89")
+}
+
+// UnpackAddressEmptyCodeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AddressEmptyCode(address target)
+func (proofOfResource *ProofOfResource) UnpackAddressEmptyCodeError(raw []byte) (*ProofOfResourceAddressEmptyCode, error) {
+	out := new(ProofOfResourceAddressEmptyCode)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "AddressEmptyCode", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceCommitteeNotReporter represents a Committee_NotReporter error raised by the ProofOfResource contract.
+type ProofOfResourceCommitteeNotReporter struct {
+	Signer common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Committee_NotReporter(address signer)
+func ProofOfResourceCommitteeNotReporterErrorID() common.Hash {
+	return common.HexToHash("0x30bc336f5796955d24c8f9460107bc7d58433186d6ed0bc9f727827af9b7b4f3")
+}
+
+// UnpackCommitteeNotReporterError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Committee_NotReporter(address signer)
+func (proofOfResource *ProofOfResource) UnpackCommitteeNotReporterError(raw []byte) (*ProofOfResourceCommitteeNotReporter, error) {
+	out := new(ProofOfResourceCommitteeNotReporter)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "Committee_NotReporter", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceCommitteeSignersNotAscending represents a Committee_SignersNotAscending error raised by the ProofOfResource contract.
+type ProofOfResourceCommitteeSignersNotAscending struct {
+	Previous common.Address
+	Signer   common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Committee_SignersNotAscending(address previous, address signer)
+func ProofOfResourceCommitteeSignersNotAscendingErrorID() common.Hash {
+	return common.HexToHash("0xda1d3415e8213937aec4a4bdbee1d754394d02f440b35b4d19bbaf99bc37874d")
+}
+
+// UnpackCommitteeSignersNotAscendingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Committee_SignersNotAscending(address previous, address signer)
+func (proofOfResource *ProofOfResource) UnpackCommitteeSignersNotAscendingError(raw []byte) (*ProofOfResourceCommitteeSignersNotAscending, error) {
+	out := new(ProofOfResourceCommitteeSignersNotAscending)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "Committee_SignersNotAscending", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceCommitteeTooFewSignatures represents a Committee_TooFewSignatures error raised by the ProofOfResource contract.
+type ProofOfResourceCommitteeTooFewSignatures struct {
+	Got  *big.Int
+	Want *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Committee_TooFewSignatures(uint256 got, uint256 want)
+func ProofOfResourceCommitteeTooFewSignaturesErrorID() common.Hash {
+	return common.HexToHash("0x087445dbf79a886f3a7d11fbcbf5c7cfcd609a0209838c53842c3fa96ddc1ff3")
+}
+
+// UnpackCommitteeTooFewSignaturesError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Committee_TooFewSignatures(uint256 got, uint256 want)
+func (proofOfResource *ProofOfResource) UnpackCommitteeTooFewSignaturesError(raw []byte) (*ProofOfResourceCommitteeTooFewSignatures, error) {
+	out := new(ProofOfResourceCommitteeTooFewSignatures)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "Committee_TooFewSignatures", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceECDSAInvalidSignature represents a ECDSAInvalidSignature error raised by the ProofOfResource contract.
+type ProofOfResourceECDSAInvalidSignature struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ECDSAInvalidSignature()
+func ProofOfResourceECDSAInvalidSignatureErrorID() common.Hash {
+	return common.HexToHash("0xf645eedf0193584640b6b90cb9477e4c95b98636c148a891d4c0a146dc46e75a")
+}
+
+// UnpackECDSAInvalidSignatureError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ECDSAInvalidSignature()
+func (proofOfResource *ProofOfResource) UnpackECDSAInvalidSignatureError(raw []byte) (*ProofOfResourceECDSAInvalidSignature, error) {
+	out := new(ProofOfResourceECDSAInvalidSignature)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ECDSAInvalidSignature", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceECDSAInvalidSignatureLength represents a ECDSAInvalidSignatureLength error raised by the ProofOfResource contract.
+type ProofOfResourceECDSAInvalidSignatureLength struct {
+	Length *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ECDSAInvalidSignatureLength(uint256 length)
+func ProofOfResourceECDSAInvalidSignatureLengthErrorID() common.Hash {
+	return common.HexToHash("0xfce698f7e8e5342cd615f641317bc45fe7e1e4a8b0a14dd1383ff8dc9c41917f")
+}
+
+// UnpackECDSAInvalidSignatureLengthError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ECDSAInvalidSignatureLength(uint256 length)
+func (proofOfResource *ProofOfResource) UnpackECDSAInvalidSignatureLengthError(raw []byte) (*ProofOfResourceECDSAInvalidSignatureLength, error) {
+	out := new(ProofOfResourceECDSAInvalidSignatureLength)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ECDSAInvalidSignatureLength", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceECDSAInvalidSignatureS represents a ECDSAInvalidSignatureS error raised by the ProofOfResource contract.
+type ProofOfResourceECDSAInvalidSignatureS struct {
+	S [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ECDSAInvalidSignatureS(bytes32 s)
+func ProofOfResourceECDSAInvalidSignatureSErrorID() common.Hash {
+	return common.HexToHash("0xd78bce0cccb935155ed6428d1c13e50b7f3550fd2b66b9fe266006fea4a5e1eb")
+}
+
+// UnpackECDSAInvalidSignatureSError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ECDSAInvalidSignatureS(bytes32 s)
+func (proofOfResource *ProofOfResource) UnpackECDSAInvalidSignatureSError(raw []byte) (*ProofOfResourceECDSAInvalidSignatureS, error) {
+	out := new(ProofOfResourceECDSAInvalidSignatureS)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ECDSAInvalidSignatureS", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceERC1967InvalidImplementation represents a ERC1967InvalidImplementation error raised by the ProofOfResource contract.
+type ProofOfResourceERC1967InvalidImplementation struct {
+	Implementation common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func ProofOfResourceERC1967InvalidImplementationErrorID() common.Hash {
+	return common.HexToHash("0x4c9c8ce3ceb3130f17f7cdba48d89b5b0129f266a8bac114e6e315a41879b617")
+}
+
+// UnpackERC1967InvalidImplementationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func (proofOfResource *ProofOfResource) UnpackERC1967InvalidImplementationError(raw []byte) (*ProofOfResourceERC1967InvalidImplementation, error) {
+	out := new(ProofOfResourceERC1967InvalidImplementation)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ERC1967InvalidImplementation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceERC1967NonPayable represents a ERC1967NonPayable error raised by the ProofOfResource contract.
+type ProofOfResourceERC1967NonPayable struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967NonPayable()
+func ProofOfResourceERC1967NonPayableErrorID() common.Hash {
+	return common.HexToHash("0xb398979fa84f543c8e222f17890372c487baf85e062276c127fef521eea7224b")
+}
+
+// UnpackERC1967NonPayableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967NonPayable()
+func (proofOfResource *ProofOfResource) UnpackERC1967NonPayableError(raw []byte) (*ProofOfResourceERC1967NonPayable, error) {
+	out := new(ProofOfResourceERC1967NonPayable)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ERC1967NonPayable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceFailedCall represents a FailedCall error raised by the ProofOfResource contract.
+type ProofOfResourceFailedCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FailedCall()
+func ProofOfResourceFailedCallErrorID() common.Hash {
+	return common.HexToHash("0xd6bda27508c0fb6d8a39b4b122878dab26f731a7d4e4abe711dd3731899052a4")
+}
+
+// UnpackFailedCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FailedCall()
+func (proofOfResource *ProofOfResource) UnpackFailedCallError(raw []byte) (*ProofOfResourceFailedCall, error) {
+	out := new(ProofOfResourceFailedCall)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "FailedCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceInvalidInitialization represents a InvalidInitialization error raised by the ProofOfResource contract.
+type ProofOfResourceInvalidInitialization struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error InvalidInitialization()
+func ProofOfResourceInvalidInitializationErrorID() common.Hash {
+	return common.HexToHash("0xf92ee8a957075833165f68c320933b1a1294aafc84ee6e0dd3fb178008f9aaf5")
+}
+
+// UnpackInvalidInitializationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error InvalidInitialization()
+func (proofOfResource *ProofOfResource) UnpackInvalidInitializationError(raw []byte) (*ProofOfResourceInvalidInitialization, error) {
+	out := new(ProofOfResourceInvalidInitialization)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "InvalidInitialization", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceNotInitializing represents a NotInitializing error raised by the ProofOfResource contract.
+type ProofOfResourceNotInitializing struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotInitializing()
+func ProofOfResourceNotInitializingErrorID() common.Hash {
+	return common.HexToHash("0xd7e6bcf8597daa127dc9f0048d2f08d5ef140a2cb659feabd700beff1f7a8302")
+}
+
+// UnpackNotInitializingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotInitializing()
+func (proofOfResource *ProofOfResource) UnpackNotInitializingError(raw []byte) (*ProofOfResourceNotInitializing, error) {
+	out := new(ProofOfResourceNotInitializing)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "NotInitializing", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceChargedBytes represents a ProofOfResource_ChargedBytes error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceChargedBytes struct {
+	Got  *big.Int
+	Want *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ChargedBytes(uint256 got, uint256 want)
+func ProofOfResourceProofOfResourceChargedBytesErrorID() common.Hash {
+	return common.HexToHash("0xf809b84e3756f25b0ca8b49980f1713320270f9f8b63af7e1f70a937b98b7206")
+}
+
+// UnpackProofOfResourceChargedBytesError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ChargedBytes(uint256 got, uint256 want)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceChargedBytesError(raw []byte) (*ProofOfResourceProofOfResourceChargedBytes, error) {
+	out := new(ProofOfResourceProofOfResourceChargedBytes)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ChargedBytes", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceChargesHash represents a ProofOfResource_ChargesHash error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceChargesHash struct {
+	Got  [32]byte
+	Want [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ChargesHash(bytes32 got, bytes32 want)
+func ProofOfResourceProofOfResourceChargesHashErrorID() common.Hash {
+	return common.HexToHash("0xf53b2e63d4d38c4e2f5d535def64d09eff1e209dfc794895eb04940c96399642")
+}
+
+// UnpackProofOfResourceChargesHashError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ChargesHash(bytes32 got, bytes32 want)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceChargesHashError(raw []byte) (*ProofOfResourceProofOfResourceChargesHash, error) {
+	out := new(ProofOfResourceProofOfResourceChargesHash)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ChargesHash", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceChargesNotAscending represents a ProofOfResource_ChargesNotAscending error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceChargesNotAscending struct {
+	Application  common.Address
+	Orchestrator common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ChargesNotAscending(address application, address orchestrator)
+func ProofOfResourceProofOfResourceChargesNotAscendingErrorID() common.Hash {
+	return common.HexToHash("0x27ff149ddf5581c7eb52670c80e16d1f15e171e7b8b42fa6a8028e7c1fcc2237")
+}
+
+// UnpackProofOfResourceChargesNotAscendingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ChargesNotAscending(address application, address orchestrator)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceChargesNotAscendingError(raw []byte) (*ProofOfResourceProofOfResourceChargesNotAscending, error) {
+	out := new(ProofOfResourceProofOfResourceChargesNotAscending)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ChargesNotAscending", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceCreditsCap represents a ProofOfResource_CreditsCap error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceCreditsCap struct {
+	ConsumedDC *big.Int
+	MostDC     *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_CreditsCap(uint256 consumedDC, uint256 mostDC)
+func ProofOfResourceProofOfResourceCreditsCapErrorID() common.Hash {
+	return common.HexToHash("0x8f52abc0751fa3ccbddb0362dd07b4aae76c66605bcae374d68070ab48aca8bd")
+}
+
+// UnpackProofOfResourceCreditsCapError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_CreditsCap(uint256 consumedDC, uint256 mostDC)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceCreditsCapError(raw []byte) (*ProofOfResourceProofOfResourceCreditsCap, error) {
+	out := new(ProofOfResourceProofOfResourceCreditsCap)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_CreditsCap", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceEpochNotOver represents a ProofOfResource_EpochNotOver error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceEpochNotOver struct {
+	Epoch        uint64
+	CurrentEpoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_EpochNotOver(uint64 epoch, uint64 currentEpoch)
+func ProofOfResourceProofOfResourceEpochNotOverErrorID() common.Hash {
+	return common.HexToHash("0x86004aa094cdd68a46a00a45183feee3de4faa9edd8c9c7114fa3cf69106e95e")
+}
+
+// UnpackProofOfResourceEpochNotOverError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_EpochNotOver(uint64 epoch, uint64 currentEpoch)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceEpochNotOverError(raw []byte) (*ProofOfResourceProofOfResourceEpochNotOver, error) {
+	out := new(ProofOfResourceProofOfResourceEpochNotOver)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_EpochNotOver", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceEpochOrder represents a ProofOfResource_EpochOrder error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceEpochOrder struct {
+	Got  uint64
+	Last uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_EpochOrder(uint64 got, uint64 last)
+func ProofOfResourceProofOfResourceEpochOrderErrorID() common.Hash {
+	return common.HexToHash("0xb25be880b86f1073e31483eb60275a1d8a2a8de6b536d912ba017053e1adfe01")
+}
+
+// UnpackProofOfResourceEpochOrderError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_EpochOrder(uint64 got, uint64 last)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceEpochOrderError(raw []byte) (*ProofOfResourceProofOfResourceEpochOrder, error) {
+	out := new(ProofOfResourceProofOfResourceEpochOrder)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_EpochOrder", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceLastEpochOpen represents a ProofOfResource_LastEpochOpen error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceLastEpochOpen struct {
+	Epoch  uint64
+	Status uint8
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_LastEpochOpen(uint64 epoch, uint8 status)
+func ProofOfResourceProofOfResourceLastEpochOpenErrorID() common.Hash {
+	return common.HexToHash("0xc80c9d89c735ee4cbbb51891b08e2742916bd47b772073a8f2301eee4c5cc9bc")
+}
+
+// UnpackProofOfResourceLastEpochOpenError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_LastEpochOpen(uint64 epoch, uint8 status)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceLastEpochOpenError(raw []byte) (*ProofOfResourceProofOfResourceLastEpochOpen, error) {
+	out := new(ProofOfResourceProofOfResourceLastEpochOpen)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_LastEpochOpen", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceMintTotal represents a ProofOfResource_MintTotal error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceMintTotal struct {
+	Got   *big.Int
+	Least *big.Int
+	Most  *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_MintTotal(uint256 got, uint256 least, uint256 most)
+func ProofOfResourceProofOfResourceMintTotalErrorID() common.Hash {
+	return common.HexToHash("0xee1ed3322609de1f5ee036fd838ddd3cd891875387b17d758fcf38e250f46bf9")
+}
+
+// UnpackProofOfResourceMintTotalError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_MintTotal(uint256 got, uint256 least, uint256 most)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceMintTotalError(raw []byte) (*ProofOfResourceProofOfResourceMintTotal, error) {
+	out := new(ProofOfResourceProofOfResourceMintTotal)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_MintTotal", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceMoreThanMinted represents a ProofOfResource_MoreThanMinted error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceMoreThanMinted struct {
+	Epoch  uint64
+	Amount *big.Int
+	Left   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left)
+func ProofOfResourceProofOfResourceMoreThanMintedErrorID() common.Hash {
+	return common.HexToHash("0xf0e7e0ab154c9c1ee9fdfe7108b3812d32b12a6dadd92bdb439f270370a36500")
+}
+
+// UnpackProofOfResourceMoreThanMintedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceMoreThanMintedError(raw []byte) (*ProofOfResourceProofOfResourceMoreThanMinted, error) {
+	out := new(ProofOfResourceProofOfResourceMoreThanMinted)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_MoreThanMinted", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNoCharges represents a ProofOfResource_NoCharges error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNoCharges struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NoCharges()
+func ProofOfResourceProofOfResourceNoChargesErrorID() common.Hash {
+	return common.HexToHash("0x17b0a768815eb0b28ebd5a9a8542e9ec9a937ea8ec9773beebf22768f6ecb485")
+}
+
+// UnpackProofOfResourceNoChargesError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NoCharges()
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNoChargesError(raw []byte) (*ProofOfResourceProofOfResourceNoCharges, error) {
+	out := new(ProofOfResourceProofOfResourceNoCharges)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NoCharges", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotCharging represents a ProofOfResource_NotCharging error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotCharging struct {
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotCharging(uint64 epoch)
+func ProofOfResourceProofOfResourceNotChargingErrorID() common.Hash {
+	return common.HexToHash("0xa0750db3e5f1ef0e13726f9996ebd36af646126e839b188b7d7c2c1be2e8d7b2")
+}
+
+// UnpackProofOfResourceNotChargingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotCharging(uint64 epoch)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotChargingError(raw []byte) (*ProofOfResourceProofOfResourceNotCharging, error) {
+	out := new(ProofOfResourceProofOfResourceNotCharging)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotCharging", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotClaimable represents a ProofOfResource_NotClaimable error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotClaimable struct {
+	Epoch  uint64
+	Status uint8
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotClaimable(uint64 epoch, uint8 status)
+func ProofOfResourceProofOfResourceNotClaimableErrorID() common.Hash {
+	return common.HexToHash("0xab106fdb7590a3af431879237a85ab5bab5685a8a40539df4146c8ede50ee86e")
+}
+
+// UnpackProofOfResourceNotClaimableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotClaimable(uint64 epoch, uint8 status)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotClaimableError(raw []byte) (*ProofOfResourceProofOfResourceNotClaimable, error) {
+	out := new(ProofOfResourceProofOfResourceNotClaimable)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotClaimable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotRewards represents a ProofOfResource_NotRewards error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotRewards struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotRewards(address caller)
+func ProofOfResourceProofOfResourceNotRewardsErrorID() common.Hash {
+	return common.HexToHash("0xcc3e44fc2ab3662eebeebe0f12fd032521ad8b0405caf8cedaa5f818c521c436")
+}
+
+// UnpackProofOfResourceNotRewardsError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotRewards(address caller)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotRewardsError(raw []byte) (*ProofOfResourceProofOfResourceNotRewards, error) {
+	out := new(ProofOfResourceProofOfResourceNotRewards)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotRewards", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotSigner represents a ProofOfResource_NotSigner error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotSigner struct {
+	Identity common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotSigner(address identity)
+func ProofOfResourceProofOfResourceNotSignerErrorID() common.Hash {
+	return common.HexToHash("0xeb779ed504fdd09cc6282003476558432ece80ac0a35fcee0a5e5271527b2c6b")
+}
+
+// UnpackProofOfResourceNotSignerError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotSigner(address identity)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotSignerError(raw []byte) (*ProofOfResourceProofOfResourceNotSigner, error) {
+	out := new(ProofOfResourceProofOfResourceNotSigner)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotSigner", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotTheCommit represents a ProofOfResource_NotTheCommit error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotTheCommit struct {
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotTheCommit(uint64 epoch)
+func ProofOfResourceProofOfResourceNotTheCommitErrorID() common.Hash {
+	return common.HexToHash("0x255f49859d9e86013932d4fbb0e08cb15a6705f82b3020d67e68da64f032ea82")
+}
+
+// UnpackProofOfResourceNotTheCommitError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotTheCommit(uint64 epoch)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotTheCommitError(raw []byte) (*ProofOfResourceProofOfResourceNotTheCommit, error) {
+	out := new(ProofOfResourceProofOfResourceNotTheCommit)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotTheCommit", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceNotVoid represents a ProofOfResource_NotVoid error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceNotVoid struct {
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_NotVoid(uint64 epoch)
+func ProofOfResourceProofOfResourceNotVoidErrorID() common.Hash {
+	return common.HexToHash("0xae40ed7eae12707666c1ae6108323cf35bf2284cab633c7b1ddfbf5cfa3d1707")
+}
+
+// UnpackProofOfResourceNotVoidError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_NotVoid(uint64 epoch)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceNotVoidError(raw []byte) (*ProofOfResourceProofOfResourceNotVoid, error) {
+	out := new(ProofOfResourceProofOfResourceNotVoid)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_NotVoid", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceParametersVersion represents a ProofOfResource_ParametersVersion error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceParametersVersion struct {
+	Got  uint32
+	Want uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ParametersVersion(uint32 got, uint32 want)
+func ProofOfResourceProofOfResourceParametersVersionErrorID() common.Hash {
+	return common.HexToHash("0x35bac20c3101b017c8a1210d5f13df3b6eff4185e029884699c1e81d724eceaf")
+}
+
+// UnpackProofOfResourceParametersVersionError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ParametersVersion(uint32 got, uint32 want)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceParametersVersionError(raw []byte) (*ProofOfResourceProofOfResourceParametersVersion, error) {
+	out := new(ProofOfResourceProofOfResourceParametersVersion)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ParametersVersion", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourcePaused represents a ProofOfResource_Paused error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourcePaused struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_Paused()
+func ProofOfResourceProofOfResourcePausedErrorID() common.Hash {
+	return common.HexToHash("0xd4c2762e5d4cd4f7079c5d8d1ba88b381a8e9f9c8de8195c2af5cb553a38cb48")
+}
+
+// UnpackProofOfResourcePausedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_Paused()
+func (proofOfResource *ProofOfResource) UnpackProofOfResourcePausedError(raw []byte) (*ProofOfResourceProofOfResourcePaused, error) {
+	out := new(ProofOfResourceProofOfResourcePaused)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_Paused", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourcePreviousRoot represents a ProofOfResource_PreviousRoot error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourcePreviousRoot struct {
+	Got  [32]byte
+	Want [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_PreviousRoot(bytes32 got, bytes32 want)
+func ProofOfResourceProofOfResourcePreviousRootErrorID() common.Hash {
+	return common.HexToHash("0x40e94a4dce9f65a2532f766b385486347d7ca40ba50f8c5ed8c8b012dfe66fab")
+}
+
+// UnpackProofOfResourcePreviousRootError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_PreviousRoot(bytes32 got, bytes32 want)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourcePreviousRootError(raw []byte) (*ProofOfResourceProofOfResourcePreviousRoot, error) {
+	out := new(ProofOfResourceProofOfResourcePreviousRoot)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_PreviousRoot", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceProofsNotAscending represents a ProofOfResource_ProofsNotAscending error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceProofsNotAscending struct {
+	Previous common.Address
+	Identity common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ProofsNotAscending(address previous, address identity)
+func ProofOfResourceProofOfResourceProofsNotAscendingErrorID() common.Hash {
+	return common.HexToHash("0x633b47f77caa0b52a5955e1f08189914e0fb14fa89a722e9529519968d1e2369")
+}
+
+// UnpackProofOfResourceProofsNotAscendingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ProofsNotAscending(address previous, address identity)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceProofsNotAscendingError(raw []byte) (*ProofOfResourceProofOfResourceProofsNotAscending, error) {
+	out := new(ProofOfResourceProofOfResourceProofsNotAscending)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ProofsNotAscending", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceQuorumRemains represents a ProofOfResource_QuorumRemains error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceQuorumRemains struct {
+	Remaining *big.Int
+	Quorum    *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_QuorumRemains(uint256 remaining, uint256 quorum)
+func ProofOfResourceProofOfResourceQuorumRemainsErrorID() common.Hash {
+	return common.HexToHash("0x51c0d5de526b492e0ea2d74ce722504c9418723e4f3303d6bdd0f61c190a6c8f")
+}
+
+// UnpackProofOfResourceQuorumRemainsError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_QuorumRemains(uint256 remaining, uint256 quorum)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceQuorumRemainsError(raw []byte) (*ProofOfResourceProofOfResourceQuorumRemains, error) {
+	out := new(ProofOfResourceProofOfResourceQuorumRemains)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_QuorumRemains", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceRMaxTooHigh represents a ProofOfResource_RMaxTooHigh error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceRMaxTooHigh struct {
+	Got  *big.Int
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_RMaxTooHigh(uint256 got, uint256 most)
+func ProofOfResourceProofOfResourceRMaxTooHighErrorID() common.Hash {
+	return common.HexToHash("0x3c979243a2f1a44a646d8c465323a8ebc8a7405a76afeb66d643cf8ca05ec300")
+}
+
+// UnpackProofOfResourceRMaxTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_RMaxTooHigh(uint256 got, uint256 most)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceRMaxTooHighError(raw []byte) (*ProofOfResourceProofOfResourceRMaxTooHigh, error) {
+	out := new(ProofOfResourceProofOfResourceRMaxTooHigh)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_RMaxTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceReplacementDiffers represents a ProofOfResource_ReplacementDiffers error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceReplacementDiffers struct {
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_ReplacementDiffers(uint64 epoch)
+func ProofOfResourceProofOfResourceReplacementDiffersErrorID() common.Hash {
+	return common.HexToHash("0x4aa40bb3dd9598a588fcdc55ff75df1482851ea894c7f2280ab569b56e2d1ec1")
+}
+
+// UnpackProofOfResourceReplacementDiffersError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_ReplacementDiffers(uint64 epoch)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceReplacementDiffersError(raw []byte) (*ProofOfResourceProofOfResourceReplacementDiffers, error) {
+	out := new(ProofOfResourceProofOfResourceReplacementDiffers)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_ReplacementDiffers", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceTooManyCharges represents a ProofOfResource_TooManyCharges error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceTooManyCharges struct {
+	Got  *big.Int
+	Want *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_TooManyCharges(uint256 got, uint256 want)
+func ProofOfResourceProofOfResourceTooManyChargesErrorID() common.Hash {
+	return common.HexToHash("0xd010e3d1ceb24321c649cfcb8628c9065d3944bf712b3df690b4869ed05a7097")
+}
+
+// UnpackProofOfResourceTooManyChargesError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_TooManyCharges(uint256 got, uint256 want)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceTooManyChargesError(raw []byte) (*ProofOfResourceProofOfResourceTooManyCharges, error) {
+	out := new(ProofOfResourceProofOfResourceTooManyCharges)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_TooManyCharges", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceTotalTooHigh represents a ProofOfResource_TotalTooHigh error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceTotalTooHigh struct {
+	Got  *big.Int
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_TotalTooHigh(uint256 got, uint256 most)
+func ProofOfResourceProofOfResourceTotalTooHighErrorID() common.Hash {
+	return common.HexToHash("0x50de62924dea3a4df012470e57ba9a5443cd90f7a5368b6809d496f5b51a828c")
+}
+
+// UnpackProofOfResourceTotalTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_TotalTooHigh(uint256 got, uint256 most)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceTotalTooHighError(raw []byte) (*ProofOfResourceProofOfResourceTotalTooHigh, error) {
+	out := new(ProofOfResourceProofOfResourceTotalTooHigh)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_TotalTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceWindowOpen represents a ProofOfResource_WindowOpen error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceWindowOpen struct {
+	Epoch uint64
+	Until *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_WindowOpen(uint64 epoch, uint256 until)
+func ProofOfResourceProofOfResourceWindowOpenErrorID() common.Hash {
+	return common.HexToHash("0xf7b32d886cb05d001dddd87944295f15473c9dffdf46e26468bebbf4be3bb574")
+}
+
+// UnpackProofOfResourceWindowOpenError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_WindowOpen(uint64 epoch, uint256 until)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceWindowOpenError(raw []byte) (*ProofOfResourceProofOfResourceWindowOpen, error) {
+	out := new(ProofOfResourceProofOfResourceWindowOpen)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_WindowOpen", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceProofOfResourceWindowOver represents a ProofOfResource_WindowOver error raised by the ProofOfResource contract.
+type ProofOfResourceProofOfResourceWindowOver struct {
+	Epoch uint64
+	Since *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_WindowOver(uint64 epoch, uint256 since)
+func ProofOfResourceProofOfResourceWindowOverErrorID() common.Hash {
+	return common.HexToHash("0xf01ce63c8bd536d51c8d16fd95043f1103aff6071404ae8a43ff3b86f79b2918")
+}
+
+// UnpackProofOfResourceWindowOverError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_WindowOver(uint64 epoch, uint256 since)
+func (proofOfResource *ProofOfResource) UnpackProofOfResourceWindowOverError(raw []byte) (*ProofOfResourceProofOfResourceWindowOver, error) {
+	out := new(ProofOfResourceProofOfResourceWindowOver)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ProofOfResource_WindowOver", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceReentrancyGuardReentrantCall represents a ReentrancyGuardReentrantCall error raised by the ProofOfResource contract.
+type ProofOfResourceReentrancyGuardReentrantCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func ProofOfResourceReentrancyGuardReentrantCallErrorID() common.Hash {
+	return common.HexToHash("0x3ee5aeb571de7fc460830b4d0017439a1ca56fb0bc39062227ade4fe4a24c1ca")
+}
+
+// UnpackReentrancyGuardReentrantCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func (proofOfResource *ProofOfResource) UnpackReentrancyGuardReentrantCallError(raw []byte) (*ProofOfResourceReentrancyGuardReentrantCall, error) {
+	out := new(ProofOfResourceReentrancyGuardReentrantCall)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "ReentrancyGuardReentrantCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceRewardMathPriceIsZero represents a RewardMath_PriceIsZero error raised by the ProofOfResource contract.
+type ProofOfResourceRewardMathPriceIsZero struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_PriceIsZero()
+func ProofOfResourceRewardMathPriceIsZeroErrorID() common.Hash {
+	return common.HexToHash("0x9570cd17e4efe68570dd2b9b0a33ef1eb5c6db9b2cc576d2da4aa6a3967110fa")
+}
+
+// UnpackRewardMathPriceIsZeroError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_PriceIsZero()
+func (proofOfResource *ProofOfResource) UnpackRewardMathPriceIsZeroError(raw []byte) (*ProofOfResourceRewardMathPriceIsZero, error) {
+	out := new(ProofOfResourceRewardMathPriceIsZero)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "RewardMath_PriceIsZero", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceUUPSUnauthorizedCallContext represents a UUPSUnauthorizedCallContext error raised by the ProofOfResource contract.
+type ProofOfResourceUUPSUnauthorizedCallContext struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func ProofOfResourceUUPSUnauthorizedCallContextErrorID() common.Hash {
+	return common.HexToHash("0xe07c8dba242a06571ac65fe4bbe20522c9fb111cb33599b799ff8039c1ed18f4")
+}
+
+// UnpackUUPSUnauthorizedCallContextError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func (proofOfResource *ProofOfResource) UnpackUUPSUnauthorizedCallContextError(raw []byte) (*ProofOfResourceUUPSUnauthorizedCallContext, error) {
+	out := new(ProofOfResourceUUPSUnauthorizedCallContext)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "UUPSUnauthorizedCallContext", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ProofOfResourceUUPSUnsupportedProxiableUUID represents a UUPSUnsupportedProxiableUUID error raised by the ProofOfResource contract.
+type ProofOfResourceUUPSUnsupportedProxiableUUID struct {
+	Slot [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func ProofOfResourceUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
+	return common.HexToHash("0xaa1d49a4c084bfa9aeeee2a0be65267a7f19ba7e1476b114dac513d2c14cb563")
+}
+
+// UnpackUUPSUnsupportedProxiableUUIDError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func (proofOfResource *ProofOfResource) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*ProofOfResourceUUPSUnsupportedProxiableUUID, error) {
+	out := new(ProofOfResourceUUPSUnsupportedProxiableUUID)
+	if err := proofOfResource.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveMetaData contains all meta data concerning the Reserve contract.
+var ReserveMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIHUDL\",\"name\":\"hudl\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"proofOfResource\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"rewards\",\"type\":\"address\"},{\"internalType\":\"contractIEpochClock\",\"name\":\"clock\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"stateMutability\":\"payable\",\"type\":\"receive\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"burnForReplacement\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"filler\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"gasAllowance\",\"outputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"weiPerEpoch\",\"type\":\"uint128\"},{\"internalType\":\"uint32\",\"name\":\"gasPerCall\",\"type\":\"uint32\"},{\"internalType\":\"uint64\",\"name\":\"tipPerGas\",\"type\":\"uint64\"}],\"internalType\":\"structIReserve.GasAllowance\",\"name\":\"\",\"type\":\"tuple\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"kept\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"mintWei\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"fillerWei\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"burnWei\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"name\":\"mintForEpoch\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"reimburses\",\"type\":\"bool\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"owed\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"pool\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"payPool\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"reimburses\",\"type\":\"bool\"}],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"gasUsed\",\"type\":\"uint256\"}],\"name\":\"reimburse\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"weiPerEpoch\",\"type\":\"uint128\"},{\"internalType\":\"uint32\",\"name\":\"gasPerCall\",\"type\":\"uint32\"},{\"internalType\":\"uint64\",\"name\":\"tipPerGas\",\"type\":\"uint64\"}],\"internalType\":\"structIReserve.GasAllowance\",\"name\":\"allowance\",\"type\":\"tuple\"}],\"name\":\"setGasAllowance\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"spendFiller\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"spendKept\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"FillerSpent\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"components\":[{\"internalType\":\"uint128\",\"name\":\"weiPerEpoch\",\"type\":\"uint128\"},{\"internalType\":\"uint32\",\"name\":\"gasPerCall\",\"type\":\"uint32\"},{\"internalType\":\"uint64\",\"name\":\"tipPerGas\",\"type\":\"uint64\"}],\"indexed\":false,\"internalType\":\"structIReserve.GasAllowance\",\"name\":\"allowance\",\"type\":\"tuple\"}],\"name\":\"GasAllowanceSet\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"KeptSpent\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"to\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"}],\"name\":\"Reimbursed\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"filler\",\"type\":\"uint256\"}],\"name\":\"Reserve_MoreThanFiller\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"kept\",\"type\":\"uint256\"}],\"name\":\"Reserve_MoreThanKept\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"owed\",\"type\":\"uint256\"}],\"name\":\"Reserve_MoreThanOwed\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"Reserve_NotProofOfResource\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"Reserve_NotReimburser\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"Reserve_NotRewards\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint8\",\"name\":\"bits\",\"type\":\"uint8\"},{\"internalType\":\"uint256\",\"name\":\"value\",\"type\":\"uint256\"}],\"name\":\"SafeCastOverflowedUintDowncast\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"token\",\"type\":\"address\"}],\"name\":\"SafeERC20FailedOperation\",\"type\":\"error\"}]",
+	ID:  "f7bea36559c881687e394952f4ad40aea6",
+}
+
+// Reserve is an auto generated Go binding around an Ethereum contract.
+type Reserve struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *Reserve) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewReserve creates a new instance of Reserve.
+func NewReserve() *Reserve {
+	parsed, err := ReserveMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &Reserve{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *Reserve) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address hudl, address proofOfResource, address rewards, address clock, address authority) returns()
+func (reserve *Reserve) PackConstructor(hudl common.Address, proofOfResource common.Address, rewards common.Address, clock common.Address, authority common.Address) []byte {
+	enc, err := reserve.abi.Pack("", hudl, proofOfResource, rewards, clock, authority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (reserve *Reserve) PackAuthority() []byte {
+	enc, err := reserve.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (reserve *Reserve) TryPackAuthority() ([]byte, error) {
+	return reserve.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (reserve *Reserve) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := reserve.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackBurnForReplacement is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x88382d5e.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function burnForReplacement(uint64 , uint256 amount) returns()
+func (reserve *Reserve) PackBurnForReplacement(arg0 uint64, amount *big.Int) []byte {
+	enc, err := reserve.abi.Pack("burnForReplacement", arg0, amount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackBurnForReplacement is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x88382d5e.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function burnForReplacement(uint64 , uint256 amount) returns()
+func (reserve *Reserve) TryPackBurnForReplacement(arg0 uint64, amount *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("burnForReplacement", arg0, amount)
+}
+
+// PackFiller is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xcaac9dca.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function filler() view returns(uint256)
+func (reserve *Reserve) PackFiller() []byte {
+	enc, err := reserve.abi.Pack("filler")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackFiller is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xcaac9dca.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function filler() view returns(uint256)
+func (reserve *Reserve) TryPackFiller() ([]byte, error) {
+	return reserve.abi.Pack("filler")
+}
+
+// UnpackFiller is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xcaac9dca.
+//
+// Solidity: function filler() view returns(uint256)
+func (reserve *Reserve) UnpackFiller(data []byte) (*big.Int, error) {
+	out, err := reserve.abi.Unpack("filler", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackGasAllowance is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x557bd159.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function gasAllowance() view returns((uint128,uint32,uint64))
+func (reserve *Reserve) PackGasAllowance() []byte {
+	enc, err := reserve.abi.Pack("gasAllowance")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackGasAllowance is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x557bd159.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function gasAllowance() view returns((uint128,uint32,uint64))
+func (reserve *Reserve) TryPackGasAllowance() ([]byte, error) {
+	return reserve.abi.Pack("gasAllowance")
+}
+
+// UnpackGasAllowance is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x557bd159.
+//
+// Solidity: function gasAllowance() view returns((uint128,uint32,uint64))
+func (reserve *Reserve) UnpackGasAllowance(data []byte) (IReserveGasAllowance, error) {
+	out, err := reserve.abi.Unpack("gasAllowance", data)
+	if err != nil {
+		return *new(IReserveGasAllowance), err
+	}
+	out0 := *abi.ConvertType(out[0], new(IReserveGasAllowance)).(*IReserveGasAllowance)
+	return out0, nil
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (reserve *Reserve) PackIsConsumingScheduledOp() []byte {
+	enc, err := reserve.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (reserve *Reserve) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return reserve.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (reserve *Reserve) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := reserve.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackKept is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xacc3e84f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function kept() view returns(uint256)
+func (reserve *Reserve) PackKept() []byte {
+	enc, err := reserve.abi.Pack("kept")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackKept is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xacc3e84f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function kept() view returns(uint256)
+func (reserve *Reserve) TryPackKept() ([]byte, error) {
+	return reserve.abi.Pack("kept")
+}
+
+// UnpackKept is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xacc3e84f.
+//
+// Solidity: function kept() view returns(uint256)
+func (reserve *Reserve) UnpackKept(data []byte) (*big.Int, error) {
+	out, err := reserve.abi.Unpack("kept", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackMintForEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8779f803.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function mintForEpoch(uint64 , uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 ) returns(bool reimburses)
+func (reserve *Reserve) PackMintForEpoch(arg0 uint64, mintWei *big.Int, fillerWei *big.Int, burnWei *big.Int, arg4 *big.Int) []byte {
+	enc, err := reserve.abi.Pack("mintForEpoch", arg0, mintWei, fillerWei, burnWei, arg4)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackMintForEpoch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8779f803.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function mintForEpoch(uint64 , uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 ) returns(bool reimburses)
+func (reserve *Reserve) TryPackMintForEpoch(arg0 uint64, mintWei *big.Int, fillerWei *big.Int, burnWei *big.Int, arg4 *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("mintForEpoch", arg0, mintWei, fillerWei, burnWei, arg4)
+}
+
+// UnpackMintForEpoch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8779f803.
+//
+// Solidity: function mintForEpoch(uint64 , uint256 mintWei, uint256 fillerWei, uint256 burnWei, uint256 ) returns(bool reimburses)
+func (reserve *Reserve) UnpackMintForEpoch(data []byte) (bool, error) {
+	out, err := reserve.abi.Unpack("mintForEpoch", data)
+	if err != nil {
+		return *new(bool), err
+	}
+	out0 := *abi.ConvertType(out[0], new(bool)).(*bool)
+	return out0, nil
+}
+
+// PackOwed is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc87d6779.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function owed() view returns(uint256)
+func (reserve *Reserve) PackOwed() []byte {
+	enc, err := reserve.abi.Pack("owed")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackOwed is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc87d6779.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function owed() view returns(uint256)
+func (reserve *Reserve) TryPackOwed() ([]byte, error) {
+	return reserve.abi.Pack("owed")
+}
+
+// UnpackOwed is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xc87d6779.
+//
+// Solidity: function owed() view returns(uint256)
+func (reserve *Reserve) UnpackOwed(data []byte) (*big.Int, error) {
+	out, err := reserve.abi.Unpack("owed", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackPayPool is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc2704bd3.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function payPool(address pool, uint256 amount) returns(bool reimburses)
+func (reserve *Reserve) PackPayPool(pool common.Address, amount *big.Int) []byte {
+	enc, err := reserve.abi.Pack("payPool", pool, amount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPayPool is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc2704bd3.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function payPool(address pool, uint256 amount) returns(bool reimburses)
+func (reserve *Reserve) TryPackPayPool(pool common.Address, amount *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("payPool", pool, amount)
+}
+
+// UnpackPayPool is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xc2704bd3.
+//
+// Solidity: function payPool(address pool, uint256 amount) returns(bool reimburses)
+func (reserve *Reserve) UnpackPayPool(data []byte) (bool, error) {
+	out, err := reserve.abi.Unpack("payPool", data)
+	if err != nil {
+		return *new(bool), err
+	}
+	out0 := *abi.ConvertType(out[0], new(bool)).(*bool)
+	return out0, nil
+}
+
+// PackReimburse is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0f656e2c.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function reimburse(address to, uint256 gasUsed) returns()
+func (reserve *Reserve) PackReimburse(to common.Address, gasUsed *big.Int) []byte {
+	enc, err := reserve.abi.Pack("reimburse", to, gasUsed)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackReimburse is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0f656e2c.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function reimburse(address to, uint256 gasUsed) returns()
+func (reserve *Reserve) TryPackReimburse(to common.Address, gasUsed *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("reimburse", to, gasUsed)
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (reserve *Reserve) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := reserve.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (reserve *Reserve) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return reserve.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackSetGasAllowance is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xeb6ba3af.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setGasAllowance((uint128,uint32,uint64) allowance) returns()
+func (reserve *Reserve) PackSetGasAllowance(allowance IReserveGasAllowance) []byte {
+	enc, err := reserve.abi.Pack("setGasAllowance", allowance)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetGasAllowance is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xeb6ba3af.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setGasAllowance((uint128,uint32,uint64) allowance) returns()
+func (reserve *Reserve) TryPackSetGasAllowance(allowance IReserveGasAllowance) ([]byte, error) {
+	return reserve.abi.Pack("setGasAllowance", allowance)
+}
+
+// PackSpendFiller is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6f342753.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function spendFiller(address to, uint256 amount) returns()
+func (reserve *Reserve) PackSpendFiller(to common.Address, amount *big.Int) []byte {
+	enc, err := reserve.abi.Pack("spendFiller", to, amount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSpendFiller is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6f342753.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function spendFiller(address to, uint256 amount) returns()
+func (reserve *Reserve) TryPackSpendFiller(to common.Address, amount *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("spendFiller", to, amount)
+}
+
+// PackSpendKept is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbc027c45.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function spendKept(address to, uint256 amount) returns()
+func (reserve *Reserve) PackSpendKept(to common.Address, amount *big.Int) []byte {
+	enc, err := reserve.abi.Pack("spendKept", to, amount)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSpendKept is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbc027c45.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function spendKept(address to, uint256 amount) returns()
+func (reserve *Reserve) TryPackSpendKept(to common.Address, amount *big.Int) ([]byte, error) {
+	return reserve.abi.Pack("spendKept", to, amount)
+}
+
+// ReserveAuthorityUpdated represents a AuthorityUpdated event raised by the Reserve contract.
+type ReserveAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const ReserveAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (ReserveAuthorityUpdated) ContractEventName() string {
+	return ReserveAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (reserve *Reserve) UnpackAuthorityUpdatedEvent(log *types.Log) (*ReserveAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != reserve.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ReserveAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := reserve.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range reserve.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ReserveFillerSpent represents a FillerSpent event raised by the Reserve contract.
+type ReserveFillerSpent struct {
+	To     common.Address
+	Amount *big.Int
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const ReserveFillerSpentEventName = "FillerSpent"
+
+// ContractEventName returns the user-defined event name.
+func (ReserveFillerSpent) ContractEventName() string {
+	return ReserveFillerSpentEventName
+}
+
+// UnpackFillerSpentEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event FillerSpent(address indexed to, uint256 amount)
+func (reserve *Reserve) UnpackFillerSpentEvent(log *types.Log) (*ReserveFillerSpent, error) {
+	event := "FillerSpent"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != reserve.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ReserveFillerSpent)
+	if len(log.Data) > 0 {
+		if err := reserve.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range reserve.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ReserveGasAllowanceSet represents a GasAllowanceSet event raised by the Reserve contract.
+type ReserveGasAllowanceSet struct {
+	Allowance IReserveGasAllowance
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const ReserveGasAllowanceSetEventName = "GasAllowanceSet"
+
+// ContractEventName returns the user-defined event name.
+func (ReserveGasAllowanceSet) ContractEventName() string {
+	return ReserveGasAllowanceSetEventName
+}
+
+// UnpackGasAllowanceSetEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event GasAllowanceSet((uint128,uint32,uint64) allowance)
+func (reserve *Reserve) UnpackGasAllowanceSetEvent(log *types.Log) (*ReserveGasAllowanceSet, error) {
+	event := "GasAllowanceSet"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != reserve.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ReserveGasAllowanceSet)
+	if len(log.Data) > 0 {
+		if err := reserve.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range reserve.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ReserveKeptSpent represents a KeptSpent event raised by the Reserve contract.
+type ReserveKeptSpent struct {
+	To     common.Address
+	Amount *big.Int
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const ReserveKeptSpentEventName = "KeptSpent"
+
+// ContractEventName returns the user-defined event name.
+func (ReserveKeptSpent) ContractEventName() string {
+	return ReserveKeptSpentEventName
+}
+
+// UnpackKeptSpentEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event KeptSpent(address indexed to, uint256 amount)
+func (reserve *Reserve) UnpackKeptSpentEvent(log *types.Log) (*ReserveKeptSpent, error) {
+	event := "KeptSpent"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != reserve.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ReserveKeptSpent)
+	if len(log.Data) > 0 {
+		if err := reserve.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range reserve.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// ReserveReimbursed represents a Reimbursed event raised by the Reserve contract.
+type ReserveReimbursed struct {
+	To     common.Address
+	Amount *big.Int
+	Raw    *types.Log // Blockchain specific contextual infos
+}
+
+const ReserveReimbursedEventName = "Reimbursed"
+
+// ContractEventName returns the user-defined event name.
+func (ReserveReimbursed) ContractEventName() string {
+	return ReserveReimbursedEventName
+}
+
+// UnpackReimbursedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Reimbursed(address indexed to, uint256 amount)
+func (reserve *Reserve) UnpackReimbursedEvent(log *types.Log) (*ReserveReimbursed, error) {
+	event := "Reimbursed"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != reserve.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(ReserveReimbursed)
+	if len(log.Data) > 0 {
+		if err := reserve.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range reserve.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (reserve *Reserve) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], reserve.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return reserve.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return reserve.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return reserve.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_MoreThanFiller"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveMoreThanFillerError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_MoreThanKept"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveMoreThanKeptError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_MoreThanOwed"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveMoreThanOwedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_NotProofOfResource"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveNotProofOfResourceError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_NotReimburser"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveNotReimburserError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["Reserve_NotRewards"].ID.Bytes()[:4]) {
+		return reserve.UnpackReserveNotRewardsError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["SafeCastOverflowedUintDowncast"].ID.Bytes()[:4]) {
+		return reserve.UnpackSafeCastOverflowedUintDowncastError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], reserve.abi.Errors["SafeERC20FailedOperation"].ID.Bytes()[:4]) {
+		return reserve.UnpackSafeERC20FailedOperationError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// ReserveAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the Reserve contract.
+type ReserveAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func ReserveAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (reserve *Reserve) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*ReserveAccessManagedInvalidAuthority, error) {
+	out := new(ReserveAccessManagedInvalidAuthority)
+	if err := reserve.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the Reserve contract.
+type ReserveAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func ReserveAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (reserve *Reserve) UnpackAccessManagedRequiredDelayError(raw []byte) (*ReserveAccessManagedRequiredDelay, error) {
+	out := new(ReserveAccessManagedRequiredDelay)
+	if err := reserve.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the Reserve contract.
+type ReserveAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func ReserveAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (reserve *Reserve) UnpackAccessManagedUnauthorizedError(raw []byte) (*ReserveAccessManagedUnauthorized, error) {
+	out := new(ReserveAccessManagedUnauthorized)
+	if err := reserve.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveMoreThanFiller represents a Reserve_MoreThanFiller error raised by the Reserve contract.
+type ReserveReserveMoreThanFiller struct {
+	Amount *big.Int
+	Filler *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_MoreThanFiller(uint256 amount, uint256 filler)
+func ReserveReserveMoreThanFillerErrorID() common.Hash {
+	return common.HexToHash("0x7d1210ffa42b5a5d895d157cc4f60713ed3e19f0ee84e2dce29dbd725a9728ca")
+}
+
+// UnpackReserveMoreThanFillerError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_MoreThanFiller(uint256 amount, uint256 filler)
+func (reserve *Reserve) UnpackReserveMoreThanFillerError(raw []byte) (*ReserveReserveMoreThanFiller, error) {
+	out := new(ReserveReserveMoreThanFiller)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_MoreThanFiller", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveMoreThanKept represents a Reserve_MoreThanKept error raised by the Reserve contract.
+type ReserveReserveMoreThanKept struct {
+	Amount *big.Int
+	Kept   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_MoreThanKept(uint256 amount, uint256 kept)
+func ReserveReserveMoreThanKeptErrorID() common.Hash {
+	return common.HexToHash("0x694d7e76a08ec268da781fa5ace24f7ec19dd4659bf3ba5cacc3cb3ca72288fa")
+}
+
+// UnpackReserveMoreThanKeptError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_MoreThanKept(uint256 amount, uint256 kept)
+func (reserve *Reserve) UnpackReserveMoreThanKeptError(raw []byte) (*ReserveReserveMoreThanKept, error) {
+	out := new(ReserveReserveMoreThanKept)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_MoreThanKept", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveMoreThanOwed represents a Reserve_MoreThanOwed error raised by the Reserve contract.
+type ReserveReserveMoreThanOwed struct {
+	Amount *big.Int
+	Owed   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_MoreThanOwed(uint256 amount, uint256 owed)
+func ReserveReserveMoreThanOwedErrorID() common.Hash {
+	return common.HexToHash("0x06dad0a12a77725cb868626bb9535ac8164f99127223cc44c4db5c8652e9fcc4")
+}
+
+// UnpackReserveMoreThanOwedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_MoreThanOwed(uint256 amount, uint256 owed)
+func (reserve *Reserve) UnpackReserveMoreThanOwedError(raw []byte) (*ReserveReserveMoreThanOwed, error) {
+	out := new(ReserveReserveMoreThanOwed)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_MoreThanOwed", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveNotProofOfResource represents a Reserve_NotProofOfResource error raised by the Reserve contract.
+type ReserveReserveNotProofOfResource struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_NotProofOfResource(address caller)
+func ReserveReserveNotProofOfResourceErrorID() common.Hash {
+	return common.HexToHash("0x17aa17eb3e131e7777c8a97fee9ab75c57453882ac18cb62cb89f19492f79d69")
+}
+
+// UnpackReserveNotProofOfResourceError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_NotProofOfResource(address caller)
+func (reserve *Reserve) UnpackReserveNotProofOfResourceError(raw []byte) (*ReserveReserveNotProofOfResource, error) {
+	out := new(ReserveReserveNotProofOfResource)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_NotProofOfResource", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveNotReimburser represents a Reserve_NotReimburser error raised by the Reserve contract.
+type ReserveReserveNotReimburser struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_NotReimburser(address caller)
+func ReserveReserveNotReimburserErrorID() common.Hash {
+	return common.HexToHash("0x3718fe9c3d26d5f6733e5459f0209e4e77f162cf8b642d728cd81da97094a337")
+}
+
+// UnpackReserveNotReimburserError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_NotReimburser(address caller)
+func (reserve *Reserve) UnpackReserveNotReimburserError(raw []byte) (*ReserveReserveNotReimburser, error) {
+	out := new(ReserveReserveNotReimburser)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_NotReimburser", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveReserveNotRewards represents a Reserve_NotRewards error raised by the Reserve contract.
+type ReserveReserveNotRewards struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Reserve_NotRewards(address caller)
+func ReserveReserveNotRewardsErrorID() common.Hash {
+	return common.HexToHash("0x3d21a8b0829818e905ba13ff3ebdacf9978057e6411f85dacba08698ddf1e61f")
+}
+
+// UnpackReserveNotRewardsError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Reserve_NotRewards(address caller)
+func (reserve *Reserve) UnpackReserveNotRewardsError(raw []byte) (*ReserveReserveNotRewards, error) {
+	out := new(ReserveReserveNotRewards)
+	if err := reserve.abi.UnpackIntoInterface(out, "Reserve_NotRewards", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveSafeCastOverflowedUintDowncast represents a SafeCastOverflowedUintDowncast error raised by the Reserve contract.
+type ReserveSafeCastOverflowedUintDowncast struct {
+	Bits  uint8
+	Value *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value)
+func ReserveSafeCastOverflowedUintDowncastErrorID() common.Hash {
+	return common.HexToHash("0x6dfcc6503a32754ce7a89698e18201fc5294fd4aad43edefee786f88423b1a12")
+}
+
+// UnpackSafeCastOverflowedUintDowncastError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error SafeCastOverflowedUintDowncast(uint8 bits, uint256 value)
+func (reserve *Reserve) UnpackSafeCastOverflowedUintDowncastError(raw []byte) (*ReserveSafeCastOverflowedUintDowncast, error) {
+	out := new(ReserveSafeCastOverflowedUintDowncast)
+	if err := reserve.abi.UnpackIntoInterface(out, "SafeCastOverflowedUintDowncast", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ReserveSafeERC20FailedOperation represents a SafeERC20FailedOperation error raised by the Reserve contract.
+type ReserveSafeERC20FailedOperation struct {
+	Token common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func ReserveSafeERC20FailedOperationErrorID() common.Hash {
+	return common.HexToHash("0x5274afe73c98b4749fc91ffae6b7b574e7842cb2144a159e9377a5f20b32edf9")
+}
+
+// UnpackSafeERC20FailedOperationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error SafeERC20FailedOperation(address token)
+func (reserve *Reserve) UnpackSafeERC20FailedOperationError(raw []byte) (*ReserveSafeERC20FailedOperation, error) {
+	out := new(ReserveSafeERC20FailedOperation)
+	if err := reserve.abi.UnpackIntoInterface(out, "SafeERC20FailedOperation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsMetaData contains all meta data concerning the Rewards contract.
+var RewardsMetaData = bind.MetaData{
+	ABI: "[{\"inputs\":[{\"internalType\":\"contractIProofOfResource\",\"name\":\"proofOfResource\",\"type\":\"address\"},{\"internalType\":\"contractIParameters\",\"name\":\"parameters\",\"type\":\"address\"},{\"internalType\":\"contractIPoolManager\",\"name\":\"poolManager\",\"type\":\"address\"},{\"internalType\":\"contractIReserve\",\"name\":\"reserve\",\"type\":\"address\"}],\"stateMutability\":\"nonpayable\",\"type\":\"constructor\"},{\"inputs\":[],\"name\":\"UPGRADE_INTERFACE_VERSION\",\"outputs\":[{\"internalType\":\"string\",\"name\":\"\",\"type\":\"string\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"authority\",\"outputs\":[{\"internalType\":\"address\",\"name\":\"\",\"type\":\"address\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint8\",\"name\":\"version\",\"type\":\"uint8\"},{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"previousEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"availability\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"history\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"location\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"coverage\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"quality\",\"type\":\"uint64\"},{\"internalType\":\"uint128\",\"name\":\"clientBytes\",\"type\":\"uint128\"},{\"internalType\":\"uint128\",\"name\":\"relayBytes\",\"type\":\"uint128\"},{\"internalType\":\"uint32\",\"name\":\"provenMbps\",\"type\":\"uint32\"}],\"internalType\":\"structLeaf[]\",\"name\":\"leaves\",\"type\":\"tuple[]\"},{\"internalType\":\"bytes32[][]\",\"name\":\"proofs\",\"type\":\"bytes32[][]\"}],\"name\":\"claim\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"initialize\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"isConsumingScheduledOp\",\"outputs\":[{\"internalType\":\"bytes4\",\"name\":\"\",\"type\":\"bytes4\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"}],\"name\":\"lastRewardedBatch\",\"outputs\":[{\"internalType\":\"uint64\",\"name\":\"\",\"type\":\"uint64\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"pause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"paused\",\"outputs\":[{\"internalType\":\"bool\",\"name\":\"\",\"type\":\"bool\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"components\":[{\"internalType\":\"uint8\",\"name\":\"version\",\"type\":\"uint8\"},{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"previousEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"availability\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"history\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"location\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"coverage\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"quality\",\"type\":\"uint64\"},{\"internalType\":\"uint128\",\"name\":\"clientBytes\",\"type\":\"uint128\"},{\"internalType\":\"uint128\",\"name\":\"relayBytes\",\"type\":\"uint128\"},{\"internalType\":\"uint32\",\"name\":\"provenMbps\",\"type\":\"uint32\"}],\"internalType\":\"structLeaf\",\"name\":\"leaf\",\"type\":\"tuple\"}],\"name\":\"payoutOf\",\"outputs\":[{\"internalType\":\"uint256\",\"name\":\"\",\"type\":\"uint256\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"proxiableUUID\",\"outputs\":[{\"internalType\":\"bytes32\",\"name\":\"\",\"type\":\"bytes32\"}],\"stateMutability\":\"view\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newAuthority\",\"type\":\"address\"}],\"name\":\"setAuthority\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[],\"name\":\"unpause\",\"outputs\":[],\"stateMutability\":\"nonpayable\",\"type\":\"function\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"newImplementation\",\"type\":\"address\"},{\"internalType\":\"bytes\",\"name\":\"data\",\"type\":\"bytes\"}],\"name\":\"upgradeToAndCall\",\"outputs\":[],\"stateMutability\":\"payable\",\"type\":\"function\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AuthorityUpdated\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"uint64\",\"name\":\"version\",\"type\":\"uint64\"}],\"name\":\"Initialized\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"}],\"name\":\"Paused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"indexed\":true,\"internalType\":\"address\",\"name\":\"pool\",\"type\":\"address\"},{\"indexed\":false,\"internalType\":\"uint64[]\",\"name\":\"epochs\",\"type\":\"uint64[]\"},{\"indexed\":false,\"internalType\":\"uint256[]\",\"name\":\"amounts\",\"type\":\"uint256[]\"}],\"name\":\"Rewarded\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":false,\"internalType\":\"address\",\"name\":\"account\",\"type\":\"address\"}],\"name\":\"Unpaused\",\"type\":\"event\"},{\"anonymous\":false,\"inputs\":[{\"indexed\":true,\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"Upgraded\",\"type\":\"event\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"authority\",\"type\":\"address\"}],\"name\":\"AccessManagedInvalidAuthority\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"},{\"internalType\":\"uint32\",\"name\":\"delay\",\"type\":\"uint32\"}],\"name\":\"AccessManagedRequiredDelay\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"caller\",\"type\":\"address\"}],\"name\":\"AccessManagedUnauthorized\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"target\",\"type\":\"address\"}],\"name\":\"AddressEmptyCode\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"implementation\",\"type\":\"address\"}],\"name\":\"ERC1967InvalidImplementation\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ERC1967NonPayable\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"EnforcedPause\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ExpectedPause\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"FailedCall\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"InvalidInitialization\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"NotInitializing\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint256\",\"name\":\"amount\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"left\",\"type\":\"uint256\"}],\"name\":\"ProofOfResource_MoreThanMinted\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"ReentrancyGuardReentrantCall\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_BytesTooMany\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"int256\",\"name\":\"midpoint\",\"type\":\"int256\"},{\"internalType\":\"int256\",\"name\":\"least\",\"type\":\"int256\"},{\"internalType\":\"int256\",\"name\":\"most\",\"type\":\"int256\"}],\"name\":\"RewardMath_MidpointOutOfRange\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"quality\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_QualityTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"rMax\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_RMaxTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"reputation\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_ReputationTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"score\",\"type\":\"bytes32\"},{\"internalType\":\"uint256\",\"name\":\"got\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_ScoreTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"k\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_SteepnessTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"weightBps\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"most\",\"type\":\"uint256\"}],\"name\":\"RewardMath_WeightTooHigh\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"}],\"name\":\"Rewards_BadProof\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"epoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"lastRewardedBatch\",\"type\":\"uint64\"}],\"name\":\"Rewards_EpochPaid\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"},{\"internalType\":\"uint64\",\"name\":\"previousEpoch\",\"type\":\"uint64\"},{\"internalType\":\"uint64\",\"name\":\"lastRewardedBatch\",\"type\":\"uint64\"}],\"name\":\"Rewards_EpochSkipped\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint8\",\"name\":\"got\",\"type\":\"uint8\"},{\"internalType\":\"uint8\",\"name\":\"want\",\"type\":\"uint8\"}],\"name\":\"Rewards_LeafVersion\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"uint256\",\"name\":\"leaves\",\"type\":\"uint256\"},{\"internalType\":\"uint256\",\"name\":\"proofs\",\"type\":\"uint256\"}],\"name\":\"Rewards_LengthsDiffer\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"Rewards_NoLeaves\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"node\",\"type\":\"address\"}],\"name\":\"Rewards_NoPool\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"address\",\"name\":\"first\",\"type\":\"address\"},{\"internalType\":\"address\",\"name\":\"other\",\"type\":\"address\"}],\"name\":\"Rewards_NodesDiffer\",\"type\":\"error\"},{\"inputs\":[],\"name\":\"UUPSUnauthorizedCallContext\",\"type\":\"error\"},{\"inputs\":[{\"internalType\":\"bytes32\",\"name\":\"slot\",\"type\":\"bytes32\"}],\"name\":\"UUPSUnsupportedProxiableUUID\",\"type\":\"error\"}]",
+	ID:  "67aef464be47da0818043b4f9a65fc2e7e",
+}
+
+// Rewards is an auto generated Go binding around an Ethereum contract.
+type Rewards struct {
+	abi abi.ABI
+}
+
+// GetABI returns the ABI associated with this contract binding.
+func (c *Rewards) GetABI() abi.ABI {
+	return c.abi
+}
+
+// NewRewards creates a new instance of Rewards.
+func NewRewards() *Rewards {
+	parsed, err := RewardsMetaData.ParseABI()
+	if err != nil {
+		panic(errors.New("invalid ABI: " + err.Error()))
+	}
+	return &Rewards{abi: *parsed}
+}
+
+// Instance creates a wrapper for a deployed contract instance at the given address.
+// Use this to create the instance object passed to abigen v2 library functions Call, Transact, etc.
+func (c *Rewards) Instance(backend bind.ContractBackend, addr common.Address) *bind.BoundContract {
+	return bind.NewBoundContract(addr, c.abi, backend, backend, backend)
+}
+
+// PackConstructor is the Go binding used to pack the parameters required for
+// contract deployment.
+//
+// Solidity: constructor(address proofOfResource, address parameters, address poolManager, address reserve) returns()
+func (rewards *Rewards) PackConstructor(proofOfResource common.Address, parameters common.Address, poolManager common.Address, reserve common.Address) []byte {
+	enc, err := rewards.abi.Pack("", proofOfResource, parameters, poolManager, reserve)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// PackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (rewards *Rewards) PackUPGRADEINTERFACEVERSION() []byte {
+	enc, err := rewards.abi.Pack("UPGRADE_INTERFACE_VERSION")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUPGRADEINTERFACEVERSION is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xad3cb1cc.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (rewards *Rewards) TryPackUPGRADEINTERFACEVERSION() ([]byte, error) {
+	return rewards.abi.Pack("UPGRADE_INTERFACE_VERSION")
+}
+
+// UnpackUPGRADEINTERFACEVERSION is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xad3cb1cc.
+//
+// Solidity: function UPGRADE_INTERFACE_VERSION() view returns(string)
+func (rewards *Rewards) UnpackUPGRADEINTERFACEVERSION(data []byte) (string, error) {
+	out, err := rewards.abi.Unpack("UPGRADE_INTERFACE_VERSION", data)
+	if err != nil {
+		return *new(string), err
+	}
+	out0 := *abi.ConvertType(out[0], new(string)).(*string)
+	return out0, nil
+}
+
+// PackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function authority() view returns(address)
+func (rewards *Rewards) PackAuthority() []byte {
+	enc, err := rewards.abi.Pack("authority")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xbf7e214f.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function authority() view returns(address)
+func (rewards *Rewards) TryPackAuthority() ([]byte, error) {
+	return rewards.abi.Pack("authority")
+}
+
+// UnpackAuthority is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0xbf7e214f.
+//
+// Solidity: function authority() view returns(address)
+func (rewards *Rewards) UnpackAuthority(data []byte) (common.Address, error) {
+	out, err := rewards.abi.Unpack("authority", data)
+	if err != nil {
+		return *new(common.Address), err
+	}
+	out0 := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	return out0, nil
+}
+
+// PackClaim is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1c0d5f3e.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function claim((uint8,address,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint32)[] leaves, bytes32[][] proofs) returns()
+func (rewards *Rewards) PackClaim(leaves []Leaf, proofs [][][32]byte) []byte {
+	enc, err := rewards.abi.Pack("claim", leaves, proofs)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackClaim is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x1c0d5f3e.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function claim((uint8,address,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint32)[] leaves, bytes32[][] proofs) returns()
+func (rewards *Rewards) TryPackClaim(leaves []Leaf, proofs [][][32]byte) ([]byte, error) {
+	return rewards.abi.Pack("claim", leaves, proofs)
+}
+
+// PackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc4d66de8.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function initialize(address authority) returns()
+func (rewards *Rewards) PackInitialize(authority common.Address) []byte {
+	enc, err := rewards.abi.Pack("initialize", authority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackInitialize is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0xc4d66de8.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function initialize(address authority) returns()
+func (rewards *Rewards) TryPackInitialize(authority common.Address) ([]byte, error) {
+	return rewards.abi.Pack("initialize", authority)
+}
+
+// PackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (rewards *Rewards) PackIsConsumingScheduledOp() []byte {
+	enc, err := rewards.abi.Pack("isConsumingScheduledOp")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackIsConsumingScheduledOp is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8fb36037.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (rewards *Rewards) TryPackIsConsumingScheduledOp() ([]byte, error) {
+	return rewards.abi.Pack("isConsumingScheduledOp")
+}
+
+// UnpackIsConsumingScheduledOp is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x8fb36037.
+//
+// Solidity: function isConsumingScheduledOp() view returns(bytes4)
+func (rewards *Rewards) UnpackIsConsumingScheduledOp(data []byte) ([4]byte, error) {
+	out, err := rewards.abi.Unpack("isConsumingScheduledOp", data)
+	if err != nil {
+		return *new([4]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([4]byte)).(*[4]byte)
+	return out0, nil
+}
+
+// PackLastRewardedBatch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6d769491.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function lastRewardedBatch(address node) view returns(uint64)
+func (rewards *Rewards) PackLastRewardedBatch(node common.Address) []byte {
+	enc, err := rewards.abi.Pack("lastRewardedBatch", node)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackLastRewardedBatch is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x6d769491.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function lastRewardedBatch(address node) view returns(uint64)
+func (rewards *Rewards) TryPackLastRewardedBatch(node common.Address) ([]byte, error) {
+	return rewards.abi.Pack("lastRewardedBatch", node)
+}
+
+// UnpackLastRewardedBatch is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x6d769491.
+//
+// Solidity: function lastRewardedBatch(address node) view returns(uint64)
+func (rewards *Rewards) UnpackLastRewardedBatch(data []byte) (uint64, error) {
+	out, err := rewards.abi.Unpack("lastRewardedBatch", data)
+	if err != nil {
+		return *new(uint64), err
+	}
+	out0 := *abi.ConvertType(out[0], new(uint64)).(*uint64)
+	return out0, nil
+}
+
+// PackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function pause() returns()
+func (rewards *Rewards) PackPause() []byte {
+	enc, err := rewards.abi.Pack("pause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x8456cb59.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function pause() returns()
+func (rewards *Rewards) TryPackPause() ([]byte, error) {
+	return rewards.abi.Pack("pause")
+}
+
+// PackPaused is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5c975abb.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function paused() view returns(bool)
+func (rewards *Rewards) PackPaused() []byte {
+	enc, err := rewards.abi.Pack("paused")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPaused is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x5c975abb.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function paused() view returns(bool)
+func (rewards *Rewards) TryPackPaused() ([]byte, error) {
+	return rewards.abi.Pack("paused")
+}
+
+// UnpackPaused is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x5c975abb.
+//
+// Solidity: function paused() view returns(bool)
+func (rewards *Rewards) UnpackPaused(data []byte) (bool, error) {
+	out, err := rewards.abi.Unpack("paused", data)
+	if err != nil {
+		return *new(bool), err
+	}
+	out0 := *abi.ConvertType(out[0], new(bool)).(*bool)
+	return out0, nil
+}
+
+// PackPayoutOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e910707.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function payoutOf((uint8,address,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint32) leaf) view returns(uint256)
+func (rewards *Rewards) PackPayoutOf(leaf Leaf) []byte {
+	enc, err := rewards.abi.Pack("payoutOf", leaf)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackPayoutOf is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x0e910707.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function payoutOf((uint8,address,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint32) leaf) view returns(uint256)
+func (rewards *Rewards) TryPackPayoutOf(leaf Leaf) ([]byte, error) {
+	return rewards.abi.Pack("payoutOf", leaf)
+}
+
+// UnpackPayoutOf is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x0e910707.
+//
+// Solidity: function payoutOf((uint8,address,uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint128,uint128,uint32) leaf) view returns(uint256)
+func (rewards *Rewards) UnpackPayoutOf(data []byte) (*big.Int, error) {
+	out, err := rewards.abi.Unpack("payoutOf", data)
+	if err != nil {
+		return new(big.Int), err
+	}
+	out0 := abi.ConvertType(out[0], new(big.Int)).(*big.Int)
+	return out0, nil
+}
+
+// PackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (rewards *Rewards) PackProxiableUUID() []byte {
+	enc, err := rewards.abi.Pack("proxiableUUID")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackProxiableUUID is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x52d1902d.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (rewards *Rewards) TryPackProxiableUUID() ([]byte, error) {
+	return rewards.abi.Pack("proxiableUUID")
+}
+
+// UnpackProxiableUUID is the Go binding that unpacks the parameters returned
+// from invoking the contract method with ID 0x52d1902d.
+//
+// Solidity: function proxiableUUID() view returns(bytes32)
+func (rewards *Rewards) UnpackProxiableUUID(data []byte) ([32]byte, error) {
+	out, err := rewards.abi.Unpack("proxiableUUID", data)
+	if err != nil {
+		return *new([32]byte), err
+	}
+	out0 := *abi.ConvertType(out[0], new([32]byte)).(*[32]byte)
+	return out0, nil
+}
+
+// PackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (rewards *Rewards) PackSetAuthority(newAuthority common.Address) []byte {
+	enc, err := rewards.abi.Pack("setAuthority", newAuthority)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackSetAuthority is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x7a9e5e4b.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function setAuthority(address newAuthority) returns()
+func (rewards *Rewards) TryPackSetAuthority(newAuthority common.Address) ([]byte, error) {
+	return rewards.abi.Pack("setAuthority", newAuthority)
+}
+
+// PackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function unpause() returns()
+func (rewards *Rewards) PackUnpause() []byte {
+	enc, err := rewards.abi.Pack("unpause")
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUnpause is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x3f4ba83a.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function unpause() returns()
+func (rewards *Rewards) TryPackUnpause() ([]byte, error) {
+	return rewards.abi.Pack("unpause")
+}
+
+// PackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will panic if any
+// invalid/nil inputs are passed.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (rewards *Rewards) PackUpgradeToAndCall(newImplementation common.Address, data []byte) []byte {
+	enc, err := rewards.abi.Pack("upgradeToAndCall", newImplementation, data)
+	if err != nil {
+		panic(err)
+	}
+	return enc
+}
+
+// TryPackUpgradeToAndCall is the Go binding used to pack the parameters required for calling
+// the contract method with ID 0x4f1ef286.  This method will return an error
+// if any inputs are invalid/nil.
+//
+// Solidity: function upgradeToAndCall(address newImplementation, bytes data) payable returns()
+func (rewards *Rewards) TryPackUpgradeToAndCall(newImplementation common.Address, data []byte) ([]byte, error) {
+	return rewards.abi.Pack("upgradeToAndCall", newImplementation, data)
+}
+
+// RewardsAuthorityUpdated represents a AuthorityUpdated event raised by the Rewards contract.
+type RewardsAuthorityUpdated struct {
+	Authority common.Address
+	Raw       *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsAuthorityUpdatedEventName = "AuthorityUpdated"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsAuthorityUpdated) ContractEventName() string {
+	return RewardsAuthorityUpdatedEventName
+}
+
+// UnpackAuthorityUpdatedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event AuthorityUpdated(address authority)
+func (rewards *Rewards) UnpackAuthorityUpdatedEvent(log *types.Log) (*RewardsAuthorityUpdated, error) {
+	event := "AuthorityUpdated"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsAuthorityUpdated)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// RewardsInitialized represents a Initialized event raised by the Rewards contract.
+type RewardsInitialized struct {
+	Version uint64
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsInitializedEventName = "Initialized"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsInitialized) ContractEventName() string {
+	return RewardsInitializedEventName
+}
+
+// UnpackInitializedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Initialized(uint64 version)
+func (rewards *Rewards) UnpackInitializedEvent(log *types.Log) (*RewardsInitialized, error) {
+	event := "Initialized"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsInitialized)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// RewardsPaused represents a Paused event raised by the Rewards contract.
+type RewardsPaused struct {
+	Account common.Address
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsPausedEventName = "Paused"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsPaused) ContractEventName() string {
+	return RewardsPausedEventName
+}
+
+// UnpackPausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Paused(address account)
+func (rewards *Rewards) UnpackPausedEvent(log *types.Log) (*RewardsPaused, error) {
+	event := "Paused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsPaused)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// RewardsRewarded represents a Rewarded event raised by the Rewards contract.
+type RewardsRewarded struct {
+	Node    common.Address
+	Pool    common.Address
+	Epochs  []uint64
+	Amounts []*big.Int
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsRewardedEventName = "Rewarded"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsRewarded) ContractEventName() string {
+	return RewardsRewardedEventName
+}
+
+// UnpackRewardedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Rewarded(address indexed node, address indexed pool, uint64[] epochs, uint256[] amounts)
+func (rewards *Rewards) UnpackRewardedEvent(log *types.Log) (*RewardsRewarded, error) {
+	event := "Rewarded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsRewarded)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// RewardsUnpaused represents a Unpaused event raised by the Rewards contract.
+type RewardsUnpaused struct {
+	Account common.Address
+	Raw     *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsUnpausedEventName = "Unpaused"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsUnpaused) ContractEventName() string {
+	return RewardsUnpausedEventName
+}
+
+// UnpackUnpausedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Unpaused(address account)
+func (rewards *Rewards) UnpackUnpausedEvent(log *types.Log) (*RewardsUnpaused, error) {
+	event := "Unpaused"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsUnpaused)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// RewardsUpgraded represents a Upgraded event raised by the Rewards contract.
+type RewardsUpgraded struct {
+	Implementation common.Address
+	Raw            *types.Log // Blockchain specific contextual infos
+}
+
+const RewardsUpgradedEventName = "Upgraded"
+
+// ContractEventName returns the user-defined event name.
+func (RewardsUpgraded) ContractEventName() string {
+	return RewardsUpgradedEventName
+}
+
+// UnpackUpgradedEvent is the Go binding that unpacks the event data emitted
+// by contract.
+//
+// Solidity: event Upgraded(address indexed implementation)
+func (rewards *Rewards) UnpackUpgradedEvent(log *types.Log) (*RewardsUpgraded, error) {
+	event := "Upgraded"
+	if len(log.Topics) == 0 {
+		return nil, bind.ErrNoEventSignature
+	}
+	if log.Topics[0] != rewards.abi.Events[event].ID {
+		return nil, bind.ErrEventSignatureMismatch
+	}
+	out := new(RewardsUpgraded)
+	if len(log.Data) > 0 {
+		if err := rewards.abi.UnpackIntoInterface(out, event, log.Data); err != nil {
+			return nil, err
+		}
+	}
+	var indexed abi.Arguments
+	for _, arg := range rewards.abi.Events[event].Inputs {
+		if arg.Indexed {
+			indexed = append(indexed, arg)
+		}
+	}
+	if err := abi.ParseTopics(out, indexed, log.Topics[1:]); err != nil {
+		return nil, err
+	}
+	out.Raw = log
+	return out, nil
+}
+
+// UnpackError attempts to decode the provided error data using user-defined
+// error definitions.
+func (rewards *Rewards) UnpackError(raw []byte) (any, error) {
+	if bytes.Equal(raw[:4], rewards.abi.Errors["AccessManagedInvalidAuthority"].ID.Bytes()[:4]) {
+		return rewards.UnpackAccessManagedInvalidAuthorityError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["AccessManagedRequiredDelay"].ID.Bytes()[:4]) {
+		return rewards.UnpackAccessManagedRequiredDelayError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["AccessManagedUnauthorized"].ID.Bytes()[:4]) {
+		return rewards.UnpackAccessManagedUnauthorizedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["AddressEmptyCode"].ID.Bytes()[:4]) {
+		return rewards.UnpackAddressEmptyCodeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["ERC1967InvalidImplementation"].ID.Bytes()[:4]) {
+		return rewards.UnpackERC1967InvalidImplementationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["ERC1967NonPayable"].ID.Bytes()[:4]) {
+		return rewards.UnpackERC1967NonPayableError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["EnforcedPause"].ID.Bytes()[:4]) {
+		return rewards.UnpackEnforcedPauseError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["ExpectedPause"].ID.Bytes()[:4]) {
+		return rewards.UnpackExpectedPauseError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["FailedCall"].ID.Bytes()[:4]) {
+		return rewards.UnpackFailedCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["InvalidInitialization"].ID.Bytes()[:4]) {
+		return rewards.UnpackInvalidInitializationError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["NotInitializing"].ID.Bytes()[:4]) {
+		return rewards.UnpackNotInitializingError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["ProofOfResource_MoreThanMinted"].ID.Bytes()[:4]) {
+		return rewards.UnpackProofOfResourceMoreThanMintedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["ReentrancyGuardReentrantCall"].ID.Bytes()[:4]) {
+		return rewards.UnpackReentrancyGuardReentrantCallError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_BytesTooMany"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathBytesTooManyError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_MidpointOutOfRange"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathMidpointOutOfRangeError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_QualityTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathQualityTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_RMaxTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathRMaxTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_ReputationTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathReputationTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_ScoreTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathScoreTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_SteepnessTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathSteepnessTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["RewardMath_WeightTooHigh"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardMathWeightTooHighError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_BadProof"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsBadProofError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_EpochPaid"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsEpochPaidError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_EpochSkipped"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsEpochSkippedError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_LeafVersion"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsLeafVersionError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_LengthsDiffer"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsLengthsDifferError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_NoLeaves"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsNoLeavesError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_NoPool"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsNoPoolError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["Rewards_NodesDiffer"].ID.Bytes()[:4]) {
+		return rewards.UnpackRewardsNodesDifferError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["UUPSUnauthorizedCallContext"].ID.Bytes()[:4]) {
+		return rewards.UnpackUUPSUnauthorizedCallContextError(raw[4:])
+	}
+	if bytes.Equal(raw[:4], rewards.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
+		return rewards.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
+	}
+	return nil, errors.New("Unknown error")
+}
+
+// RewardsAccessManagedInvalidAuthority represents a AccessManagedInvalidAuthority error raised by the Rewards contract.
+type RewardsAccessManagedInvalidAuthority struct {
+	Authority common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func RewardsAccessManagedInvalidAuthorityErrorID() common.Hash {
+	return common.HexToHash("0xc2f31e5ee06c96eddd5864bf58d26da15afa7233cb6f74e000aa686fca7a7a0b")
+}
+
+// UnpackAccessManagedInvalidAuthorityError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedInvalidAuthority(address authority)
+func (rewards *Rewards) UnpackAccessManagedInvalidAuthorityError(raw []byte) (*RewardsAccessManagedInvalidAuthority, error) {
+	out := new(RewardsAccessManagedInvalidAuthority)
+	if err := rewards.abi.UnpackIntoInterface(out, "AccessManagedInvalidAuthority", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsAccessManagedRequiredDelay represents a AccessManagedRequiredDelay error raised by the Rewards contract.
+type RewardsAccessManagedRequiredDelay struct {
+	Caller common.Address
+	Delay  uint32
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func RewardsAccessManagedRequiredDelayErrorID() common.Hash {
+	return common.HexToHash("0xaf77169dad650be42a753d4bbd4f4ad0d10be80053e495da3bb1525746eda4e4")
+}
+
+// UnpackAccessManagedRequiredDelayError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedRequiredDelay(address caller, uint32 delay)
+func (rewards *Rewards) UnpackAccessManagedRequiredDelayError(raw []byte) (*RewardsAccessManagedRequiredDelay, error) {
+	out := new(RewardsAccessManagedRequiredDelay)
+	if err := rewards.abi.UnpackIntoInterface(out, "AccessManagedRequiredDelay", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsAccessManagedUnauthorized represents a AccessManagedUnauthorized error raised by the Rewards contract.
+type RewardsAccessManagedUnauthorized struct {
+	Caller common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func RewardsAccessManagedUnauthorizedErrorID() common.Hash {
+	return common.HexToHash("0x068ca9d827f779c08fd30d7fda45faef5f2a6b2e57f8b809b3c6bbed99f5fb1f")
+}
+
+// UnpackAccessManagedUnauthorizedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AccessManagedUnauthorized(address caller)
+func (rewards *Rewards) UnpackAccessManagedUnauthorizedError(raw []byte) (*RewardsAccessManagedUnauthorized, error) {
+	out := new(RewardsAccessManagedUnauthorized)
+	if err := rewards.abi.UnpackIntoInterface(out, "AccessManagedUnauthorized", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsAddressEmptyCode represents a AddressEmptyCode error raised by the Rewards contract.
+type RewardsAddressEmptyCode struct {
+	Target common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error AddressEmptyCode(address target)
+func RewardsAddressEmptyCodeErrorID() common.Hash {
+	return common.HexToHash("0x9996b315c842ff135b8fc4a08ad5df1c344efbc03d2687aecc0678050d2aac89")
+}
+
+// UnpackAddressEmptyCodeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error AddressEmptyCode(address target)
+func (rewards *Rewards) UnpackAddressEmptyCodeError(raw []byte) (*RewardsAddressEmptyCode, error) {
+	out := new(RewardsAddressEmptyCode)
+	if err := rewards.abi.UnpackIntoInterface(out, "AddressEmptyCode", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsERC1967InvalidImplementation represents a ERC1967InvalidImplementation error raised by the Rewards contract.
+type RewardsERC1967InvalidImplementation struct {
+	Implementation common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func RewardsERC1967InvalidImplementationErrorID() common.Hash {
+	return common.HexToHash("0x4c9c8ce3ceb3130f17f7cdba48d89b5b0129f266a8bac114e6e315a41879b617")
+}
+
+// UnpackERC1967InvalidImplementationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967InvalidImplementation(address implementation)
+func (rewards *Rewards) UnpackERC1967InvalidImplementationError(raw []byte) (*RewardsERC1967InvalidImplementation, error) {
+	out := new(RewardsERC1967InvalidImplementation)
+	if err := rewards.abi.UnpackIntoInterface(out, "ERC1967InvalidImplementation", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsERC1967NonPayable represents a ERC1967NonPayable error raised by the Rewards contract.
+type RewardsERC1967NonPayable struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ERC1967NonPayable()
+func RewardsERC1967NonPayableErrorID() common.Hash {
+	return common.HexToHash("0xb398979fa84f543c8e222f17890372c487baf85e062276c127fef521eea7224b")
+}
+
+// UnpackERC1967NonPayableError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ERC1967NonPayable()
+func (rewards *Rewards) UnpackERC1967NonPayableError(raw []byte) (*RewardsERC1967NonPayable, error) {
+	out := new(RewardsERC1967NonPayable)
+	if err := rewards.abi.UnpackIntoInterface(out, "ERC1967NonPayable", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsEnforcedPause represents a EnforcedPause error raised by the Rewards contract.
+type RewardsEnforcedPause struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error EnforcedPause()
+func RewardsEnforcedPauseErrorID() common.Hash {
+	return common.HexToHash("0xd93c0665d6c96d04a8f174024fc4ddd66c250604aff22bbec808de86dd3637e3")
+}
+
+// UnpackEnforcedPauseError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error EnforcedPause()
+func (rewards *Rewards) UnpackEnforcedPauseError(raw []byte) (*RewardsEnforcedPause, error) {
+	out := new(RewardsEnforcedPause)
+	if err := rewards.abi.UnpackIntoInterface(out, "EnforcedPause", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsExpectedPause represents a ExpectedPause error raised by the Rewards contract.
+type RewardsExpectedPause struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ExpectedPause()
+func RewardsExpectedPauseErrorID() common.Hash {
+	return common.HexToHash("0x8dfc202bcfe9a735b559bee70674422512bc5c30f687046ae8778315fb81da44")
+}
+
+// UnpackExpectedPauseError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ExpectedPause()
+func (rewards *Rewards) UnpackExpectedPauseError(raw []byte) (*RewardsExpectedPause, error) {
+	out := new(RewardsExpectedPause)
+	if err := rewards.abi.UnpackIntoInterface(out, "ExpectedPause", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsFailedCall represents a FailedCall error raised by the Rewards contract.
+type RewardsFailedCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error FailedCall()
+func RewardsFailedCallErrorID() common.Hash {
+	return common.HexToHash("0xd6bda27508c0fb6d8a39b4b122878dab26f731a7d4e4abe711dd3731899052a4")
+}
+
+// UnpackFailedCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error FailedCall()
+func (rewards *Rewards) UnpackFailedCallError(raw []byte) (*RewardsFailedCall, error) {
+	out := new(RewardsFailedCall)
+	if err := rewards.abi.UnpackIntoInterface(out, "FailedCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsInvalidInitialization represents a InvalidInitialization error raised by the Rewards contract.
+type RewardsInvalidInitialization struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error InvalidInitialization()
+func RewardsInvalidInitializationErrorID() common.Hash {
+	return common.HexToHash("0xf92ee8a957075833165f68c320933b1a1294aafc84ee6e0dd3fb178008f9aaf5")
+}
+
+// UnpackInvalidInitializationError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error InvalidInitialization()
+func (rewards *Rewards) UnpackInvalidInitializationError(raw []byte) (*RewardsInvalidInitialization, error) {
+	out := new(RewardsInvalidInitialization)
+	if err := rewards.abi.UnpackIntoInterface(out, "InvalidInitialization", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsNotInitializing represents a NotInitializing error raised by the Rewards contract.
+type RewardsNotInitializing struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error NotInitializing()
+func RewardsNotInitializingErrorID() common.Hash {
+	return common.HexToHash("0xd7e6bcf8597daa127dc9f0048d2f08d5ef140a2cb659feabd700beff1f7a8302")
+}
+
+// UnpackNotInitializingError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error NotInitializing()
+func (rewards *Rewards) UnpackNotInitializingError(raw []byte) (*RewardsNotInitializing, error) {
+	out := new(RewardsNotInitializing)
+	if err := rewards.abi.UnpackIntoInterface(out, "NotInitializing", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsProofOfResourceMoreThanMinted represents a ProofOfResource_MoreThanMinted error raised by the Rewards contract.
+type RewardsProofOfResourceMoreThanMinted struct {
+	Epoch  uint64
+	Amount *big.Int
+	Left   *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left)
+func RewardsProofOfResourceMoreThanMintedErrorID() common.Hash {
+	return common.HexToHash("0xf0e7e0ab154c9c1ee9fdfe7108b3812d32b12a6dadd92bdb439f270370a36500")
+}
+
+// UnpackProofOfResourceMoreThanMintedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ProofOfResource_MoreThanMinted(uint64 epoch, uint256 amount, uint256 left)
+func (rewards *Rewards) UnpackProofOfResourceMoreThanMintedError(raw []byte) (*RewardsProofOfResourceMoreThanMinted, error) {
+	out := new(RewardsProofOfResourceMoreThanMinted)
+	if err := rewards.abi.UnpackIntoInterface(out, "ProofOfResource_MoreThanMinted", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsReentrancyGuardReentrantCall represents a ReentrancyGuardReentrantCall error raised by the Rewards contract.
+type RewardsReentrancyGuardReentrantCall struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func RewardsReentrancyGuardReentrantCallErrorID() common.Hash {
+	return common.HexToHash("0x3ee5aeb571de7fc460830b4d0017439a1ca56fb0bc39062227ade4fe4a24c1ca")
+}
+
+// UnpackReentrancyGuardReentrantCallError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error ReentrancyGuardReentrantCall()
+func (rewards *Rewards) UnpackReentrancyGuardReentrantCallError(raw []byte) (*RewardsReentrancyGuardReentrantCall, error) {
+	out := new(RewardsReentrancyGuardReentrantCall)
+	if err := rewards.abi.UnpackIntoInterface(out, "ReentrancyGuardReentrantCall", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathBytesTooMany represents a RewardMath_BytesTooMany error raised by the Rewards contract.
+type RewardsRewardMathBytesTooMany struct {
+	Got  *big.Int
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_BytesTooMany(uint256 got, uint256 most)
+func RewardsRewardMathBytesTooManyErrorID() common.Hash {
+	return common.HexToHash("0x6686eb3844e57524ed3b786090006f0050af3db89a2b30c6a7dec159db1fec40")
+}
+
+// UnpackRewardMathBytesTooManyError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_BytesTooMany(uint256 got, uint256 most)
+func (rewards *Rewards) UnpackRewardMathBytesTooManyError(raw []byte) (*RewardsRewardMathBytesTooMany, error) {
+	out := new(RewardsRewardMathBytesTooMany)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_BytesTooMany", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathMidpointOutOfRange represents a RewardMath_MidpointOutOfRange error raised by the Rewards contract.
+type RewardsRewardMathMidpointOutOfRange struct {
+	Midpoint *big.Int
+	Least    *big.Int
+	Most     *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_MidpointOutOfRange(int256 midpoint, int256 least, int256 most)
+func RewardsRewardMathMidpointOutOfRangeErrorID() common.Hash {
+	return common.HexToHash("0xe3168b6c7377c1466b33220966c238b690fff29df57c555019a2693ae90b09f5")
+}
+
+// UnpackRewardMathMidpointOutOfRangeError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_MidpointOutOfRange(int256 midpoint, int256 least, int256 most)
+func (rewards *Rewards) UnpackRewardMathMidpointOutOfRangeError(raw []byte) (*RewardsRewardMathMidpointOutOfRange, error) {
+	out := new(RewardsRewardMathMidpointOutOfRange)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_MidpointOutOfRange", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathQualityTooHigh represents a RewardMath_QualityTooHigh error raised by the Rewards contract.
+type RewardsRewardMathQualityTooHigh struct {
+	Quality *big.Int
+	Most    *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_QualityTooHigh(uint256 quality, uint256 most)
+func RewardsRewardMathQualityTooHighErrorID() common.Hash {
+	return common.HexToHash("0x20aaf9d9cd1ee8a646345541756310f70f0394848fab0e87c7f36b6c61f6d7e2")
+}
+
+// UnpackRewardMathQualityTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_QualityTooHigh(uint256 quality, uint256 most)
+func (rewards *Rewards) UnpackRewardMathQualityTooHighError(raw []byte) (*RewardsRewardMathQualityTooHigh, error) {
+	out := new(RewardsRewardMathQualityTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_QualityTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathRMaxTooHigh represents a RewardMath_RMaxTooHigh error raised by the Rewards contract.
+type RewardsRewardMathRMaxTooHigh struct {
+	RMax *big.Int
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_RMaxTooHigh(uint256 rMax, uint256 most)
+func RewardsRewardMathRMaxTooHighErrorID() common.Hash {
+	return common.HexToHash("0x49ef13b0ef5aca0549bcce82620358eaca65a1baf1e31a49b4c5262892f42841")
+}
+
+// UnpackRewardMathRMaxTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_RMaxTooHigh(uint256 rMax, uint256 most)
+func (rewards *Rewards) UnpackRewardMathRMaxTooHighError(raw []byte) (*RewardsRewardMathRMaxTooHigh, error) {
+	out := new(RewardsRewardMathRMaxTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_RMaxTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathReputationTooHigh represents a RewardMath_ReputationTooHigh error raised by the Rewards contract.
+type RewardsRewardMathReputationTooHigh struct {
+	Reputation *big.Int
+	Most       *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_ReputationTooHigh(uint256 reputation, uint256 most)
+func RewardsRewardMathReputationTooHighErrorID() common.Hash {
+	return common.HexToHash("0x818abbec80d486ce5f85cd46ab0d0a62b0a635caee17fd329ac9e57abf8ecc7c")
+}
+
+// UnpackRewardMathReputationTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_ReputationTooHigh(uint256 reputation, uint256 most)
+func (rewards *Rewards) UnpackRewardMathReputationTooHighError(raw []byte) (*RewardsRewardMathReputationTooHigh, error) {
+	out := new(RewardsRewardMathReputationTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_ReputationTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathScoreTooHigh represents a RewardMath_ScoreTooHigh error raised by the Rewards contract.
+type RewardsRewardMathScoreTooHigh struct {
+	Score [32]byte
+	Got   *big.Int
+	Most  *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_ScoreTooHigh(bytes32 score, uint256 got, uint256 most)
+func RewardsRewardMathScoreTooHighErrorID() common.Hash {
+	return common.HexToHash("0x4b995f8f82d8dc07db88cd09ef76781cc9ff9887e72ca7f38842986f46027ad8")
+}
+
+// UnpackRewardMathScoreTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_ScoreTooHigh(bytes32 score, uint256 got, uint256 most)
+func (rewards *Rewards) UnpackRewardMathScoreTooHighError(raw []byte) (*RewardsRewardMathScoreTooHigh, error) {
+	out := new(RewardsRewardMathScoreTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_ScoreTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathSteepnessTooHigh represents a RewardMath_SteepnessTooHigh error raised by the Rewards contract.
+type RewardsRewardMathSteepnessTooHigh struct {
+	K    *big.Int
+	Most *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_SteepnessTooHigh(uint256 k, uint256 most)
+func RewardsRewardMathSteepnessTooHighErrorID() common.Hash {
+	return common.HexToHash("0x44f870a707a06b0efc571e1a5a3285c43ed43793d2fc9b6ef3283c078c52ca52")
+}
+
+// UnpackRewardMathSteepnessTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_SteepnessTooHigh(uint256 k, uint256 most)
+func (rewards *Rewards) UnpackRewardMathSteepnessTooHighError(raw []byte) (*RewardsRewardMathSteepnessTooHigh, error) {
+	out := new(RewardsRewardMathSteepnessTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_SteepnessTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardMathWeightTooHigh represents a RewardMath_WeightTooHigh error raised by the Rewards contract.
+type RewardsRewardMathWeightTooHigh struct {
+	WeightBps *big.Int
+	Most      *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error RewardMath_WeightTooHigh(uint256 weightBps, uint256 most)
+func RewardsRewardMathWeightTooHighErrorID() common.Hash {
+	return common.HexToHash("0x257d727bf12e8fd3c37787b63ac59637837de0d69b35d2f1f0b0ece43eadd49b")
+}
+
+// UnpackRewardMathWeightTooHighError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error RewardMath_WeightTooHigh(uint256 weightBps, uint256 most)
+func (rewards *Rewards) UnpackRewardMathWeightTooHighError(raw []byte) (*RewardsRewardMathWeightTooHigh, error) {
+	out := new(RewardsRewardMathWeightTooHigh)
+	if err := rewards.abi.UnpackIntoInterface(out, "RewardMath_WeightTooHigh", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsBadProof represents a Rewards_BadProof error raised by the Rewards contract.
+type RewardsRewardsBadProof struct {
+	Node  common.Address
+	Epoch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_BadProof(address node, uint64 epoch)
+func RewardsRewardsBadProofErrorID() common.Hash {
+	return common.HexToHash("0x00cfe2ca5374e09286986f99c23e2e49afdfcaae990f2d40fe8d4dc8f40d273f")
+}
+
+// UnpackRewardsBadProofError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_BadProof(address node, uint64 epoch)
+func (rewards *Rewards) UnpackRewardsBadProofError(raw []byte) (*RewardsRewardsBadProof, error) {
+	out := new(RewardsRewardsBadProof)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_BadProof", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsEpochPaid represents a Rewards_EpochPaid error raised by the Rewards contract.
+type RewardsRewardsEpochPaid struct {
+	Node              common.Address
+	Epoch             uint64
+	LastRewardedBatch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_EpochPaid(address node, uint64 epoch, uint64 lastRewardedBatch)
+func RewardsRewardsEpochPaidErrorID() common.Hash {
+	return common.HexToHash("0xc62298ef65a8f66ad4b0bd44e76154540cdecbb4b0be8b5d8a1b7deb3c4a4a2d")
+}
+
+// UnpackRewardsEpochPaidError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_EpochPaid(address node, uint64 epoch, uint64 lastRewardedBatch)
+func (rewards *Rewards) UnpackRewardsEpochPaidError(raw []byte) (*RewardsRewardsEpochPaid, error) {
+	out := new(RewardsRewardsEpochPaid)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_EpochPaid", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsEpochSkipped represents a Rewards_EpochSkipped error raised by the Rewards contract.
+type RewardsRewardsEpochSkipped struct {
+	Node              common.Address
+	PreviousEpoch     uint64
+	LastRewardedBatch uint64
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_EpochSkipped(address node, uint64 previousEpoch, uint64 lastRewardedBatch)
+func RewardsRewardsEpochSkippedErrorID() common.Hash {
+	return common.HexToHash("0x932cf1b28d29fc01d9c08aa924a685faee7d2ccf513a6d3ef642280b945c4a8f")
+}
+
+// UnpackRewardsEpochSkippedError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_EpochSkipped(address node, uint64 previousEpoch, uint64 lastRewardedBatch)
+func (rewards *Rewards) UnpackRewardsEpochSkippedError(raw []byte) (*RewardsRewardsEpochSkipped, error) {
+	out := new(RewardsRewardsEpochSkipped)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_EpochSkipped", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsLeafVersion represents a Rewards_LeafVersion error raised by the Rewards contract.
+type RewardsRewardsLeafVersion struct {
+	Got  uint8
+	Want uint8
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_LeafVersion(uint8 got, uint8 want)
+func RewardsRewardsLeafVersionErrorID() common.Hash {
+	return common.HexToHash("0x15caa788ad7f3c13dd4ece2f2d8da17aa0f9a09af3cdd7bac4cdbdf5c8c94aa5")
+}
+
+// UnpackRewardsLeafVersionError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_LeafVersion(uint8 got, uint8 want)
+func (rewards *Rewards) UnpackRewardsLeafVersionError(raw []byte) (*RewardsRewardsLeafVersion, error) {
+	out := new(RewardsRewardsLeafVersion)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_LeafVersion", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsLengthsDiffer represents a Rewards_LengthsDiffer error raised by the Rewards contract.
+type RewardsRewardsLengthsDiffer struct {
+	Leaves *big.Int
+	Proofs *big.Int
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_LengthsDiffer(uint256 leaves, uint256 proofs)
+func RewardsRewardsLengthsDifferErrorID() common.Hash {
+	return common.HexToHash("0x3c633a40b0e0a3df301dd456f3d37855b74ed2e235461aaf99ff606796701f89")
+}
+
+// UnpackRewardsLengthsDifferError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_LengthsDiffer(uint256 leaves, uint256 proofs)
+func (rewards *Rewards) UnpackRewardsLengthsDifferError(raw []byte) (*RewardsRewardsLengthsDiffer, error) {
+	out := new(RewardsRewardsLengthsDiffer)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_LengthsDiffer", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsNoLeaves represents a Rewards_NoLeaves error raised by the Rewards contract.
+type RewardsRewardsNoLeaves struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_NoLeaves()
+func RewardsRewardsNoLeavesErrorID() common.Hash {
+	return common.HexToHash("0x18ed950288e1d014b5e27cb69b396e29c68974d4cca7dc1b5ded644eff0356a3")
+}
+
+// UnpackRewardsNoLeavesError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_NoLeaves()
+func (rewards *Rewards) UnpackRewardsNoLeavesError(raw []byte) (*RewardsRewardsNoLeaves, error) {
+	out := new(RewardsRewardsNoLeaves)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_NoLeaves", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsNoPool represents a Rewards_NoPool error raised by the Rewards contract.
+type RewardsRewardsNoPool struct {
+	Node common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_NoPool(address node)
+func RewardsRewardsNoPoolErrorID() common.Hash {
+	return common.HexToHash("0x25586c4199043db3ac78e58b79375bf28e4d496a7b64062e0ed21fcfb94afb61")
+}
+
+// UnpackRewardsNoPoolError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_NoPool(address node)
+func (rewards *Rewards) UnpackRewardsNoPoolError(raw []byte) (*RewardsRewardsNoPool, error) {
+	out := new(RewardsRewardsNoPool)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_NoPool", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsRewardsNodesDiffer represents a Rewards_NodesDiffer error raised by the Rewards contract.
+type RewardsRewardsNodesDiffer struct {
+	First common.Address
+	Other common.Address
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error Rewards_NodesDiffer(address first, address other)
+func RewardsRewardsNodesDifferErrorID() common.Hash {
+	return common.HexToHash("0xf655b790fe9807a57eb37c8290b369825841c1585004bd7c16653493bff02420")
+}
+
+// UnpackRewardsNodesDifferError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error Rewards_NodesDiffer(address first, address other)
+func (rewards *Rewards) UnpackRewardsNodesDifferError(raw []byte) (*RewardsRewardsNodesDiffer, error) {
+	out := new(RewardsRewardsNodesDiffer)
+	if err := rewards.abi.UnpackIntoInterface(out, "Rewards_NodesDiffer", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsUUPSUnauthorizedCallContext represents a UUPSUnauthorizedCallContext error raised by the Rewards contract.
+type RewardsUUPSUnauthorizedCallContext struct {
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func RewardsUUPSUnauthorizedCallContextErrorID() common.Hash {
+	return common.HexToHash("0xe07c8dba242a06571ac65fe4bbe20522c9fb111cb33599b799ff8039c1ed18f4")
+}
+
+// UnpackUUPSUnauthorizedCallContextError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnauthorizedCallContext()
+func (rewards *Rewards) UnpackUUPSUnauthorizedCallContextError(raw []byte) (*RewardsUUPSUnauthorizedCallContext, error) {
+	out := new(RewardsUUPSUnauthorizedCallContext)
+	if err := rewards.abi.UnpackIntoInterface(out, "UUPSUnauthorizedCallContext", raw); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RewardsUUPSUnsupportedProxiableUUID represents a UUPSUnsupportedProxiableUUID error raised by the Rewards contract.
+type RewardsUUPSUnsupportedProxiableUUID struct {
+	Slot [32]byte
+}
+
+// ErrorID returns the hash of canonical representation of the error's signature.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func RewardsUUPSUnsupportedProxiableUUIDErrorID() common.Hash {
+	return common.HexToHash("0xaa1d49a4c084bfa9aeeee2a0be65267a7f19ba7e1476b114dac513d2c14cb563")
+}
+
+// UnpackUUPSUnsupportedProxiableUUIDError is the Go binding used to decode the provided
+// error data into the corresponding Go error struct.
+//
+// Solidity: error UUPSUnsupportedProxiableUUID(bytes32 slot)
+func (rewards *Rewards) UnpackUUPSUnsupportedProxiableUUIDError(raw []byte) (*RewardsUUPSUnsupportedProxiableUUID, error) {
+	out := new(RewardsUUPSUnsupportedProxiableUUID)
+	if err := rewards.abi.UnpackIntoInterface(out, "UUPSUnsupportedProxiableUUID", raw); err != nil {
 		return nil, err
 	}
 	return out, nil

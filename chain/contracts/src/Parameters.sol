@@ -50,9 +50,9 @@ contract Parameters is IParameters, AccessManagedUpgradeable, UUPSUpgradeable {
     }
 
     /// @inheritdoc IParameters
-    function set(ParameterSet calldata parameters) external restricted returns (uint32) {
-        _check(parameters);
-        return _add(parameters, currentEpoch() + 1);
+    function set(ParameterSet calldata next) external restricted returns (uint32) {
+        _check(next);
+        return _add(next, currentEpoch() + 1);
     }
 
     /// @inheritdoc IEpochClock

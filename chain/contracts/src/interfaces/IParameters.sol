@@ -21,7 +21,7 @@ interface IParameters is IEpochClock {
     error Parameters_ClockDiffers(uint64 genesisTime, uint32 epochLength);
 
     /// @notice Makes a new version that holds from the next epoch. Governance only.
-    function set(ParameterSet calldata parameters) external returns (uint32 version);
+    function set(ParameterSet calldata next) external returns (uint32 version);
 
     /// @notice The newest version.
     function newestVersion() external view returns (uint32);

@@ -51,6 +51,8 @@ type Intent struct {
 	Value *big.Int
 	// Gas is the most it may use; 0 has the endpoint estimate and adds a fifth.
 	Gas uint64
+	// Nonce is the only one that it may have; nil takes the next.
+	Nonce *uint64
 }
 
 func (i Intent) value() *big.Int {
@@ -171,6 +173,9 @@ func (s *Sender) open(ctx context.Context, i Intent, gas uint64) error {
 	nonce, err := s.nextNonce(ctx)
 	if err != nil {
 		return err
+	}
+	if i.Nonce != nil && *i.Nonce != nonce {
+		return fmt.Errorf("%w: %q is for nonce %d, the next is %d", ErrNonceTaken, i.ID, *i.Nonce, nonce)
 	}
 	f, err := s.client.suggested(ctx)
 	if err != nil {

@@ -57,13 +57,13 @@ func newPlace(t *testing.T) *place {
 	go func() { ended <- chain.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 
-	abis, err := ABIs()
+	reasons, err := Reasons()
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := client.DefaultConfig()
 	config.URL, config.PollEvery = chain.URL(), 5*time.Millisecond
-	dialled, err := client.Dial(t.Context(), config, client.NewReasons(abis, nil), quiet)
+	dialled, err := client.Dial(t.Context(), config, reasons, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func Run(ctx context.Context, c *client.Client, w *client.Wallet, g Genesis, con
 }
 
 // execute does the steps and records them.
-func execute(ctx context.Context, c *client.Client, w *client.Wallet, steps []Step, config Config, log *slog.Logger) (Addresses, error) {
+func execute(ctx context.Context, c *client.Client, w *client.Wallet, steps []Step, config Config, log *slog.Logger) (_ Addresses, err error) {
 	d := &deployment{client: c, wallet: w, steps: steps, config: config, log: log}
 	if err := d.prepare(ctx); err != nil {
 		return Addresses{}, err
@@ -58,7 +58,7 @@ func execute(ctx context.Context, c *client.Client, w *client.Wallet, steps []St
 	if err != nil {
 		return Addresses{}, err
 	}
-	defer sender.Close()
+	defer func() { err = errors.Join(err, sender.Close()) }()
 	if err := d.send(ctx, sender); err != nil {
 		return Addresses{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/bindings"
 	"github.com/drtc-network/drtc/chain/client"
 	"github.com/drtc-network/drtc/chain/devchain"
@@ -74,7 +75,7 @@ func newPlace(t *testing.T) *place {
 
 func (p *place) genesis(t *testing.T) Genesis {
 	t.Helper()
-	g := Devnet(uint64(time.Now().Unix()), 10, common.Address{0: 0xaa}, common.Address{0: 0xbb}, p.wallet.Address(), []*identity.Key{key(t, 2), key(t, 3)})
+	g := Devnet(uint64(time.Now().Unix()), 10, drtc.NodeID{0: 0xaa}, drtc.NodeID{0: 0xbb}, drtc.NodeID(p.wallet.Address()), []*identity.Key{key(t, 2), key(t, 3)})
 	g.Time = 1_700_000_000 // the same in every call
 	g.Allocations = append(g.Allocations, Allocation{
 		Holder: common.Address{0: 0xcc}, Wei: ether(5), Vesting: &Vesting{Start: g.Time, Duration: 100, Cliff: 10},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/bindings"
 	"github.com/drtc-network/drtc/identity"
 )
@@ -117,7 +118,7 @@ func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt
 // Devnet is the economy of a development network whose epochs take so many
 // seconds: the defaults of spec/economics.md, a fixed price of 0.05 USD, and times
 // that are short. The treasury has all HUDL but what the deployer bonds.
-func Devnet(time uint64, epochSeconds uint32, treasury, guardian, deployer common.Address, reporters []*identity.Key) Genesis {
+func Devnet(time uint64, epochSeconds uint32, treasury, guardian, deployer drtc.NodeID, reporters []*identity.Key) Genesis {
 	g := Genesis{
 		Time: time, EpochLength: epochSeconds,
 		Parameters: bindings.ParameterSet{
@@ -142,7 +143,7 @@ func Devnet(time uint64, epochSeconds uint32, treasury, guardian, deployer commo
 		RedeemLock:    60,
 		Governance:    bindings.GovernanceRules{VotingDelay: big.NewInt(1), VotingPeriod: 10, ProposalThreshold: big.NewInt(1), QuorumPercent: big.NewInt(4), LeastQuorum: big.NewInt(1)},
 		TimelockDelay: 2,
-		Guardian:      guardian,
+		Guardian:      common.Address(guardian),
 		GasAllowance:  bindings.IReserveGasAllowance{WeiPerEpoch: new(big.Int)},
 		Reporters:     reporters,
 	}
@@ -153,9 +154,9 @@ func Devnet(time uint64, epochSeconds uint32, treasury, guardian, deployer commo
 		g.Sales = append(g.Sales, Sale{region, ether(100), 10_000})
 	}
 	bonded := g.reporterBonds()
-	g.Allocations = []Allocation{{Holder: treasury, Wei: new(big.Int).Sub(ether(1_000_000_000), bonded)}}
+	g.Allocations = []Allocation{{Holder: common.Address(treasury), Wei: new(big.Int).Sub(ether(1_000_000_000), bonded)}}
 	if bonded.Sign() > 0 {
-		g.Allocations = append(g.Allocations, Allocation{Holder: deployer, Wei: bonded})
+		g.Allocations = append(g.Allocations, Allocation{Holder: common.Address(deployer), Wei: bonded})
 	}
 	return g
 }

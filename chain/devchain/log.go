@@ -3,7 +3,6 @@ package devchain
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/log"
@@ -18,17 +17,16 @@ func TakeLog(l *slog.Logger) {
 	slog.SetDefault(old) // which SetDefault replaces too
 }
 
-// usual are beginnings of warnings of what is meant to be: calls that contracts
-// refuse, a chain without peers, one that begins, one that was killed.
-var usual = []string{"Served ", "P2P server will be useless", "Head block is not reachable", "Unclean shutdown detected"}
-
-// warnings passes on what is at least a warning and not usual.
+// warnings passes on what is at least a warning and not of what is meant to be:
+// calls that contracts refuse, a chain without peers, one that begins, one that
+// was killed.
 type warnings struct{ slog.Handler }
 
 func (w warnings) Handle(ctx context.Context, r slog.Record) error {
-	isUsual := func(beginning string) bool { return strings.HasPrefix(r.Message, beginning) }
-	if r.Level < slog.LevelError && slices.ContainsFunc(usual, isUsual) {
-		return nil
+	for _, usual := range []string{"Served ", "P2P server will be useless", "Head block is not reachable", "Unclean shutdown detected"} {
+		if r.Level < slog.LevelError && strings.HasPrefix(r.Message, usual) {
+			return nil
+		}
 	}
 	return w.Handler.Handle(ctx, r)
 }

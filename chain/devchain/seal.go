@@ -127,6 +127,7 @@ func (c *Chain) arrivals() (<-chan struct{}, func()) {
 	events := make(chan core.NewTxsEvent, 256)
 	arrived := make(chan struct{}, 1)
 	subscription := c.eth.TxPool().SubscribeTransactions(events, true)
+	gone := subscription.Err() // closed at the end
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -137,7 +138,7 @@ func (c *Chain) arrivals() (<-chan struct{}, func()) {
 				case arrived <- struct{}{}:
 				default:
 				}
-			case <-subscription.Err():
+			case <-gone:
 				return
 			}
 		}

@@ -53,11 +53,16 @@ func (c *Chain) durable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held := &heldAnswer{header: w.Header(), status: http.StatusOK}
 		next.ServeHTTP(held, r)
-		c.gate.RLock() // waits for a block that is being made
-		c.gate.RUnlock()
+		c.awaitDisk()
 		w.WriteHeader(held.status)
 		_, _ = w.Write(held.body.Bytes()) // the caller has gone
 	})
+}
+
+// awaitDisk returns when no block is being made or synced.
+func (c *Chain) awaitDisk() {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
 }
 
 // heldAnswer keeps an answer in memory.

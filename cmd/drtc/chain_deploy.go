@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/client"
 	"github.com/drtc-network/drtc/chain/deploy"
 	"github.com/drtc-network/drtc/identity"
@@ -66,14 +66,15 @@ func (d *deployment) run(ctx context.Context) (deploy.Addresses, error) {
 	if err != nil {
 		return none, err
 	}
-	if !common.IsHexAddress(d.guardian) {
+	guardian, err := drtc.ParseNodeID(d.guardian)
+	if err != nil {
 		return none, fmt.Errorf("--guardian: want an address, got %q", d.guardian)
 	}
-	if d.treasury == "" {
-		d.treasury = d.guardian
-	}
-	if !common.IsHexAddress(d.treasury) {
-		return none, fmt.Errorf("--treasury: want an address, got %q", d.treasury)
+	treasury := guardian
+	if d.treasury != "" {
+		if treasury, err = drtc.ParseNodeID(d.treasury); err != nil {
+			return none, fmt.Errorf("--treasury: want an address, got %q", d.treasury)
+		}
 	}
 	if d.epoch < time.Second || d.epoch%time.Second != 0 || d.epoch > 366*24*time.Hour {
 		return none, fmt.Errorf("--epoch: want whole seconds, got %s", d.epoch)
@@ -105,7 +106,7 @@ func (d *deployment) run(ctx context.Context) (deploy.Addresses, error) {
 	if err != nil {
 		return none, err
 	}
-	g := deploy.Devnet(begin, uint32(d.epoch/time.Second), common.HexToAddress(d.treasury), common.HexToAddress(d.guardian), wallet.Address(), reporters)
+	g := deploy.Devnet(begin, uint32(d.epoch/time.Second), treasury, guardian, key.ID(), reporters)
 	journal := filepath.Join(filepath.Dir(d.addresses), filepath.Base(d.addresses)+".journal")
 	return deploy.Run(ctx, c, wallet, g, deploy.Config{Addresses: d.addresses, Journal: journal, Pipelined: true}, log)
 }

@@ -70,6 +70,34 @@ func readReady(t *testing.T, path string) Ready {
 	return r
 }
 
+func TestRun_chain(t *testing.T) {
+	for name, with := range map[string]bool{"by default": true, "left out": false} {
+		t.Run(name, func(t *testing.T) {
+			cfg, out := testConfig(t)
+			cfg.Chain = with
+			stop := run(t, cfg)
+			out.await(t, "Ctrl-C\n\n")
+			r := readReady(t, cfg.ReadyFile)
+			if with && (r.Chain == nil || r.Chain.ChainID != 5 || r.Chain.PID == 0 || r.Chain.KeyFile == r.Chain.DeployerKeyFile) {
+				t.Errorf("chain: got %+v, want one with two key files", r.Chain)
+			}
+			if !with && r.Chain != nil {
+				t.Errorf("chain: got %+v, want none", r.Chain)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			all := out.all()
+			if said := strings.Contains(all, "Chain        http://"); said != with {
+				t.Errorf("the final block tells of a chain: %t, want %t", said, with)
+			}
+			if with && strings.Index(all, "chain says goodbye") < strings.Index(all, "registry-1 says goodbye") {
+				t.Errorf("the chain did not stop last:\n%s", all)
+			}
+		})
+	}
+}
+
 func TestRun_readyFileAndFinalBlock(t *testing.T) {
 	cfg, out := testConfig(t)
 	cfg.Registries = 2

@@ -66,8 +66,11 @@ type Chain struct {
 	PID     int    `json:"pid"`
 	// Metrics is the URL of the Prometheus page.
 	Metrics string `json:"metrics"`
-	// KeyFile has the key of the account that genesis funds; devnet fills it in.
-	KeyFile string `json:"key_file,omitempty"`
+	// KeyFile and DeployerKeyFile have the keys of the accounts that genesis funds:
+	// one that gives to everybody, and one that deploys contracts and does nothing
+	// else. devnet fills them in.
+	KeyFile         string `json:"key_file,omitempty"`
+	DeployerKeyFile string `json:"deployer_key_file,omitempty"`
 }
 
 // Store is what the store of several Orchestrators writes into its ready file.

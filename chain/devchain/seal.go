@@ -138,8 +138,10 @@ func (c *Chain) arrivals() (<-chan struct{}, func()) {
 				case arrived <- struct{}{}:
 				default:
 				}
-			case <-gone:
-				return
+			case _, open := <-gone:
+				if !open {
+					return
+				}
 			}
 		}
 	}()

@@ -227,7 +227,11 @@ func TestSend_onceOverFaultsAndRestarts(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			f := newFake(t)
+			left, end := 0, func() {} // requests until the process ends
 			f.between = func() {
+				if left--; left == 0 {
+					end()
+				}
 				switch random.IntN(30) {
 				case 0, 1, 2, 3, 4:
 					f.mine()
@@ -248,7 +252,8 @@ func TestSend_onceOverFaultsAndRestarts(t *testing.T) {
 			const intents = 12
 			for life := range 6 {
 				s := openSender(t, client, path)
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+				ctx, cancel := context.WithCancel(t.Context())
+				f.with(func() { left, end = 20+random.IntN(150), cancel })
 				var all sync.WaitGroup
 				for i := range intents {
 					all.Go(func() { _, _ = s.Send(ctx, intent(fmt.Sprintf("intent %d", i))) })

@@ -83,7 +83,7 @@ web-check: web/node_modules ## types and unit tests of the page
 FORGE := node_modules/.bin/forge
 
 contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests
-	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
+	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && node --test layout.test.mjs && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
 
 # The ways to carry media that the default does not use, each with what a call needs.
 CALL := call three rebind layers resume

@@ -48,16 +48,26 @@ func commitType() identity.Type {
 	}}
 }
 
-// Typed is the commit ready to be signed in a domain.
-func (c Commit) Typed(domain identity.Domain) identity.TypedHash {
-	h, err := commitType().HashStruct(
-		c.Epoch, c.Root, uint64(c.LeafCount), c.TotalBytes.Big(), c.RewardTotal.Big(), c.MintTotal.Big(),
-		c.ChargesHash, uint64(c.ChargeCount), c.DataHash, c.PreviousRoot, uint64(c.ParametersVersion), c.Scale.Big(),
-	)
+// Hash is hashStruct of EIP-712 (spec P9), which names the commit in a
+// Replacement.
+func (c Commit) Hash() [32]byte {
+	h, err := commitType().HashStruct(c.values()...)
 	if err != nil {
 		panic("epoch: hashing a commit: " + err.Error()) // the fields fit their types
 	}
-	return identity.TypedHash{Separator: domain.Separator(), Struct: h}
+	return h
+}
+
+func (c Commit) values() []any {
+	return []any{
+		c.Epoch, c.Root, uint64(c.LeafCount), c.TotalBytes.Big(), c.RewardTotal.Big(), c.MintTotal.Big(),
+		c.ChargesHash, uint64(c.ChargeCount), c.DataHash, c.PreviousRoot, uint64(c.ParametersVersion), c.Scale.Big(),
+	}
+}
+
+// Typed is the commit ready to be signed in a domain.
+func (c Commit) Typed(domain identity.Domain) identity.TypedHash {
+	return identity.TypedHash{Separator: domain.Separator(), Struct: c.Hash()}
 }
 
 // Quorum is how many of n reporters must sign (spec P11). Of none nobody is one.

@@ -1,7 +1,7 @@
 // Package epoch is what the Registries agree on, sign and commit for each epoch
 // (whitepaper 5.7 and 5.8): a leaf for each Media Node, a charge for each payer,
 // the totals of mint and burn, their hashes and the signatures of a quorum. The
-// rules are spec/epoch.md, P1 to P13.
+// rules are spec/epoch.md, P1 to P15.
 //
 //	receipts ─▶ leaves ─▶ Merkle root ─┐
 //	         └▶ charges ─▶ hash chain ─┼▶ Commit ─▶ EIP-712 digest ─▶ quorum

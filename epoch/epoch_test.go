@@ -303,6 +303,7 @@ func randomOpen(r *rand.Rand, n int) Open {
 	p.CreditsPerGB = 1 + r.Uint64N(20_000)
 	p.Filler = r.IntN(2) == 0
 	a, h, l := econ.Bps(500+r.UintN(3000)), econ.Bps(500+r.UintN(3000)), econ.Bps(500+r.UintN(3000))
+	l = min(l, econ.Whole-a-h) // the three together may be more than the whole
 	p.Weights = econ.Weights{Availability: a, History: h, Location: l, Coverage: econ.Whole - a - h - l}
 	o := Open{
 		Epoch: r.Uint64N(1 << 40), Parameters: p, ParametersVersion: r.Uint32(),

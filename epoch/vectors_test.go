@@ -13,7 +13,7 @@ import (
 	"github.com/drtc-network/drtc/econ"
 )
 
-var update = flag.Bool("update", false, "write spec/vectors/epoch.json")
+var update = flag.Bool("update", false, "write spec/vectors/epoch.json and statements.json")
 
 const vectorsFile = "../spec/vectors/epoch.json"
 
@@ -65,25 +65,31 @@ type (
 	}
 )
 
-// The file of vectors is what this package computes, so that the contracts' tests
+// The files of vectors are what this package computes, so that the contracts' tests
 // hold the contracts against it. Changed rules: go test ./epoch -run Vectors -update.
 func TestVectors(t *testing.T) {
-	text, err := json.MarshalIndent(vectors(t), "", "  ")
+	checkFile(t, vectorsFile, vectors(t))
+	checkFile(t, statementsFile, statements(t))
+}
+
+func checkFile(t *testing.T, file string, content any) {
+	t.Helper()
+	text, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text = append(text, '\n')
 	if *update {
-		if err := os.WriteFile(vectorsFile, text, 0o644); err != nil {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := os.ReadFile(vectorsFile)
+	got, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, text) {
-		t.Errorf("%s is not what this package computes: run go test ./epoch -run Vectors -update and read the difference", vectorsFile)
+		t.Errorf("%s is not what this package computes: run go test ./epoch -run Vectors -update and read the difference", file)
 	}
 }
 

@@ -2,7 +2,7 @@
 //
 //	node artefacts.mjs write DIR   artefacts/NAME.json (abi, bytecode) below DIR/deploy,
 //	                               layouts/NAME.json below DIR/contracts; refuses a storage layout under which a
-//	                               deployed contract would read its old storage wrong
+//	                               deployed contract would read its old storage wrong, and code above EIP-170
 //	node artefacts.mjs combined    abi of every contract in one document, for abigen
 //	node artefacts.mjs separate    abigen's output, from stdin, with names of results that do not collide
 //
@@ -11,6 +11,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { layout, moved, namespace } from './layout.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -27,31 +28,17 @@ function compiled(name) {
   return JSON.parse(readFileSync(join(here, `out/${name}.sol/${name}.json`), 'utf8'));
 }
 
-// The compiler numbers types by their place in the source tree, which says nothing about storage.
-function plain(type) {
-  return type.replace(/\)\d+/g, ')');
-}
+// Most bytes of code that a chain takes (EIP-170).
+const mostCode = 24_576;
 
-function layout({ storageLayout }) {
-  const entry = ({ label, slot, offset, type }) => ({ label, slot, offset, type: plain(type) });
-  const types = {};
-  for (const [name, type] of Object.entries(storageLayout.types ?? {})) {
-    if (type.members) types[plain(name)] = type.members.map(entry);
-  }
-  return { storage: storageLayout.storage.map(entry), types };
-}
-
-// What stood somewhere must stand there still; more may follow.
-function moved(before, now) {
-  const lists = [['storage', before.storage, now.storage]];
-  for (const [name, members] of Object.entries(before.types)) {
-    if (now.types[name]) lists.push([name, members, now.types[name]]);
-  }
-  return lists.flatMap(([where, old, fresh]) =>
-    old
-      .filter((a, i) => !fresh[i] || ['slot', 'offset', 'type'].some((key) => a[key] !== fresh[i][key]))
-      .map((a) => `${a.label} of ${where}`),
-  );
+// The layout of a contract's variables and of the struct that it keeps in a namespace, which src/layouts makes a
+// variable.
+function storage(name, c) {
+  const file = join(here, `src/${name}.sol`);
+  const space = existsSync(file) ? namespace(readFileSync(file, 'utf8')) : undefined;
+  if (!space) return layout(c);
+  if (layout(c).storage.length > 0) throw new Error(`${name} has variables outside its namespace`);
+  return { namespace: space, ...layout(compiled(`${name}Layout`)) };
 }
 
 function write(root) {
@@ -63,7 +50,9 @@ function write(root) {
     const c = compiled(name);
     const abi = c.abi.map((item) => '  ' + JSON.stringify(item)).join(',\n');
     writeFileSync(join(artefacts, `${name}.json`), `{"abi": [\n${abi}\n], "bytecode": "${c.bytecode.object}"}\n`);
-    const now = layout(c);
+    const size = (c.deployedBytecode.object.length - 2) / 2;
+    if (size > mostCode) wrong.push(`${name}: ${size} bytes of code, want at most ${mostCode}`);
+    const now = storage(name, c);
     if (now.storage.length === 0) continue;
     const committed = join(here, 'layouts', `${name}.json`);
     if (existsSync(committed)) {
@@ -72,7 +61,7 @@ function write(root) {
     writeFileSync(join(layouts, `${name}.json`), JSON.stringify(now, null, 1) + '\n');
   }
   if (wrong.length > 0) {
-    console.error('a deployed contract would find these somewhere else:\n  ' + wrong.join('\n  '));
+    console.error('no chain could take or upgrade to these:\n  ' + wrong.join('\n  '));
     process.exit(1);
   }
 }

@@ -18,7 +18,7 @@ import {IPriceOracle} from "./interfaces/IPriceOracle.sol";
 import {IProofOfResource} from "./interfaces/IProofOfResource.sol";
 import {Credits} from "./libraries/Credits.sol";
 import {Domain} from "./libraries/Domain.sol";
-import {Charge} from "./types/Charge.sol";
+import {Charge, Charges} from "./types/Charge.sol";
 import {NO_EPOCH} from "./types/Leaf.sol";
 
 /// @notice See IDataCredits.
@@ -153,16 +153,21 @@ contract DataCredits is
     }
 
     /// @inheritdoc IDataCredits
-    function charge(uint64 epoch, uint256 dcPerGB, Charge[] calldata charges)
+    function charge(uint64 epoch, uint32 dcPerGB, Charge[] calldata charges)
         external
         override
         returns (uint256 consumedDC, uint256 escrowWei)
     {
         if (msg.sender != address(_proofOfResource)) revert DataCredits_NotProofOfResource(msg.sender);
         for (uint256 i = 0; i < charges.length; ++i) {
-            uint256 dc = Credits.charge(charges[i].bytes_, dcPerGB);
-            consumedDC += dc;
-            escrowWei += _charge(epoch, charges[i].application, charges[i].orchestrator, dc);
+            (address application, address orchestrator, uint128 bytes_) = Charges.read(charges, i);
+            uint256 dc = Credits.charge(bytes_, dcPerGB);
+            uint256 wei_ = _charge(epoch, application, orchestrator, dc);
+            // Each is below 2^132, and the charges fit into a block.
+            unchecked {
+                consumedDC += dc;
+                escrowWei += wei_;
+            }
         }
         if (escrowWei != 0) _hudl.safeTransfer(_reserve, escrowWei);
     }
@@ -271,37 +276,84 @@ contract DataCredits is
         private
         returns (uint256 escrowWei)
     {
-        Store storage s = _store();
         if (application != orchestrator) {
-            Authorisations storage all = s.authorisations[application][orchestrator];
-            Authorisation memory a = all.current;
-            bool isCurrent = _covers(a, epoch);
-            if (!isCurrent) a = all.previous;
-            if (isCurrent || _covers(a, epoch)) {
-                uint256 part;
-                (escrowWei, part) = _consume(s.accounts[application], _min(dc, a.remainingDC));
-                // part <= remainingDC, so the difference cannot wrap and the cast loses nothing.
-                (isCurrent ? all.current : all.previous).remainingDC = uint128(a.remainingDC - part);
-                dc -= part;
-            }
+            (escrowWei, dc) = _chargeApplication(epoch, application, orchestrator, dc);
             if (dc == 0) return escrowWei;
             emit ChargedToOrchestrator(epoch, application, orchestrator, dc);
         }
-        (uint256 more, uint256 paid) = _consume(s.accounts[orchestrator], dc);
+        (uint256 more, uint256 paid) = _consume(_store().accounts[orchestrator], dc);
         if (paid < dc) revert DataCredits_Shortfall(application, orchestrator, dc - paid);
         return escrowWei + more;
     }
 
+    /// @return escrowWei What leaves escrow.
+    /// @return rest Credits that the application does not pay.
+    function _chargeApplication(uint64 epoch, address application, address orchestrator, uint256 dc)
+        private
+        returns (uint256 escrowWei, uint256 rest)
+    {
+        Authorisations storage all = _store().authorisations[application][orchestrator];
+        Authorisation storage a = all.current;
+        uint256 word = _read(a);
+        if (!_covers(word, epoch)) {
+            a = all.previous;
+            word = _read(a);
+            if (!_covers(word, epoch)) return (0, dc);
+        }
+        uint256 remaining = uint128(word);
+        uint256 part;
+        (escrowWei, part) = _consume(_store().accounts[application], dc < remaining ? dc : remaining);
+        // part is at most either, and remainingDC is the lowest field of the word.
+        unchecked {
+            _write(a, word - part);
+            return (escrowWei, dc - part);
+        }
+    }
+
     /// @dev Takes up to `most` credits off an account and HUDL in proportion, rounded down; the last credit takes
     /// what is left.
-    function _consume(Account storage stored, uint256 most) private returns (uint256 escrowWei, uint256 dc) {
-        Account memory account = stored;
-        dc = _min(most, account.dc);
+    function _consume(Account storage account, uint256 most) private returns (uint256 escrowWei, uint256 dc) {
+        (uint256 credits, uint256 escrow) = _read(account);
+        dc = most < credits ? most : credits;
         if (dc == 0) return (0, 0);
-        escrowWei = dc == account.dc ? account.escrowWei : account.escrowWei * dc / account.dc;
-        // Neither part is more than what it is taken from.
-        (account.dc, account.escrowWei) = (uint128(account.dc - dc), uint128(account.escrowWei - escrowWei));
-        (stored.dc, stored.escrowWei) = (account.dc, account.escrowWei);
+        // All four are below 2^128, and neither part is more than what it is taken from.
+        unchecked {
+            escrowWei = dc == credits ? escrow : escrow * dc / credits;
+            _write(account, credits - dc, escrow - escrowWei);
+        }
+    }
+
+    // A charge reads and writes two slots. The compiler would read and write each once per field.
+
+    function _read(Account storage a) private view returns (uint256 dc, uint256 escrowWei) {
+        assembly ("memory-safe") {
+            let word := sload(a.slot)
+            dc := and(word, 0xffffffffffffffffffffffffffffffff)
+            escrowWei := shr(128, word)
+        }
+    }
+
+    function _write(Account storage a, uint256 dc, uint256 escrowWei) private {
+        assembly ("memory-safe") {
+            sstore(a.slot, or(dc, shl(128, escrowWei)))
+        }
+    }
+
+    /// @return word remainingDC, above it firstEpoch, above that endEpoch.
+    function _read(Authorisation storage a) private view returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := sload(a.slot)
+        }
+    }
+
+    function _write(Authorisation storage a, uint256 word) private {
+        assembly ("memory-safe") {
+            sstore(a.slot, word)
+        }
+    }
+
+    function _covers(uint256 word, uint256 epoch) private pure returns (bool) {
+        return uint64(word >> 128) <= epoch && epoch <= word >> 192;
     }
 
     function _covers(Authorisation memory a, uint64 epoch) private pure returns (bool) {
@@ -310,10 +362,6 @@ contract DataCredits is
 
     function _isEmpty(Authorisation memory a) private pure returns (bool) {
         return a.remainingDC == 0 && a.firstEpoch == 0 && a.endEpoch == 0;
-    }
-
-    function _min(uint256 a, uint256 b) private pure returns (uint256) {
-        return a < b ? a : b;
     }
 
     function _authorizeUpgrade(address) internal override restricted {}

@@ -15,6 +15,7 @@ contract GasTest is Economy {
     uint256 private constant BAR_PAYER = 12_000;
     uint256 private constant BAR_FURTHER_EPOCH = 25_000;
     uint64 private constant FIRST = 10;
+    uint256 private constant MANY = 72;
     address private constant ORCHESTRATOR = address(0xE);
 
     address private node;
@@ -35,7 +36,7 @@ contract GasTest is Economy {
         vm.prank(owner);
         manager.delegate(node, ids);
         // What every later epoch finds there: balances of the Reserve, an account of each payer.
-        commitAt(FIRST, 8, 1);
+        commitAt(FIRST, MANY, 1);
     }
 
     function test_commit_staysBelowItsBar() public {
@@ -47,6 +48,10 @@ contract GasTest is Economy {
             assertLe(spent, BAR_COMMIT + payers * BAR_PAYER, "commit");
         }
         check("commit_7_signers_payers_0", commitAt(++epoch, 0, 1));
+        // The bar holds for any number of payers only if each further one stays below its part.
+        uint256 many = (commitAt(++epoch, MANY, 1) - commitAt(++epoch, 8, 1)) / (MANY - 8);
+        check("commit_each_further_payer", many);
+        assertLe(many, BAR_PAYER, "each further payer");
     }
 
     function test_open_isRecorded() public {

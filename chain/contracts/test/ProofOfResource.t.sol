@@ -2,11 +2,11 @@
 pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
 import {IBonds, Kind} from "../src/interfaces/IBonds.sol";
 import {IDataCredits} from "../src/interfaces/IDataCredits.sol";
 import {IProofOfResource} from "../src/interfaces/IProofOfResource.sol";
 import {Committee} from "../src/libraries/Committee.sol";
-import {ProofOfResource} from "../src/ProofOfResource.sol";
 import {Charge} from "../src/types/Charge.sol";
 import {EpochCommit} from "../src/types/EpochCommit.sol";
 import {Leaf, NO_EPOCH} from "../src/types/Leaf.sol";
@@ -270,12 +270,7 @@ contract ProofOfResourceTest is Economy {
     function test_commit_refusesSignaturesForAnotherContract() public {
         (EpochCommit memory c, Charge[] memory charges) = prepare(3, 1);
         bytes[] memory signatures = quorumSignatures(proof.digestOf(c));
-        ProofOfResource other = ProofOfResource(
-            proxy(
-                address(new ProofOfResource(bonds, parameters, oracle, credits, reserve, address(rewards))),
-                abi.encodeCall(ProofOfResource.initialize, (address(access), uint128(GENESIS_SUPPLY)))
-            )
-        );
+        IProofOfResource other = IProofOfResource(proxy(newProofOfResource(address(rewards)), initializeProof()));
         vm.expectPartialRevert(Committee.Committee_NotReporter.selector);
         other.commit(c, charges, signatures);
     }
@@ -596,12 +591,12 @@ contract ProofOfResourceTest is Economy {
     }
 
     function test_upgrade_isForGovernance() public {
-        address next = address(new ProofOfResource(bonds, parameters, oracle, credits, reserve, address(rewards)));
+        address next = newProofOfResource(address(rewards));
         vm.prank(guardian);
         vm.expectRevert(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, guardian));
-        proof.upgradeToAndCall(next, "");
+        UUPSUpgradeable(address(proof)).upgradeToAndCall(next, "");
         commitEpoch(3, 1);
-        proof.upgradeToAndCall(next, "");
+        UUPSUpgradeable(address(proof)).upgradeToAndCall(next, "");
         assertEq(proof.lastEpoch(), 3, "last epoch after the upgrade");
     }
 

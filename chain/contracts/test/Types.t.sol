@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Test} from "./base/Test.sol";
-import {Charge} from "../src/types/Charge.sol";
+import {Charge, Charges} from "../src/types/Charge.sol";
 import {EpochCommit, EPOCH_COMMIT_TYPEHASH} from "../src/types/EpochCommit.sol";
 import {Leaf, NO_EPOCH} from "../src/types/Leaf.sol";
 import {Receipt, RECEIPT_TYPEHASH} from "../src/types/Receipt.sol";
@@ -37,6 +37,42 @@ contract TypesTest is Test {
     function test_charge_chains() public pure {
         Charge memory c = Charge(address(1), address(2), 3);
         assertEq(c.chain(bytes32(0)), keccak256(abi.encode(bytes32(0), address(1), address(2), uint256(3))), "chain");
+    }
+
+    function read(Charge[] calldata list, uint256 i) external pure returns (address, address, uint128) {
+        return Charges.read(list, i);
+    }
+
+    function chainOf(Charge[] calldata list) external pure returns (bytes32 hash, bytes calldata words) {
+        for (uint256 i = 0; i < list.length; i++) hash = Charges.chainAt(list, i, hash);
+        return (hash, Charges.encoded(list));
+    }
+
+    /// @dev What reads charges where they lie finds what decoding them would.
+    function testFuzz_charges_readInPlace(Charge[] memory list) public view {
+        bytes32 want;
+        bytes memory wantWords;
+        for (uint256 i = 0; i < list.length; i++) {
+            (address application, address orchestrator, uint128 bytes_) = this.read(list, i);
+            assertEq(application, list[i].application, "application");
+            assertEq(orchestrator, list[i].orchestrator, "orchestrator");
+            assertEq(bytes_, list[i].bytes_, "bytes");
+            want = list[i].chain(want);
+            wantWords = bytes.concat(wantWords, abi.encode(list[i]));
+        }
+        (bytes32 hash, bytes memory words) = this.chainOf(list);
+        assertEq(hash, want, "chain");
+        assertEq(keccak256(words), keccak256(wantWords), "words");
+    }
+
+    /// @dev A word with a bit above its type would be charged as one number and hashed as another.
+    function testFuzz_charges_refuseBitsAboveTheirType(uint256 bit, uint256 field) public {
+        field = bound(field, 0, 2);
+        uint256[3] memory words = [uint256(1), 2, 3];
+        words[field] |= 1 << bound(bit, field == 2 ? 128 : 160, 255);
+        bytes memory list = abi.encode(uint256(0x40), uint256(0), uint256(1), words);
+        (bool ok, bytes memory out) = address(this).call(bytes.concat(this.read.selector, list));
+        assertTrue(!ok && bytes4(out) == Charges.Charges_OutOfRange.selector, "refused by name");
     }
 
     function test_noEpoch_isTheHighestNumber() public pure {

@@ -79,7 +79,7 @@ interface IDataCredits {
     function revoke(address orchestrator) external;
 
     /// @notice Charges an epoch's consumption and sends its escrow to the Reserve; for ProofOfResource alone.
-    function charge(uint64 epoch, uint256 dcPerGB, Charge[] calldata charges)
+    function charge(uint64 epoch, uint32 dcPerGB, Charge[] calldata charges)
         external
         returns (uint256 consumedDC, uint256 escrowWei);
 

@@ -21,8 +21,11 @@ library Credits {
     }
 
     /// @notice DC that serving `bytes_` costs, rounded up.
-    function charge(uint256 bytes_, uint256 dcPerGB) internal pure returns (uint256) {
-        return _ceil(bytes_ * dcPerGB, 1e9);
+    function charge(uint128 bytes_, uint32 dcPerGB) internal pure returns (uint256) {
+        // Below 2^161.
+        unchecked {
+            return (uint256(bytes_) * dcPerGB + 1e9 - 1) / 1e9;
+        }
     }
 
     function _ceil(uint256 a, uint256 b) private pure returns (uint256) {

@@ -20,7 +20,6 @@ import {Parameters} from "../../src/Parameters.sol";
 import {Pool} from "../../src/Pool.sol";
 import {PoolManager} from "../../src/PoolManager.sol";
 import {PriceOracle} from "../../src/PriceOracle.sol";
-import {ProofOfResource} from "../../src/ProofOfResource.sol";
 import {Reserve} from "../../src/Reserve.sol";
 import {Rewards} from "../../src/Rewards.sol";
 import {Charge} from "../../src/types/Charge.sol";
@@ -58,7 +57,7 @@ abstract contract Economy is Test {
     Reserve internal reserve;
     DataCredits internal credits;
     Bonds internal bonds;
-    ProofOfResource internal proof;
+    IProofOfResource internal proof;
     VeHUDL internal veHudl;
     MediaNodeKey internal keys;
     PoolManager internal manager;
@@ -127,12 +126,7 @@ abstract contract Economy is Test {
                 abi.encodeCall(Bonds.initialize, (address(access), terms))
             )
         );
-        proof = ProofOfResource(
-            proxy(
-                address(new ProofOfResource(bonds, parameters, oracle, credits, reserve, predicted(14))),
-                abi.encodeCall(ProofOfResource.initialize, (address(access), uint128(GENESIS_SUPPLY)))
-            )
-        );
+        proof = IProofOfResource(proxy(newProofOfResource(predicted(14)), initializeProof()));
         veHudl = new VeHUDL(hudl, IPoolManager(predicted(12)), address(access), 30 days);
         keys = new MediaNodeKey(hudl, address(reserve), IPoolManager(predicted(12)), address(access), "");
         address pool = address(new Pool(predicted(12), hudl, veHudl));
@@ -161,6 +155,22 @@ abstract contract Economy is Test {
         access.setTargetFunctionRole(address(rewards), one(Rewards.pause.selector), Roles.GUARDIAN);
         access.setTargetFunctionRole(address(credits), one(DataCredits.pause.selector), Roles.GUARDIAN);
         keys.setSale("EU", 0, type(uint64).max);
+    }
+
+    /// @dev Made from its artefact, as it is compiled in another way than the tests (foundry.toml).
+    function newProofOfResource(address rewards_) internal returns (address made) {
+        bytes memory code = bytes.concat(
+            vm.getCode("ProofOfResource.sol:ProofOfResource"),
+            abi.encode(bonds, parameters, oracle, credits, reserve, rewards_)
+        );
+        assembly ("memory-safe") {
+            made := create(0, add(code, 32), mload(code))
+        }
+        assertTrue(made != address(0), "ProofOfResource is not made");
+    }
+
+    function initializeProof() internal view returns (bytes memory) {
+        return abi.encodeWithSignature("initialize(address,uint128)", address(access), uint128(GENESIS_SUPPLY));
     }
 
     function proxy(address logic, bytes memory call) internal returns (address) {

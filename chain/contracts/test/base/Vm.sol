@@ -21,6 +21,7 @@ interface Vm {
     function store(address target, bytes32 slot, bytes32 value) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function etch(address target, bytes calldata code) external;
+    function getCode(string calldata artefact) external view returns (bytes memory);
     function getNonce(address account) external view returns (uint64);
     function cool(address target) external;
 

@@ -14,9 +14,9 @@ import {Tree} from "../base/Tree.sol";
 
 /// @notice Everybody who acts on the economy: applications, Orchestrators, reporters, claimants, strangers, the
 /// guardian and governance. Every call does something valid, or expects the refusal by its name.
-contract EconomyActors is Economy {
+abstract contract EconomyActors is Economy {
     uint256 private constant APPLICATIONS = 3;
-    uint256 private constant NODES = 3;
+    uint256 internal constant NODES = 3;
 
     address[APPLICATIONS] public applications;
     address[2] public orchestrators;
@@ -67,9 +67,9 @@ contract EconomyActors is Economy {
     function contracts()
         external
         view
-        returns (address hudl_, address reserve_, address credits_, address proof_, address rewards_)
+        returns (address hudl_, address reserve_, address credits_, address proof_, address rewards_, address ve)
     {
-        return (address(hudl), address(reserve), address(credits), address(proof), address(rewards));
+        return (address(hudl), address(reserve), address(credits), address(proof), address(rewards), address(veHudl));
     }
 
     function committedCount() external view returns (uint256) {
@@ -81,6 +81,7 @@ contract EconomyActors is Economy {
     }
 
     function buy(uint256 who, uint256 amount) external timed {
+        wakeFeeders();
         bought += buyCredits(applications[who % APPLICATIONS], bound(amount, 1e18, 1e6 * 1e18));
     }
 
@@ -134,6 +135,7 @@ contract EconomyActors is Economy {
         uint64 now_ = parameters.currentEpoch();
         if (now_ <= _epoch) vm.warp(GENESIS + uint256(_epoch + 1) * EPOCH);
         if (block.timestamp < proof.standing().windowEnds) pastWindow();
+        wakeFeeders();
         (Charge[] memory charges, uint256 received, uint256 dc, uint256 bytes_) = makeCharges(seed);
         Leaf[] memory leaves = makeLeaves(seed, seed % 5 == 0 ? bytes_ + 1e15 : bytes_);
         EpochCommit memory c = makeCommit(_epoch, leaves, charges, received);
@@ -236,11 +238,28 @@ contract EconomyActors is Economy {
 
     /// @dev The guardian voids the last commit within its window, and reporters replace it with worse scores.
     function voidAndReplace(uint256 seed) external timed {
-        if (committed.length == 0 || block.timestamp >= proof.standing().windowEnds) return;
-        EpochCommit memory c = _last;
-        if (proof.epochs(c.epoch).isCut) return;
+        if (!isOpenToChallenge()) return;
         vm.prank(guardian);
-        proof.voidByGuardian(c, _lastSigners);
+        proof.voidByGuardian(_last, _lastSigners);
+        replaceLast(seed);
+    }
+
+    function isOpenToChallenge() internal view returns (bool) {
+        if (committed.length == 0 || block.timestamp >= proof.standing().windowEnds) return false;
+        return !proof.epochs(_last.epoch).isCut;
+    }
+
+    function lastCommit() internal view returns (EpochCommit memory) {
+        return _last;
+    }
+
+    function lastSigners() internal view returns (address[] memory) {
+        return _lastSigners;
+    }
+
+    /// @dev The epoch's leaves again, with worse scores.
+    function replaceLast(uint256 seed) internal {
+        EpochCommit memory c = _last;
         Leaf[] memory leaves = _trees[c.epoch];
         c.rewardTotal = 0;
         ParameterSet memory p = parameters.parametersOf(c.parametersVersion);
@@ -327,7 +346,10 @@ contract EconomyActors is Economy {
         }
     }
 
-    function refused(bytes memory reason, bytes4 want) private {
+    /// @dev Before a price is used; feeders, where there are any, see to it that it holds.
+    function wakeFeeders() internal virtual;
+
+    function refused(bytes memory reason, bytes4 want) internal {
         if (bytes4(reason) != want) {
             assembly ("memory-safe") {
                 revert(add(reason, 32), mload(reason))

@@ -15,7 +15,9 @@ contract CreditsTest is Vectors {
                 Credits.cost(number(json, n, "dc_wanted"), price), number(json, n, "hudl_wei_cost"), "hudl_wei_cost"
             );
             assertEq(
-                Credits.charge(number(json, n, "bytes"), vm.parseJsonUint(json, field(n, "dc_per_gb"))),
+                Credits.charge(
+                    uint128(number(json, n, "bytes")), uint32(vm.parseJsonUint(json, field(n, "dc_per_gb")))
+                ),
                 number(json, n, "dc_charge"),
                 "dc_charge"
             );

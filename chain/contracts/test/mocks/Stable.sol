@@ -14,6 +14,10 @@ contract Stable is ERC20("Stable", "USDX") {
         _mint(to, amount);
     }
 
+    function burnFrom(address from, uint256 amount) external {
+        _burn(from, amount);
+    }
+
     function setCall(address target_, bytes calldata call_) external {
         (target, call) = (target_, call_);
     }

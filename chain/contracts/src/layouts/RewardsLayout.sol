@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Rewards} from "../Rewards.sol";
+
+/// @notice Never deployed. The compiler tells the layout of variables, and a struct in a namespace of ERC-7201 is none:
+/// here it is one, so that artefacts.mjs can compare it with what deployed contracts have.
+contract RewardsLayout {
+    Rewards.Store internal store;
+}

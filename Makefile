@@ -18,7 +18,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check contracts browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,16 +68,22 @@ soak-rooms: build web/node_modules ## a call over several nodes: RUNS (40) times
 fuzz: ## every fuzz target for FUZZTIME
 	@tools/fuzz $(FUZZTIME)
 
-generate: tools/proto/node_modules web/node_modules ## gen/ from proto/, web/dist from web/app
+generate: tools/proto/node_modules web/node_modules chain/contracts/node_modules bin/abigen ## gen/ from proto/, web/dist from web/app, chain/bindings and chain/deploy/artefacts from the contracts
 	@tools/proto/node_modules/.bin/buf generate
 	@npm --prefix web run --silent build
+	@chain/contracts/generate chain
 
-generated: tools/proto/node_modules web/node_modules ## fail if a generated file differs from its source
+generated: tools/proto/node_modules web/node_modules chain/contracts/node_modules bin/abigen ## fail if a generated file differs from its source
 	@$(LANE) generated tools/generated
 
 web-check: web/node_modules ## types and unit tests of the page
 	@$(LANE) web-types npm --prefix web run --silent check
 	@$(LANE) web-unit npm --prefix web run --silent test
+
+FORGE := node_modules/.bin/forge
+
+contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests
+	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
 
 # The ways to carry media that the default does not use, each with what a call needs.
 CALL := call three rebind layers resume
@@ -92,8 +98,12 @@ bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	@$(LANE) linter bash -c 'cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint'
 	@touch $@
 
+bin/abigen: tools/abigen/go.mod tools/abigen/go.sum
+	@$(LANE) abigen bash -c 'cd tools/abigen && go build -o ../../bin/abigen github.com/ethereum/go-ethereum/cmd/abigen'
+	@touch $@
+
 %/node_modules: %/package-lock.json
 	@$(LANE) npm-$(subst /,-,$*) bash -c 'cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules'
 
 clean: ## remove what make built
-	@rm -rf bin tools/proto/node_modules web/node_modules
+	@rm -rf bin tools/proto/node_modules web/node_modules chain/contracts/node_modules chain/contracts/out chain/contracts/cache

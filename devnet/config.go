@@ -31,6 +31,8 @@ type Config struct {
 	// Orchestrators is how many share key and rooms, from 1. With more than one,
 	// a process of its own keeps the rooms for all of them.
 	Orchestrators int
+	// Chain runs a chain beside them, at a free port.
+	Chain bool
 	// Workers is how many threads carry media in each node, 0 for one of each
 	// processor, and WorkerRoomPeers how many clients of a room one of them
 	// carries before another takes part in it, 0 for the node's default.
@@ -69,13 +71,14 @@ type Config struct {
 	Grace time.Duration
 }
 
-// DefaultConfig is four Registries, three Media Nodes and an Orchestrator on
-// 127.0.0.1:7880. Program is left empty.
+// DefaultConfig is four Registries, three Media Nodes, a chain and an Orchestrator
+// on 127.0.0.1:7880. Program is left empty.
 func DefaultConfig() Config {
 	return Config{
 		Nodes:         3,
 		Registries:    4,
 		Orchestrators: 1,
+		Chain:         true,
 		FrameHold:     time.Millisecond,
 		PadFrames:     true,
 		Listen:        "127.0.0.1:7880",

@@ -66,6 +66,16 @@ type (
 		MemberURL string `toml:"member_url,omitempty"`
 		State     *state `toml:"state,omitempty"`
 	}
+	chainFile struct {
+		Dir      string    `toml:"dir"`
+		Listen   string    `toml:"listen"`
+		Funded   []account `toml:"funded"`
+		LogLevel string    `toml:"log_level"`
+	}
+	account struct {
+		Address drtc.NodeID `toml:"address"`
+		Ether   uint64      `toml:"ether"`
+	}
 	state struct {
 		Kind string   `toml:"kind"`
 		URLs []string `toml:"urls"`

@@ -16,6 +16,9 @@
 // Several Orchestrators are those of one operator: they have one key, and their
 // rooms are in a store that is a process of its own, so that each of them can die.
 //
+// The chain is a process of its own, before them all; its contracts stand for
+// nothing outside.
+//
 // A stage starts when every child of the one before says it is ready, which a
 // child does by writing its ready file. A child that ends early or is not ready
 // in time ends the start with its last log lines; one that dies later is

@@ -86,6 +86,11 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 	if err != nil {
 		return nil, err
 	}
+	if n.cfg.Chain {
+		if ready.Chain, err = n.startChain(ctx, s, files); err != nil {
+			return nil, err
+		}
+	}
 	if ready.Registries, err = n.startRegistries(ctx, s, files, members); err != nil {
 		return nil, err
 	}
@@ -221,6 +226,9 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)
 	if len(r.Registries) > 0 {
 		fmt.Fprintf(&b, "    Nodes        %s registry nodes --registry %s\n", cmp.Or(n.cfg.Command, "drtc"), strings.Join(r.Registries, ","))
+	}
+	if r.Chain != nil {
+		fmt.Fprintf(&b, "    Chain        %s   id %d, for Ethereum tools\n", r.Chain.URL, r.Chain.ChainID)
 	}
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {

@@ -28,6 +28,7 @@ type Ready struct {
 	// the secret of the store in which they are, and Store its process.
 	Orchestrators []Server `json:"orchestrators"`
 	Store         *Store   `json:"store,omitempty"`
+	Chain         *Chain   `json:"chain,omitempty"` // none without one
 	StateToken    string   `json:"state_token,omitempty"`
 	// PID is devnet's own.
 	PID int `json:"pid"`
@@ -55,6 +56,18 @@ type Server struct {
 	PID int         `json:"pid"`
 	// Metrics is the URL of the Prometheus page.
 	Metrics string `json:"metrics,omitempty"`
+}
+
+// Chain is what the chain writes into its ready file.
+type Chain struct {
+	// URL is where JSON-RPC is served, http.
+	URL     string `json:"url"`
+	ChainID uint64 `json:"chain_id"`
+	PID     int    `json:"pid"`
+	// Metrics is the URL of the Prometheus page.
+	Metrics string `json:"metrics"`
+	// KeyFile has the key of the account that genesis funds; devnet fills it in.
+	KeyFile string `json:"key_file,omitempty"`
 }
 
 // Store is what the store of several Orchestrators writes into its ready file.

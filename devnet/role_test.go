@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch role := os.Args[1]; role {
-		case "registry", "medianode", "orchestrator":
+		case "registry", "medianode", "orchestrator", "chain":
 			os.Exit(pretend(role, os.Args[2:]))
 		case "devnet":
 			os.Exit(pretendDevnet(os.Args[2:]))
@@ -124,6 +124,9 @@ func pretend(role string, args []string) int {
 		}))
 		defer health.Close()
 		said = Server{ID: id, URL: health.URL, PID: os.Getpid()}
+	}
+	if role == "chain" {
+		said = Chain{URL: "http://" + file.Listen, ChainID: 5, PID: os.Getpid()}
 	}
 	if role == "medianode" {
 		said = Node{ID: id, PID: os.Getpid(), UDP: "127.0.0.1:1", Metrics: "http://127.0.0.1:2/metrics"}

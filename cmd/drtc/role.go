@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,9 +16,14 @@ import (
 // role is what every role's composition offers: after New it listens, so its
 // addresses are known; Run serves until the context ends.
 type role interface {
-	ID() drtc.NodeID
 	URL() string
 	Run(context.Context) error
+}
+
+// member is a role that the network knows by a key.
+type member interface {
+	role
+	ID() drtc.NodeID
 }
 
 // roleCommand is the command of one role: defaults, then the file, then flags.
@@ -69,9 +75,9 @@ func newRoleCommand[R role](use, short string, file any, log *logConfig,
 	return c
 }
 
-// flag adds a flag for a text or a list of texts that goes over the file's
-// value. Its name is the key's with hyphens.
-func flag[T string | []string](c *roleCommand, target *T, name, usage string) {
+// flag adds a flag for a text, a list of texts or a duration that goes over the
+// file's value. Its name is the key's with hyphens.
+func flag[T string | []string | time.Duration](c *roleCommand, target *T, name, usage string) {
 	flags := c.cmd.Flags()
 	var value T
 	switch v := any(&value).(type) {
@@ -79,6 +85,8 @@ func flag[T string | []string](c *roleCommand, target *T, name, usage string) {
 		flags.StringVar(v, name, any(*target).(string), usage)
 	case *[]string:
 		flags.StringSliceVar(v, name, any(*target).([]string), usage)
+	case *time.Duration:
+		flags.DurationVar(v, name, any(*target).(time.Duration), usage)
 	}
 	c.given = append(c.given, func() {
 		if flags.Changed(name) {
@@ -88,6 +96,6 @@ func flag[T string | []string](c *roleCommand, target *T, name, usage string) {
 }
 
 // server describes a role for its ready file.
-func server(r role) devnet.Server {
+func server(r member) devnet.Server {
 	return devnet.Server{ID: r.ID(), URL: r.URL(), PID: os.Getpid(), Metrics: strings.TrimSuffix(r.URL(), "/") + "/metrics"}
 }

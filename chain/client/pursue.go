@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
@@ -181,7 +180,7 @@ func (s *Sender) raise(ctx context.Context, p *pending, newest attempt) (*attemp
 // something about is told to who waits. The caller has turn.
 func (s *Sender) tell(ctx context.Context, a attempt) error {
 	_, err := ask(ctx, s.client, "sending", func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.client.rpc.CallContext(ctx, nil, "eth_sendRawTransaction", hexutil.Bytes(a.Raw))
+		return struct{}{}, s.client.rpc.CallContext(ctx, nil, "eth_sendRawTransaction", a.Raw)
 	})
 	h, now := s.heard[a.ID], time.Now()
 	if count := len(s.journal.pending[a.ID].attempts); h.attempts != count {

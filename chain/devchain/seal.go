@@ -137,7 +137,7 @@ func (c *Chain) arrivals() (<-chan struct{}, func()) {
 				case arrived <- struct{}{}:
 				default:
 				}
-			case <-subscription.Err():
+			case <-subscription.Err(): //nolint:errcheck // it ends without an error
 				return
 			}
 		}

@@ -53,8 +53,8 @@ func (c *Chain) durable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held := &heldAnswer{header: w.Header(), status: http.StatusOK}
 		next.ServeHTTP(held, r)
-		c.gate.RLock() // waits for a block that is being made
-		c.gate.RUnlock()
+		c.gate.RLock()   // waits for a block that is being made
+		c.gate.RUnlock() //nolint:staticcheck // to have waited is all
 		w.WriteHeader(held.status)
 		_, _ = w.Write(held.body.Bytes()) // the caller has gone
 	})

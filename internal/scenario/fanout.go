@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/devnet"
 	"github.com/drtc-network/drtc/loadtest/client"
 	"github.com/drtc-network/drtc/loadtest/tally"
 )
@@ -81,6 +82,7 @@ type FanOutNode struct {
 	Links        int    `json:"links"`
 	Viewers      int    `json:"viewers"`
 	LayersOut    int    `json:"layers_sent_to_nodes"`
+	LayersWanted int    `json:"layers_wanted_by_nodes"` // by what the viewers there and below watch
 	RelayVersion int    `json:"relay_max_version"`
 }
 
@@ -275,11 +277,11 @@ func (f *fanOut) measure(ctx context.Context) (*FanOutResult, error) {
 	if err != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}
-	depths, err := f.depths()
+	depths, above, err := f.tree()
 	if err != nil {
 		return nil, err
 	}
-	f.rows(r, after, depths)
+	f.rows(r, after, depths, f.wanted(above))
 	f.listen(r, depths)
 	inNodes(r, before, after, depths)
 	f.judge(r, before, after, time.Since(begun))
@@ -302,12 +304,13 @@ func (f *fanOut) pages(ctx context.Context) (pages []map[string]float64, err err
 // plannedLink is one in the Orchestrator's log.
 var plannedLink = regexp.MustCompile(`A:(0x[0-9a-f]{40}) B:(0x[0-9a-f]{40})`)
 
-// depths are how many links each node is from the publisher's, by what the
-// Orchestrator planned last; -1 is not in the plan.
-func (f *fanOut) depths() ([]int, error) {
+// tree is where each node is, by what the Orchestrator planned last: how many
+// links from the publisher's, -1 if it is not in the plan, and below which node,
+// -1 for the publisher's.
+func (f *fanOut) tree() (depths, above []int, err error) {
 	log, err := f.bed.orchestratorLog()
 	if err != nil {
-		return nil, fmt.Errorf("scenario: %w", err)
+		return nil, nil, fmt.Errorf("scenario: %w", err)
 	}
 	peers := map[string][]string{}
 	if at := strings.LastIndex(log, "msg=plan "); at >= 0 {
@@ -317,29 +320,52 @@ func (f *fanOut) depths() ([]int, error) {
 			peers[a], peers[b] = append(peers[a], b), append(peers[b], a)
 		}
 	}
-	depth := map[string]int{f.bed.nodes[f.home].ID.String(): 0}
+	depth, parent := map[string]int{f.bed.nodes[f.home].ID.String(): 0}, map[string]string{}
 	for queue := []string{f.bed.nodes[f.home].ID.String()}; len(queue) > 0; queue = queue[1:] {
 		for _, peer := range peers[queue[0]] {
 			if _, seen := depth[peer]; !seen {
-				depth[peer] = depth[queue[0]] + 1
+				depth[peer], parent[peer] = depth[queue[0]]+1, queue[0]
 				queue = append(queue, peer)
 			}
 		}
 	}
-	var depths []int
 	for _, n := range f.bed.nodes {
 		d, ok := depth[n.ID.String()]
 		if !ok {
 			d = -1
 		}
 		depths = append(depths, d)
+		above = append(above, slices.IndexFunc(f.bed.nodes, func(o devnet.Node) bool { return o.ID.String() == parent[n.ID.String()] }))
 	}
-	return depths, nil
+	return depths, above, nil
 }
 
-func (f *fanOut) rows(r *FanOutResult, pages []map[string]float64, depths []int) {
+// wanted is how many layers each node sends to those below it: of each of them
+// what its viewers watch, and those below it in turn, once.
+func (f *fanOut) wanted(above []int) []int {
+	behind := make([]map[int]bool, len(above)) // what is watched on a node and below it
+	for i := range behind {
+		behind[i] = map[int]bool{}
+	}
+	for _, l := range f.viewers {
+		for at := l.node; at >= 0; at = above[at] {
+			for _, stream := range l.wanted(f.talker) {
+				behind[at][stream] = true
+			}
+		}
+	}
+	out := make([]int, len(above))
+	for i, parent := range above {
+		if parent >= 0 {
+			out[parent] += len(behind[i])
+		}
+	}
+	return out
+}
+
+func (f *fanOut) rows(r *FanOutResult, pages []map[string]float64, depths, wanted []int) {
 	for i, s := range f.bed.cfg.Sites {
-		row := FanOutNode{Name: s.Name, Level: depths[i] + 1, Links: int(pages[i]["relay_links_count"]), LayersOut: int(pages[i]["relay_layers_count"]), RelayVersion: s.RelayVersion}
+		row := FanOutNode{Name: s.Name, Level: depths[i] + 1, Links: int(pages[i]["relay_links_count"]), LayersOut: int(pages[i]["relay_layers_count"]), LayersWanted: wanted[i], RelayVersion: s.RelayVersion}
 		if row.RelayVersion == 0 {
 			row.RelayVersion = 2
 		}
@@ -432,12 +458,8 @@ func (f *fanOut) judge(r *FanOutResult, before, after []map[string]float64, took
 		if row.Level > 0 {
 			spanned++
 		}
-		children := row.Links // all but the one towards the publisher
-		if row.Level != 1 {
-			children--
-		}
-		if row.Level > 0 && row.LayersOut != children*r.Streams {
-			f.problem("%s sends %d layers over %d links away from the publisher, want %d on each", row.Name, row.LayersOut, children, r.Streams)
+		if row.Level > 0 && row.LayersOut != row.LayersWanted {
+			f.problem("%s sends %d layers over %d links, want the %d that are watched behind them, each once a link", row.Name, row.LayersOut, row.Links, row.LayersWanted)
 		}
 	}
 	if r.Links != spanned-1 {

@@ -156,6 +156,21 @@ func TestRun_aMemberThatEndsLeavesItsRoomsAtOnce(t *testing.T) {
 	})
 }
 
+// The end comes upon a beat that the store has taken and not answered yet.
+func TestRun_endsUponABeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store(t)
+		a := join(t, s, "a")
+		a.take(t, room)
+		a.way.hold(tenure.MemberPrefix + "a")
+		time.Sleep(1500 * time.Millisecond)
+		a.end(t)
+		if e, err := s.Get(t.Context(), tenure.MemberPrefix+"a"); !errors.Is(err, state.ErrNotFound) {
+			t.Errorf("after its end the store has %s (%v), want nothing", e.Value, err)
+		}
+	})
+}
+
 // A member that was paused or cut off loses its rooms in 3 s and learns of it.
 func TestRun_aMemberThatIsCutOffIsSucceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

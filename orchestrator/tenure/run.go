@@ -103,16 +103,42 @@ func (k *Keeper) beat(ctx context.Context, key string, own uint64) (uint64, erro
 	return own, fmt.Errorf("%w: %w", ErrUsurped, err)
 }
 
-// goodbye says that this member ends, so that nobody need wait.
+// goodbye says that this member ends, so that nobody need wait. The end may have
+// come upon a beat whose answer was not waited for: then the sign of life that
+// the store has is a newer one than revision, and that one goes.
 func (k *Keeper) goodbye(ctx context.Context, key string, revision uint64) {
 	if revision == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
-	if err := k.config.Store.Delete(ctx, key, revision); err != nil {
+	err := k.config.Store.Delete(ctx, key, revision)
+	if errors.Is(err, state.ErrConflict) {
+		err = k.withdraw(ctx, key)
+	}
+	if err != nil {
 		k.config.Log.Warn("store takes no goodbye", slog.Any("error", err))
 	}
+}
+
+// withdraw takes away whatever sign of life the store has of this life of the
+// member.
+func (k *Keeper) withdraw(ctx context.Context, key string) error {
+	e, err := k.config.Store.Get(ctx, key)
+	if errors.Is(err, state.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var there roll.Member
+	if err := json.Unmarshal(e.Value, &there); err != nil {
+		return fmt.Errorf("tenure: %s is not a member: %w", key, err)
+	}
+	if there.Life != k.roll.Life() {
+		return nil // another process has the name, and lives
+	}
+	return k.config.Store.Delete(ctx, key, e.Revision)
 }
 
 // join notes one of the two things that a member waits for.

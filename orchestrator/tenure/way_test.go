@@ -17,6 +17,7 @@ type way struct {
 	cut     chan struct{} // not nil while nothing passes; closed when it does again
 	loss    float64       // of answers
 	streams []state.Stream
+	held    string // key whose updates are stored, and answered never
 }
 
 var errLost = errors.New("the connection was lost")
@@ -58,6 +59,13 @@ func (w *way) setCut(cut bool) {
 	}
 }
 
+// hold keeps back the answers to a key's updates.
+func (w *way) hold(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = key
+}
+
 // breakStreams ends the watches, as a lost connection does.
 func (w *way) breakStreams() {
 	w.mu.Lock()
@@ -89,6 +97,13 @@ func (w *way) Update(ctx context.Context, key string, value []byte, last uint64)
 		return 0, err
 	}
 	r, err := w.Store.Update(ctx, key, value, last)
+	w.mu.Lock()
+	held := w.held == key
+	w.mu.Unlock()
+	if held {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
 	return r, w.answer(err)
 }
 

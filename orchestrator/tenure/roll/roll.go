@@ -138,6 +138,9 @@ func (r *Roll) Beat() Member {
 	return Member{Life: r.life, URL: r.url, Beat: r.beat, Ending: r.ending}
 }
 
+// Life is this process of the member. It never changes.
+func (r *Roll) Life() string { return r.life }
+
 // Retire says that this member ends: no more rooms are for it.
 func (r *Roll) Retire() { r.ending = true }
 

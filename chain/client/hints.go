@@ -54,6 +54,7 @@ func Hints() map[string]string {
 		"Committee_NotReporter":                "a signature is of a key that does not report: leave it out",
 		"Committee_SignersNotAscending":        "sort signatures by their signers' addresses and leave out doubles",
 		"Committee_TooFewSignatures":           "collect signatures of more reporters: more than two thirds have to sign",
+		"Charges_OutOfRange":                   "a charge has an address or a number of bytes that is too long: encode it as the contract's types say",
 		"DataCredits_EarlierAuthorisationOpen": "an earlier authorisation is not charged for yet: wait for its last epoch to be committed",
 		"DataCredits_EndBeforeStart":           "let the authorisation end in a later epoch; it begins with the next",
 		"DataCredits_NoApplication":            "give the application's address",

@@ -29,6 +29,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     using SupplyBand for SupplyBand.Projection;
 
     uint40 private constant NO_LAST = type(uint40).max;
+    /// @dev Wei by which payouts of a cut may exceed an M that was signed for another Q: less than one per leaf.
+    uint256 private constant MOST_DUST = type(uint32).max;
     bytes32 private constant NAME_HASH = keccak256("dRTC ProofOfResource");
 
     /// @dev One slot, read and written once by each commit.
@@ -275,15 +277,27 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
-    function takeRewards(uint64[] calldata epochs_, uint256[] calldata amounts) external override {
+    function takeRewards(uint64[] calldata epochs_, uint256[] calldata amounts)
+        external
+        override
+        returns (uint256[] memory fewer)
+    {
         if (msg.sender != _rewards) revert ProofOfResource_NotRewards(msg.sender);
         Store storage s = _store();
         for (uint256 i = 0; i < epochs_.length; ++i) {
             Record storage record = s.records[epochs_[i]];
             (uint256 total, uint256 paid) = (record.mintTotal, record.paid);
-            if (amounts[i] > total - paid) revert ProofOfResource_MoreThanMinted(epochs_[i], amounts[i], total - paid);
+            uint256 amount = amounts[i];
+            if (amount > total - paid) {
+                uint256 left = total - paid;
+                if (!record.isCut || amount - left > MOST_DUST) {
+                    revert ProofOfResource_MoreThanMinted(epochs_[i], amount, left);
+                }
+                if (fewer.length == 0) fewer = amounts;
+                fewer[i] = amount = left;
+            }
             // paid + amount <= mintTotal, which is a uint128.
-            record.paid = uint128(paid + amounts[i]);
+            record.paid = uint128(paid + amount);
         }
     }
 

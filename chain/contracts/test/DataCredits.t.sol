@@ -156,6 +156,13 @@ contract DataCreditsTest is Economy {
         );
     }
 
+    function test_charge_isForProofOfResource() public {
+        buyCredits(application, 10e18);
+        vm.prank(application);
+        vm.expectRevert(abi.encodeWithSelector(IDataCredits.DataCredits_NotProofOfResource.selector, application));
+        credits.charge(0, 1, chargesOf(application, application, 1));
+    }
+
     function test_charge_releasesEscrowInProportion() public {
         buyCredits(application, 10e18);
         authorise(application, orchestrator, 100_000, 9);

@@ -197,6 +197,25 @@ contract ProofOfResourceTest is Economy {
         toEpoch(5);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_EpochNotOver.selector, 5, 5));
         proof.open(5);
+        toEpoch(8);
+        commitAt8();
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IProofOfResource.ProofOfResource_WindowOpen.selector, 5, proof.standing().windowEnds
+            )
+        );
+        proof.open(6);
+        vm.warp(proof.standing().windowEnds - 1);
+        vm.expectPartialRevert(IProofOfResource.ProofOfResource_WindowOpen.selector);
+        proof.open(6);
+        pastWindow();
+        proof.open(6);
+    }
+
+    /// @dev Epoch 5, so late that the next two are over too.
+    function commitAt8() private {
+        EpochCommit memory c = makeCommit(5, oneLeaf(5, 1e12), oneCharge(1e12), 1000e18);
+        commit(c, oneCharge(1e12));
     }
 
     /// @dev An epoch opened before another one was committed is opened again, with the new previous root.
@@ -412,7 +431,9 @@ contract ProofOfResourceTest is Economy {
     function test_commit_settlesUnderACutAlthoughQMoved() public {
         toEpoch(4);
         Charge[] memory charges = oneCharge(1e12);
-        EpochCommit memory c = makeCommit(3, oneLeaf(3, 1e15), charges, 1000e18);
+        Leaf[] memory leaves = new Leaf[](3);
+        for (uint160 i = 0; i < 3; i++) leaves[i] = makeLeaf(address(i + 1), 3, NO_EPOCH, 1e15);
+        EpochCommit memory c = makeCommit(3, leaves, charges, 1000e18);
         oracle.fixPrice(PRICE / 2);
         buyCredits(application, 1e18);
         uint256 cap = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18 + received(5e6);
@@ -420,7 +441,7 @@ contract ProofOfResourceTest is Economy {
         expectRefusal(
             c,
             charges,
-            abi.encodeWithSelector(IProofOfResource.ProofOfResource_MintTotal.selector, c.mintTotal, cap, cap)
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_MintTotal.selector, c.mintTotal, cap - 2, cap)
         );
         commit(c, new Charge[](0));
         proof.continueCharges(3, charges, 0);

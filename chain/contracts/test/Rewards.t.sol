@@ -244,6 +244,51 @@ contract RewardsTest is Economy {
         assertEq(reserve.owed(), 0, "owed");
     }
 
+    /// @dev Four nodes with pools that earned several times what may be minted.
+    function farAboveTheCeiling() private returns (Leaf[] memory leaves) {
+        leaves = new Leaf[](4);
+        for (uint256 i = 0; i < 4; i++) {
+            (address n,) = createPool(string(abi.encode("n", i)), makeAddress("operator"), 0);
+            leaves[i] = makeLeaf(n, 3, NO_EPOCH, uint128(1e15 + i));
+        }
+    }
+
+    /// @dev Under a cut M may be signed for a Q that has moved since by some wei: payouts then sum to a little more. Who
+    /// claims last goes short of less than a wei per leaf, but neither this epoch nor a later one is lost to him.
+    function test_claim_ofTheLastUnderACutPaysWhatIsLeft() public {
+        Leaf[] memory leaves = farAboveTheCeiling();
+        toEpoch(4);
+        EpochCommit memory c = makeCommit(3, leaves, new Charge[](0), 0);
+        uint256 cap = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18;
+        assertGe(c.mintTotal, cap - 2, "sum of payouts");
+        c.mintTotal = cap - 3;
+        commit(c, new Charge[](0));
+        pastWindow();
+        for (uint256 i = 0; i < 4; i++) claimOne(leaves, i);
+        assertEq(proof.epochs(3).paid, c.mintTotal, "paid");
+        assertEq(reserve.owed(), 0, "owed");
+        address last = manager.poolOf(leaves[3].node);
+        assertEq(Pool(last).owed(makeAddress("operator")), hudl.balanceOf(last), "balance of the last pool");
+        assertEq(rewards.lastRewardedBatch(leaves[3].node), 3, "last epoch paid");
+    }
+
+    /// @dev Not so a leaf that is worth more than M by as much as somebody would notice.
+    function test_claim_underACutNeverExceedsM() public {
+        Leaf[] memory leaves = farAboveTheCeiling();
+        toEpoch(4);
+        EpochCommit memory c = makeCommit(3, leaves, new Charge[](0), 0);
+        // As if there were two and a half leaves.
+        c.rewardTotal = c.rewardTotal * 5 / 8;
+        c.mintTotal = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18;
+        commit(c, new Charge[](0));
+        pastWindow();
+        claimOne(leaves, 0);
+        claimOne(leaves, 1);
+        (Leaf[] memory list, bytes32[][] memory proofs) = proven(leaves, 2);
+        vm.expectPartialRevert(IProofOfResource.ProofOfResource_MoreThanMinted.selector);
+        rewards.claim(list, proofs);
+    }
+
     /// @dev Overflow edge: counters of 2^96 and more are refused by name, one less is paid.
     function test_claim_overflowEdges() public {
         Leaf[] memory leaves = several(3, NO_EPOCH);

@@ -82,6 +82,30 @@ contract ProofOfResourceTest is Economy {
         assertEq(s.windowEnds, block.timestamp + 6 hours, "window");
     }
 
+    function feedAll(address[2] memory feeders, uint64 price8) private {
+        for (uint256 i = 0; i < 2; i++) {
+            vm.prank(feeders[i]);
+            oracle.feed(price8);
+        }
+    }
+
+    /// @dev Rewards per GB are those of the higher of spot and average, the cap of credits that of the lower.
+    function test_open_takesThePriceThatPaysLess() public {
+        address[2] memory feeders = [makeAddress("feeder0"), makeAddress("feeder1")];
+        for (uint256 i = 0; i < 2; i++) oracle.addFeeder(feeders[i]);
+        oracle.fixPrice(0);
+        for (uint256 hour = 70; hour < 96; hour += 2) {
+            vm.warp(GENESIS + hour * 1 hours);
+            feedAll(feeders, hour < 90 ? PRICE : PRICE * 4 / 5);
+        }
+        toEpoch(4);
+        proof.open(3);
+        (uint256 low, uint256 high) = oracle.epochPrices(3);
+        assertEq(low, PRICE * 4 / 5, "spot, the lower");
+        assertGe(high, low + 1, "average, the higher");
+        assertEq(proof.epochs(3).rMax, 9000 * 5000 * 1e17 / high, "highest reward per GB");
+    }
+
     /// @dev Above the floor of the band the projection burns what beta says.
     function test_commit_burnsAboveTheFloor() public {
         buyCredits(application, 1e6 * 1e18);
@@ -584,7 +608,13 @@ contract ProofOfResourceTest is Economy {
         bytes memory second = signature(reporterKeys[0], proof.replacementDigestOf(r));
         vm.expectPartialRevert(IBonds.Bonds_SignersDiffer.selector);
         bonds.forfeitForCommits(c, first, r, second);
-        proof.replace(r, quorumSignatures(proof.replacementDigestOf(r)));
+        bytes[] memory signatures = quorumSignatures(proof.replacementDigestOf(r));
+        vm.prank(guardian);
+        proof.pause();
+        vm.expectRevert(IProofOfResource.ProofOfResource_Paused.selector);
+        proof.replace(r, signatures);
+        proof.unpause();
+        proof.replace(r, signatures);
         assertEq(proof.epochs(3).root, r.root, "root");
     }
 
@@ -598,6 +628,14 @@ contract ProofOfResourceTest is Economy {
         proofs[0] = equivocation(c, other, reporterKeys[0]);
         address[] memory signers = signersOf(0, 6);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_QuorumRemains.selector, 5, 5));
+        proof.voidEpoch(c, signers, proofs);
+        // Shown twice it is still one.
+        proofs = new IProofOfResource.Equivocation[](2);
+        proofs[0] = proofs[1] = equivocation(c, other, reporterKeys[0]);
+        address twice = vm.addr(reporterKeys[0]);
+        vm.expectRevert(
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_ProofsNotAscending.selector, twice, twice)
+        );
         proof.voidEpoch(c, signers, proofs);
         proofs = new IProofOfResource.Equivocation[](2);
         proofs[0] = equivocation(c, other, reporterKeys[4]);

@@ -73,6 +73,14 @@ contract DataCreditsTest is Economy {
         feed(feeders, PRICE * 96 / 100);
         assertGe(oracle.twap(), PRICE, "average");
         assertEq(buyCredits(application, 10e18), 48_000, "credits while spot is lower");
+        // Dollars are dollars: what the buyer turns them into is counted at the same price.
+        Stable stable = new Stable();
+        InventoryBuyer buyer = new InventoryBuyer(stable, 6, hudl, oracle, address(credits), address(access));
+        give(address(buyer), 5000e18);
+        credits.setBuyer(buyer);
+        stable.mint(address(this), 1e6);
+        stable.approve(address(credits), 1e6);
+        assertEq(credits.buyWithStable(application, 1e6, 0), 1e5, "credits of a dollar");
         vm.warp(block.timestamp + 1 days + 1);
         give(address(this), 1e18);
         hudl.approve(address(credits), 1e18);

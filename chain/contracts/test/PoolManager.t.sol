@@ -360,6 +360,17 @@ contract PoolManagerTest is Network {
         assertEq(pool.commissionAt(9), 1000, "the past stays");
     }
 
+    /// @dev A smaller increase in place of one that waits begins its own notice; the first does not come any more.
+    function test_commission_anIncreaseReplacesOneThatWaits() public {
+        vm.prank(operator);
+        manager.setCommission(node, 3000);
+        toEpoch(12);
+        vm.prank(operator);
+        manager.setCommission(node, 1500);
+        assertEq(pool.commissionAt(18), 1000, "when the first would have come");
+        assertEq(pool.commissionAt(19), 1500, "after the notice of the second");
+    }
+
     function test_commission_isBounded() public {
         vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(IPoolManager.PoolManager_CommissionTooHigh.selector, 3001, 3000));

@@ -59,6 +59,10 @@ contract PriceOracleTest is Test {
         vm.prank(feeders[0]);
         vm.expectRevert(abi.encodeWithSelector(IPriceOracle.PriceOracle_PriceOutOfRange.selector, 0, 1, 1e15));
         oracle.feed(0);
+        vm.prank(feeders[0]);
+        vm.expectRevert(abi.encodeWithSelector(IPriceOracle.PriceOracle_PriceOutOfRange.selector, 1e15 + 1, 1, 1e15));
+        oracle.feed(1e15 + 1);
+        feed(0, 1e15);
     }
 
     function test_feed_boundsDeviation() public {

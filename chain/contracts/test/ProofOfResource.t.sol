@@ -94,6 +94,9 @@ contract ProofOfResourceTest is Economy {
         address[2] memory feeders = [makeAddress("feeder0"), makeAddress("feeder1")];
         for (uint256 i = 0; i < 2; i++) oracle.addFeeder(feeders[i]);
         oracle.fixPrice(0);
+        ParameterSet memory p = defaults();
+        p.supply.creditsCapBps = 1;
+        parameters.set(p);
         for (uint256 hour = 70; hour < 96; hour += 2) {
             vm.warp(GENESIS + hour * 1 hours);
             feedAll(feeders, hour < 90 ? PRICE : PRICE * 4 / 5);
@@ -104,6 +107,14 @@ contract ProofOfResourceTest is Economy {
         assertEq(low, PRICE * 4 / 5, "spot, the lower");
         assertGe(high, low + 1, "average, the higher");
         assertEq(proof.epochs(3).rMax, 9000 * 5000 * 1e17 / high, "highest reward per GB");
+        // A ten thousandth of 1e9 HUDL at 0.04 USD is 4,000 USD, which pays 80 TB.
+        Charge[] memory charges = oneCharge(80e12 + 1e9);
+        EpochCommit memory c = makeCommit(3, oneLeaf(3, 80e12 + 1e9), charges, received(400_005_000));
+        expectRefusal(
+            c,
+            charges,
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_CreditsCap.selector, 400_005_000, 400_000_000)
+        );
     }
 
     /// @dev Above the floor of the band the projection burns what beta says.

@@ -24,6 +24,14 @@ test('every contract has mutants', () => {
   }
 });
 
+test('the tests that README names are there', () => {
+  const files = readdirSync(new URL('test', import.meta.url), { recursive: true }).filter((f) => f.endsWith('.sol'));
+  const all = files.map((f) => read(`test/${f}`)).join('');
+  const named = [...read('README.md').matchAll(/`(test(?:Fuzz)?_\w+)(\*?)`/g)];
+  assert.ok(named.length > 20, 'names in README');
+  for (const [, name, star] of named) assert.match(all, new RegExp(`function ${name}${star ? '' : '\\('}`), name);
+});
+
 test('every restricted function is refused to strangers in test/Access.t.sol', () => {
   const want = {};
   for (const file of readdirSync(new URL('src', import.meta.url)).filter((f) => f.endsWith('.sol'))) {

@@ -3,6 +3,7 @@ package bonds
 import (
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -13,13 +14,8 @@ import (
 // events puts logs of the contract into a fold, by the hash of the event's name.
 type events map[common.Hash]func(*fold, *types.Log) (changed bool, err error)
 
-func newEvents() (events, error) {
-	abi, err := bindings.BondsMetaData.ParseABI()
-	if err != nil {
-		return nil, fmt.Errorf("bonds: bindings: %w", err)
-	}
-	c := bindings.NewBonds()
-	named := func(name string) common.Hash { return abi.Events[name].ID }
+func newEvents(c *bindings.Bonds, declared *abi.ABI) events {
+	named := func(name string) common.Hash { return declared.Events[name].ID }
 	return events{
 		named(bindings.BondsBondedEventName): event(c.UnpackBondedEvent, func(f *fold, l *types.Log, e *bindings.BondsBonded) (bool, error) {
 			return f.bond(l, e.Kind, e.Identity, true)
@@ -39,7 +35,7 @@ func newEvents() (events, error) {
 		named(bindings.BondsGenerationRaisedEventName): event(c.UnpackGenerationRaisedEvent, func(f *fold, _ *types.Log, e *bindings.BondsGenerationRaised) (bool, error) {
 			return f.raise(e.Kind, e.Identity, e.Generation)
 		}),
-	}, nil
+	}
 }
 
 func event[E any](unpack func(*types.Log) (*E, error), take func(*fold, *types.Log, *E) (bool, error)) func(*fold, *types.Log) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -41,6 +42,7 @@ type Reader struct {
 	contract  common.Address
 	bonds     *bindings.Bonds
 	events    events
+	reasons   *client.Reasons
 
 	// client is nil until the endpoint has shown that it is the right one, and
 	// after every failure.
@@ -68,9 +70,11 @@ func Open(c Config, log *slog.Logger) (*Reader, error) {
 	if r.contract == (common.Address{}) || a.ChainID == 0 || a.Genesis == (common.Hash{}) {
 		return nil, fmt.Errorf("bonds: addresses: %s names no chain_id, genesis and contract Bonds: give the file that chain deploy wrote", c.Addresses)
 	}
-	if r.events, err = newEvents(); err != nil {
-		return nil, err
+	declared, err := bindings.BondsMetaData.ParseABI()
+	if err != nil {
+		return nil, fmt.Errorf("bonds: bindings: %w", err)
 	}
+	r.events, r.reasons = newEvents(r.bonds, declared), client.NewReasons([]abi.ABI{*declared}, client.Hints())
 	r.begin(newFold())
 	if err := r.load(); err != nil {
 		log.Warn("what was read of the bonds cannot be used and is read again", slog.Any("error", err))
@@ -195,11 +199,7 @@ func (r *Reader) agree(ctx context.Context) (State, error) {
 
 // connect finds out that the endpoint is the right one.
 func (r *Reader) connect(ctx context.Context) error {
-	reasons, err := deploy.Reasons()
-	if err != nil {
-		return err
-	}
-	c, err := client.Dial(ctx, r.config.client(r.addresses.ChainID), reasons, r.log)
+	c, err := client.Dial(ctx, r.config.client(r.addresses.ChainID), r.reasons, r.log)
 	if errors.Is(err, client.ErrWrongChain) {
 		return fmt.Errorf("%w: %w: give an rpc of the chain of %s", ErrWrongChain, err, r.config.Addresses)
 	}

@@ -21,6 +21,7 @@ func (r *Registry) backend() api.Backend {
 
 func (r *Registry) health() api.Health {
 	h := api.Health{Version: drtc.Version, Records: r.ledger.Len()}
+	h.Bonding = bondingHealth(r.bonding)
 	if err := r.ledger.Failure(); err != nil {
 		h.Problem = "the records cannot be written: " + err.Error()
 	}
@@ -34,7 +35,7 @@ type heldRecords struct{ *Registry }
 func (r heldRecords) Submit(ctx context.Context, e envelope.Envelope) (api.Receipt, error) {
 	outcome, held, err := r.ledger.Submit(ctx, e)
 	if err != nil {
-		return api.Receipt{}, err
+		return api.Receipt{}, unlisted(err, r.bonding.Status())
 	}
 	if outcome == record.Known { // perhaps from another Registry, a moment ago
 		r.directory.flush(time.Now())

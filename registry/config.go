@@ -46,6 +46,8 @@ type Config struct {
 	// BondingFile says who may take part, as docs/ops/registry.md describes;
 	// without one everybody may.
 	BondingFile string `toml:"bonding_file"`
+	// Bonding says it instead of BondingFile; the Registry runs it. Nil for none.
+	Bonding bonding.Source `toml:"-"`
 	// AllowReaders lets hosts copy the records that may not take part.
 	AllowReaders bool `toml:"allow_readers"`
 
@@ -137,6 +139,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("registry: url: want http or https, a host and nothing behind it, got %.60q", c.URL)
 	case c.Place != nil && !c.Place.Valid():
 		return fmt.Errorf("registry: place: want lat -90..90 and lon -180..180, got %s", c.Place)
+	case c.Bonding != nil && c.BondingFile != "":
+		return errors.New("registry: bonding_file: the chain says who may take part: give one of the two")
 	case c.BackupFile != "" && c.BackupEvery < time.Second:
 		return fmt.Errorf("registry: backup_every must be at least 1s, is %s", c.BackupEvery)
 	case c.ExpireEvery <= 0:

@@ -19,6 +19,7 @@ import (
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/registry/api"
+	"github.com/drtc-network/drtc/registry/bonding"
 	"github.com/drtc-network/drtc/registry/geoip"
 	"github.com/drtc-network/drtc/registry/gossip"
 	"github.com/drtc-network/drtc/registry/index"
@@ -37,7 +38,7 @@ type Registry struct {
 	listener net.Listener
 	server   *http.Server
 
-	bonding   bonds
+	bonding   bonding.Source
 	store     *store.Store
 	ledger    *ledger.Ledger
 	book      *book
@@ -60,7 +61,7 @@ func New(c Config, log *slog.Logger) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{config: c, log: log.With(slog.String("registry", key.ID().Short())), key: key, metrics: prometheus.NewRegistry()}
-	if r.bonding, err = openBonds(c.BondingFile); err != nil {
+	if r.bonding, err = openBonds(c); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	if r.store, err = store.Open(RecordsDir(c.Dir), c.Network, r.log); err != nil {
@@ -212,7 +213,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.duties.run(ctx) })
 	loops.Go(func() { r.chores(ctx) })
 	loops.Go(func() { r.flushes(ctx) })
-	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
+	loops.Go(func() { followBonds(ctx, r.bonding, r.log) })
 	loops.Go(func() { r.backups(ctx) })
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -226,7 +227,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		r.log.Warn("others are told the listening address: set url if they cannot reach it", slog.String("url", r.URL()))
 	}
 	if !r.bonding.Bonded(record.RoleRegistry, r.ID()) {
-		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; add its id to the bonding file")
+		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; bond it on the chain, or add its id to the bonding file")
 	}
 
 	<-ctx.Done()

@@ -232,8 +232,8 @@ func TestFollow_believesNoEventOfOthers(t *testing.T) {
 		f.blocks[1].logs[0].Address = common.Address{0: 9}
 	})
 	client := dial(t, f.config())
-	follower := &follower{client: client, query: Query{Contracts: []common.Address{{0: 1}}}, span: 5}
-	if _, err := follower.step(t.Context(), func([]types.Log, Cursor) error { return nil }); !errors.Is(err, ErrUnavailable) {
+	follower := client.Follower(Query{Contracts: []common.Address{{0: 1}}}, Cursor{})
+	if _, err := follower.Step(t.Context(), func([]types.Log, Cursor) error { return nil }); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }

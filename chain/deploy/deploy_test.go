@@ -113,7 +113,7 @@ func (p *place) run(t *testing.T, g Genesis) (Addresses, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if steps, whole := p.plan(t, g); !whole {
-		return execute(ctx, p.client, p.wallet, steps, p.config, p.log)
+		return execute(ctx, p.client, p.wallet, steps, nil, p.config, p.log)
 	}
 	return Run(ctx, p.client, p.wallet, g, p.config, p.log)
 }
@@ -189,6 +189,41 @@ func (p *place) checkWhole(t *testing.T, g Genesis, a Addresses) {
 	}
 }
 
+// A network that grows bonds its further nodes and leaves all else as it is.
+func TestRun_bondsMembersAndThoseThatComeLater(t *testing.T) {
+	p := newPlace(t)
+	orchestrator, nodes := key(t, 4), []*identity.Key{key(t, 5), key(t, 6), key(t, 7)}
+	genesis := func(nodes []*identity.Key) Genesis {
+		return p.genesis(t).Bond(drtc.NodeID(p.wallet.Address()), []*identity.Key{orchestrator}, nodes)
+	}
+	if g := genesis(nil); g.Supply().Cmp(p.genesis(t).Supply()) != 0 {
+		t.Fatalf("supply: got %s", g.Supply())
+	}
+	bonds := bindings.NewBonds()
+	for _, n := range []int{1, 3} {
+		a, err := p.run(t, genesis(nodes[:n]))
+		if err != nil {
+			t.Fatalf("with %d nodes: %v", n, err)
+		}
+		for kind, keys := range map[uint8][]*identity.Key{registryBond: {key(t, 2), key(t, 3)}, orchestratorBond: {orchestrator}, nodeBond: nodes[:n]} {
+			count := read(t, p, a.Of("Bonds"), bonds.PackActiveCount(kind), bonds.UnpackActiveCount)
+			if count.Int64() != int64(len(keys)) {
+				t.Errorf("with %d nodes, kind %d: %s are bonded, want %d", n, kind, count, len(keys))
+			}
+			for _, k := range keys {
+				if !read(t, p, a.Of("Bonds"), bonds.PackIsActive(kind, common.Address(k.ID())), bonds.UnpackIsActive) {
+					t.Errorf("with %d nodes, kind %d: %s is not bonded", n, kind, k.ID())
+				}
+			}
+		}
+	}
+	g := genesis(nodes)
+	g.Reporters = g.Reporters[:1]
+	if _, err := p.run(t, g); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "reporters") {
+		t.Errorf("with a reporter less: got %v, want ErrChanged that names the reporters", err)
+	}
+}
+
 // A run that is cut off after any step goes on, also when its journal is lost.
 func TestRun_goesOnWhereItWasCutOff(t *testing.T) {
 	for name, lose := range map[string]bool{"with its journal": false, "without": true} {
@@ -199,7 +234,7 @@ func TestRun_goesOnWhereItWasCutOff(t *testing.T) {
 			for _, cut := range []int{1, 4, 7, 8, len(steps) - 2} {
 				part := p.config
 				part.Addresses = filepath.Join(t.TempDir(), "addresses.json")
-				if _, err := execute(t.Context(), p.client, p.wallet, steps[:cut], part, p.log); err != nil {
+				if _, err := execute(t.Context(), p.client, p.wallet, steps[:cut], nil, part, p.log); err != nil {
 					t.Fatalf("the first %d steps: %v", cut, err)
 				}
 				if lose {

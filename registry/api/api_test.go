@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
@@ -21,6 +22,7 @@ import (
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
+	"github.com/drtc-network/drtc/registry/record"
 )
 
 // backend is a Registry with fixed contents.
@@ -33,6 +35,7 @@ type backend struct {
 	attestations []envelope.Envelope
 	peers        []Peer
 	problem      string
+	bonding      *Bonding
 	refusal      error // of Submit
 }
 
@@ -59,7 +62,9 @@ func (b *backend) Probers(id drtc.NodeID) []Prober {
 }
 func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error) { return nil, ErrUnknownNode }
 func (b *backend) Peers() ([]string, []Peer)                    { return []string{"/ip4/192.0.2.1/tcp/7901"}, b.peers }
-func (b *backend) Health() Health                               { return Health{Version: "0.1.0", Problem: b.problem} }
+func (b *backend) Health() Health {
+	return Health{Version: "0.1.0", Problem: b.problem, Bonding: b.bonding}
+}
 
 // all is b in every part of a Backend.
 func (b *backend) all() Backend {
@@ -426,6 +431,28 @@ func TestRest_healthzSaysWhatIsWrong(t *testing.T) {
 	b.problem = "the disk is full"
 	if a, body := request(t, http.MethodGet, s.URL+"/healthz"); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "the disk is full") {
 		t.Errorf("unwell: got %d %s", a.StatusCode, body)
+	}
+}
+
+// What it holds it goes on to serve, so a proxy in front must not take it out.
+func TestRest_healthzOfAReadOnlyRegistryIsWell(t *testing.T) {
+	b := newBackend(0)
+	b.bonding = &Bonding{Source: "chain", Serial: 7, Block: 9, ReadOnly: true, Problem: "the chain cannot be read"}
+	a, body := request(t, http.MethodGet, serve(t, b, nil).URL+"/healthz")
+	for _, want := range []string{`"status":"ok"`, `"readOnly":true`, "the chain cannot be read"} {
+		if a.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("got %d %s, want 200 with %s", a.StatusCode, body, want)
+		}
+	}
+}
+
+func TestRegister_refusedWhileReadOnlyIsToBeTriedAgain(t *testing.T) {
+	err := fmt.Errorf("%w: %w", ErrReadOnly, record.ErrBond)
+	if got := codeOf(err); got != connect.CodeUnavailable {
+		t.Errorf("got %s, want %s: the list may be what is wrong", got, connect.CodeUnavailable)
+	}
+	if got := codeOf(record.ErrBond); got != connect.CodePermissionDenied {
+		t.Errorf("while the list is current: got %s", got)
 	}
 }
 

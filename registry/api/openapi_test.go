@@ -349,6 +349,9 @@ func TestOpenAPI_answersFitTheirSchemas(t *testing.T) {
 		{"/healthz?y=x", 400, nil},
 		{"/peers?" + strings.Repeat("x", 9000), 414, nil},
 		{"/healthz", 200, nil},
+		{"/healthz", 200, func() {
+			b.bonding = &Bonding{Source: "chain", Serial: 7, Block: 9, CheckedAt: time.Unix(1, 0).UTC(), ReadOnly: true, Problem: "the chain cannot be read"}
+		}},
 		{"/healthz", 503, func() { b.problem = "the disk is full" }},
 	} {
 		if step.before != nil {

@@ -138,6 +138,9 @@ func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted boo
 
 // codeOf gives each refusal its RPC code.
 func codeOf(err error) connect.Code {
+	if errors.Is(err, ErrReadOnly) { // whatever it would be otherwise
+		return connect.CodeUnavailable
+	}
 	for code, causes := range map[connect.Code][]error{
 		connect.CodeUnauthenticated:   {envelope.ErrSignature, liveness.ErrSignature, liveness.ErrNonce},
 		connect.CodePermissionDenied:  {record.ErrIssuer, record.ErrBond, record.ErrRevoked},

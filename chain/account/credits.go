@@ -1,0 +1,171 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/chain/bindings"
+	"github.com/drtc-network/drtc/identity"
+)
+
+// Credits are an application's (whitepaper 3.3); one is 10^-5 USD.
+type Credits struct {
+	Application drtc.NodeID `json:"application"`
+	Credits     *big.Int    `json:"credits"`
+	// EscrowWei is the HUDL that bought them.
+	EscrowWei *big.Int `json:"escrow_wei"`
+	// Authorisations are those of the Orchestrators that were asked for.
+	Authorisations []Authorisation `json:"authorisations"`
+}
+
+// Authorisation is what an Orchestrator may still use in an epoch; Credits is 0
+// when it may nothing.
+type Authorisation struct {
+	Orchestrator drtc.NodeID `json:"orchestrator"`
+	Credits      *big.Int    `json:"credits"`
+	FirstEpoch   uint64      `json:"first_epoch"`
+	EndEpoch     uint64      `json:"end_epoch"`
+}
+
+// Credits of an application, and what these Orchestrators may use of them in the
+// next epoch, where every authorisation that was given so far holds.
+func (l *Ledger) Credits(ctx context.Context, application drtc.NodeID, orchestrators []drtc.NodeID) (Credits, error) {
+	b := bindings.NewDataCredits()
+	held, err := read(ctx, l, "DataCredits", b.PackAccountOf(common.Address(application)), b.UnpackAccountOf)
+	if err != nil {
+		return Credits{}, err
+	}
+	c := Credits{application, held.Dc, held.EscrowWei, []Authorisation{}}
+	now, err := l.Epoch(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, o := range orchestrators {
+		given, err := read(ctx, l, "DataCredits", b.PackAuthorisation(common.Address(application), common.Address(o), now+1), b.UnpackAuthorisation)
+		if err != nil {
+			return c, err
+		}
+		c.Authorisations = append(c.Authorisations, Authorisation{o, given.RemainingDC, given.FirstEpoch, given.EndEpoch})
+	}
+	return c, nil
+}
+
+// Quote is how many credits an amount of HUDL buys now.
+type Quote struct {
+	Wei     *big.Int `json:"wei"`
+	Price8  uint64   `json:"price8"` // USD x 10^8 per HUDL: the lower of spot and average
+	Credits *big.Int `json:"credits"`
+}
+
+// Quote for an amount of wei.
+func (l *Ledger) Quote(ctx context.Context, wei *big.Int) (Quote, error) {
+	b := bindings.NewPriceOracle()
+	low, err := read(ctx, l, "PriceOracle", b.PackLow(), b.UnpackLow)
+	if err != nil {
+		return Quote{}, err
+	}
+	// E25: dc = floor(wei * price8 * 10^5 / 10^26)
+	credits := new(big.Int).Mul(wei, low)
+	credits.Div(credits, new(big.Int).Exp(big.NewInt(10), big.NewInt(21), nil))
+	return Quote{wei, low.Uint64(), credits}, nil
+}
+
+// BoughtCredits is what a purchase gave.
+type BoughtCredits struct {
+	Done
+	Credits *big.Int `json:"credits"`
+	Wei     *big.Int `json:"wei"` // HUDL that went into escrow
+}
+
+// BuyCredits buys credits for an application with the account's HUDL. It takes at
+// least so many, or nothing.
+func (a *Account) BuyCredits(ctx context.Context, application drtc.NodeID, wei, least *big.Int) (BoughtCredits, error) {
+	if err := a.affordable(ctx, wei); err != nil {
+		return BoughtCredits{}, err
+	}
+	if err := a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("DataCredits"), wei); err != nil {
+		return BoughtCredits{}, err
+	}
+	b := bindings.NewDataCredits()
+	return a.bought(ctx, b.PackBuy(common.Address(application), wei, least))
+}
+
+// BuyCreditsWithStable buys credits with a token that the contract's buyer takes,
+// in the token's own units.
+func (a *Account) BuyCreditsWithStable(ctx context.Context, application drtc.NodeID, token drtc.NodeID, amount, least *big.Int) (BoughtCredits, error) {
+	b := bindings.NewDataCredits()
+	if err := a.allow(ctx, common.Address(token), a.addresses.Of("DataCredits"), amount); err != nil {
+		return BoughtCredits{}, err
+	}
+	return a.bought(ctx, b.PackBuyWithStable(common.Address(application), amount, least))
+}
+
+func (a *Account) bought(ctx context.Context, input []byte) (BoughtCredits, error) {
+	done, receipt, err := a.do(ctx, "buy-credits", "DataCredits", input)
+	if err != nil {
+		return BoughtCredits{}, err
+	}
+	event, err := find(receipt, bindings.NewDataCredits().UnpackBoughtEvent)
+	if err != nil {
+		return BoughtCredits{Done: done}, err
+	}
+	return BoughtCredits{done, event.Dc, event.HudlWei}, nil
+}
+
+// Permission lets an Orchestrator use so many credits of an application, up to and
+// with an epoch. Signed, anybody may bring it to the chain, so the application's
+// key needs no coin for gas.
+type Permission struct {
+	Application  drtc.NodeID        `json:"application"`
+	Orchestrator drtc.NodeID        `json:"orchestrator"`
+	Credits      *big.Int           `json:"credits"`
+	EndEpoch     uint64             `json:"end_epoch"`
+	Deadline     int64              `json:"deadline"` // Unix seconds
+	Signature    identity.Signature `json:"signature"`
+}
+
+// Permit signs a permission with the application's key.
+func (l *Ledger) Permit(ctx context.Context, application *identity.Key, orchestrator drtc.NodeID, credits *big.Int, endEpoch uint64, until time.Time) (Permission, error) {
+	p := Permission{Application: application.ID(), Orchestrator: orchestrator, Credits: credits, EndEpoch: endEpoch, Deadline: until.Unix()}
+	b := bindings.NewDataCredits()
+	nonce, err := read(ctx, l, "DataCredits", b.PackNonceOf(common.Address(p.Application)), b.UnpackNonceOf)
+	if err != nil {
+		return Permission{}, err
+	}
+	typed, err := l.typed("DataCredits", authorisation, [20]byte(p.Application), [20]byte(orchestrator), credits, endEpoch, nonce, seconds(p.Deadline))
+	if err != nil {
+		return Permission{}, err
+	}
+	p.Signature = application.SignTyped(typed)
+	return p, nil
+}
+
+// Present brings a signed permission to the chain; the account pays for the gas.
+func (a *Account) Present(ctx context.Context, p Permission) (Done, error) {
+	if p.Credits == nil || p.Credits.Sign() <= 0 || p.Credits.Cmp(maxAmount) >= 0 {
+		return Done{}, fmt.Errorf("account: permission: credits: want more than 0, got %v", p.Credits)
+	}
+	b := bindings.NewDataCredits()
+	done, _, err := a.do(ctx, "authorise", "DataCredits", b.PackAuthoriseBySignature(common.Address(p.Application), common.Address(p.Orchestrator),
+		p.Credits, p.EndEpoch, seconds(p.Deadline), p.Signature[:]))
+	return done, err
+}
+
+// Authorise lets an Orchestrator use the account's own credits.
+func (a *Account) Authorise(ctx context.Context, orchestrator drtc.NodeID, credits *big.Int, endEpoch uint64) (Done, error) {
+	b := bindings.NewDataCredits()
+	done, _, err := a.do(ctx, "authorise", "DataCredits", b.PackAuthorise(common.Address(orchestrator), credits, endEpoch))
+	return done, err
+}
+
+// Revoke ends an Orchestrator's authority after the current epoch.
+func (a *Account) Revoke(ctx context.Context, orchestrator drtc.NodeID) (Done, error) {
+	b := bindings.NewDataCredits()
+	done, _, err := a.do(ctx, "revoke", "DataCredits", b.PackRevoke(common.Address(orchestrator)))
+	return done, err
+}

@@ -83,9 +83,9 @@ func (l *Ledger) Epoch(ctx context.Context) (uint64, error) {
 type Balances struct {
 	Account drtc.NodeID `json:"account"`
 	// HUDL and VeHUDL are in wei, Gas is in wei of the chain's own coin.
-	HUDL   *big.Int `json:"hudl_wei"`
-	VeHUDL *big.Int `json:"vehudl_wei"`
-	Gas    *big.Int `json:"gas_wei"`
+	HUDL   Amount `json:"hudl_wei"`
+	VeHUDL Amount `json:"vehudl_wei"`
+	Gas    Amount `json:"gas_wei"`
 }
 
 // Balances of an account.
@@ -93,13 +93,13 @@ func (l *Ledger) Balances(ctx context.Context, of drtc.NodeID) (Balances, error)
 	b := Balances{Account: of}
 	hudl, ve := bindings.NewHUDL(), bindings.NewVeHUDL()
 	var err error
-	if b.HUDL, err = read(ctx, l, "HUDL", hudl.PackBalanceOf(common.Address(of)), hudl.UnpackBalanceOf); err != nil {
+	if b.HUDL.Int, err = read(ctx, l, "HUDL", hudl.PackBalanceOf(common.Address(of)), hudl.UnpackBalanceOf); err != nil {
 		return b, err
 	}
-	if b.VeHUDL, err = read(ctx, l, "VeHUDL", ve.PackBalanceOf(common.Address(of)), ve.UnpackBalanceOf); err != nil {
+	if b.VeHUDL.Int, err = read(ctx, l, "VeHUDL", ve.PackBalanceOf(common.Address(of)), ve.UnpackBalanceOf); err != nil {
 		return b, err
 	}
-	b.Gas, err = l.client.Balance(ctx, common.Address(of))
+	b.Gas.Int, err = l.client.Balance(ctx, common.Address(of))
 	return b, err
 }
 
@@ -177,7 +177,7 @@ func (a *Account) affordable(ctx context.Context, cost *big.Int) error {
 		return err
 	}
 	if has.HUDL.Cmp(cost) < 0 {
-		return fmt.Errorf("%w: it costs %s HUDL, %s has %s", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL))
+		return fmt.Errorf("%w: it costs %s HUDL, %s has %s", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL.Int))
 	}
 	return nil
 }

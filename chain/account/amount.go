@@ -57,3 +57,26 @@ func USD(credits *big.Int) string {
 	text := fmt.Sprintf("%06s", credits.String())
 	return text[:len(text)-5] + "." + text[len(text)-5:]
 }
+
+// Amount is a number of wei or credits. As JSON it is a string of decimal digits,
+// since a JSON number is read as a float64 by many.
+type Amount struct{ *big.Int }
+
+// MarshalJSON writes the digits in quotes.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	if a.Int == nil {
+		return []byte(`"0"`), nil
+	}
+	return []byte(`"` + a.String() + `"`), nil
+}
+
+// UnmarshalJSON reads up to 78 digits in quotes.
+func (a *Amount) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok || len(text) != len(b)-2 || len(text) > 78 || n.Sign() < 0 {
+		return fmt.Errorf("account: amount: want decimal digits in quotes, got %.30q", b)
+	}
+	a.Int = n
+	return nil
+}

@@ -16,9 +16,9 @@ import (
 // Credits are an application's (whitepaper 3.3); one is 10^-5 USD.
 type Credits struct {
 	Application drtc.NodeID `json:"application"`
-	Credits     *big.Int    `json:"credits"`
+	Credits     Amount      `json:"credits"`
 	// EscrowWei is the HUDL that bought them.
-	EscrowWei *big.Int `json:"escrow_wei"`
+	EscrowWei Amount `json:"escrow_wei"`
 	// Authorisations are those of the Orchestrators that were asked for.
 	Authorisations []Authorisation `json:"authorisations"`
 }
@@ -27,7 +27,7 @@ type Credits struct {
 // when it may nothing.
 type Authorisation struct {
 	Orchestrator drtc.NodeID `json:"orchestrator"`
-	Credits      *big.Int    `json:"credits"`
+	Credits      Amount      `json:"credits"`
 	FirstEpoch   uint64      `json:"first_epoch"`
 	EndEpoch     uint64      `json:"end_epoch"`
 }
@@ -40,7 +40,7 @@ func (l *Ledger) Credits(ctx context.Context, application drtc.NodeID, orchestra
 	if err != nil {
 		return Credits{}, err
 	}
-	c := Credits{application, held.Dc, held.EscrowWei, []Authorisation{}}
+	c := Credits{application, Amount{held.Dc}, Amount{held.EscrowWei}, []Authorisation{}}
 	now, err := l.Epoch(ctx)
 	if err != nil {
 		return c, err
@@ -50,16 +50,16 @@ func (l *Ledger) Credits(ctx context.Context, application drtc.NodeID, orchestra
 		if err != nil {
 			return c, err
 		}
-		c.Authorisations = append(c.Authorisations, Authorisation{o, given.RemainingDC, given.FirstEpoch, given.EndEpoch})
+		c.Authorisations = append(c.Authorisations, Authorisation{o, Amount{given.RemainingDC}, given.FirstEpoch, given.EndEpoch})
 	}
 	return c, nil
 }
 
 // Quote is how many credits an amount of HUDL buys now.
 type Quote struct {
-	Wei     *big.Int `json:"wei"`
-	Price8  uint64   `json:"price8"` // USD x 10^8 per HUDL: the lower of spot and average
-	Credits *big.Int `json:"credits"`
+	Wei     Amount `json:"wei"`
+	Price8  uint64 `json:"price8"` // USD x 10^8 per HUDL: the lower of spot and average
+	Credits Amount `json:"credits"`
 }
 
 // Quote for an amount of wei.
@@ -72,14 +72,14 @@ func (l *Ledger) Quote(ctx context.Context, wei *big.Int) (Quote, error) {
 	// E25: dc = floor(wei * price8 * 10^5 / 10^26)
 	credits := new(big.Int).Mul(wei, low)
 	credits.Div(credits, new(big.Int).Exp(big.NewInt(10), big.NewInt(21), nil))
-	return Quote{wei, low.Uint64(), credits}, nil
+	return Quote{Amount{wei}, low.Uint64(), Amount{credits}}, nil
 }
 
 // BoughtCredits is what a purchase gave.
 type BoughtCredits struct {
 	Done
-	Credits *big.Int `json:"credits"`
-	Wei     *big.Int `json:"wei"` // HUDL that went into escrow
+	Credits Amount `json:"credits"`
+	Wei     Amount `json:"wei"` // HUDL that went into escrow
 }
 
 // BuyCredits buys credits for an application with the account's HUDL. It takes at
@@ -114,7 +114,7 @@ func (a *Account) bought(ctx context.Context, input []byte) (BoughtCredits, erro
 	if err != nil {
 		return BoughtCredits{Done: done}, err
 	}
-	return BoughtCredits{done, event.Dc, event.HudlWei}, nil
+	return BoughtCredits{done, Amount{event.Dc}, Amount{event.HudlWei}}, nil
 }
 
 // Permission lets an Orchestrator use so many credits of an application, up to and
@@ -123,7 +123,7 @@ func (a *Account) bought(ctx context.Context, input []byte) (BoughtCredits, erro
 type Permission struct {
 	Application  drtc.NodeID        `json:"application"`
 	Orchestrator drtc.NodeID        `json:"orchestrator"`
-	Credits      *big.Int           `json:"credits"`
+	Credits      Amount             `json:"credits"`
 	EndEpoch     uint64             `json:"end_epoch"`
 	Deadline     int64              `json:"deadline"` // Unix seconds
 	Signature    identity.Signature `json:"signature"`
@@ -131,7 +131,7 @@ type Permission struct {
 
 // Permit signs a permission with the application's key.
 func (l *Ledger) Permit(ctx context.Context, application *identity.Key, orchestrator drtc.NodeID, credits *big.Int, endEpoch uint64, until time.Time) (Permission, error) {
-	p := Permission{Application: application.ID(), Orchestrator: orchestrator, Credits: credits, EndEpoch: endEpoch, Deadline: until.Unix()}
+	p := Permission{Application: application.ID(), Orchestrator: orchestrator, Credits: Amount{credits}, EndEpoch: endEpoch, Deadline: until.Unix()}
 	b := bindings.NewDataCredits()
 	nonce, err := read(ctx, l, "DataCredits", b.PackNonceOf(common.Address(p.Application)), b.UnpackNonceOf)
 	if err != nil {
@@ -147,12 +147,12 @@ func (l *Ledger) Permit(ctx context.Context, application *identity.Key, orchestr
 
 // Present brings a signed permission to the chain; the account pays for the gas.
 func (a *Account) Present(ctx context.Context, p Permission) (Done, error) {
-	if p.Credits == nil || p.Credits.Sign() <= 0 || p.Credits.Cmp(maxAmount) >= 0 {
+	if p.Credits.Int == nil || p.Credits.Sign() <= 0 || p.Credits.Cmp(maxAmount) >= 0 {
 		return Done{}, fmt.Errorf("account: permission: credits: want more than 0, got %v", p.Credits)
 	}
 	b := bindings.NewDataCredits()
 	done, _, err := a.do(ctx, "authorise", "DataCredits", b.PackAuthoriseBySignature(common.Address(p.Application), common.Address(p.Orchestrator),
-		p.Credits, p.EndEpoch, seconds(p.Deadline), p.Signature[:]))
+		p.Credits.Int, p.EndEpoch, seconds(p.Deadline), p.Signature[:]))
 	return done, err
 }
 

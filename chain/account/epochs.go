@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 
@@ -45,10 +44,10 @@ type EpochRecord struct {
 	Status Status    `json:"status"`
 	Root   Root      `json:"root"`
 	// MintWei is M, PaidWei what was claimed of it.
-	MintWei *big.Int `json:"mint_wei"`
-	PaidWei *big.Int `json:"paid_wei"`
+	MintWei Amount `json:"mint_wei"`
+	PaidWei Amount `json:"paid_wei"`
 	// ScaleWei is r_max, in wei per GB.
-	ScaleWei          *big.Int   `json:"r_max_wei"`
+	ScaleWei          Amount     `json:"r_max_wei"`
 	ParametersVersion uint64     `json:"parameters_version"`
 	CommittedAt       *time.Time `json:"committed_at,omitempty"`
 	// ClaimableFrom is when the challenge window ends; only the newest commit has one.
@@ -64,12 +63,12 @@ type EpochRecord struct {
 
 // Settlement is what an epoch's end did to the supply (spec/economics.md E16 to E24).
 type Settlement struct {
-	ConsumedCredits *big.Int `json:"consumed_credits"`
-	ReceivedWei     *big.Int `json:"received_wei"` // Q
-	BurnWei         *big.Int `json:"burn_wei"`     // B
-	FillerWei       *big.Int `json:"filler_wei"`   // Y
-	SupplyWei       *big.Int `json:"supply_wei"`   // S_C after it
-	BetaBps         uint16   `json:"beta_bps"`     // of the next epoch
+	ConsumedCredits Amount `json:"consumed_credits"`
+	ReceivedWei     Amount `json:"received_wei"` // Q
+	BurnWei         Amount `json:"burn_wei"`     // B
+	FillerWei       Amount `json:"filler_wei"`   // Y
+	SupplyWei       Amount `json:"supply_wei"`   // S_C after it
+	BetaBps         uint16 `json:"beta_bps"`     // of the next epoch
 }
 
 // ErrNoEpoch says that none was committed yet.
@@ -100,7 +99,8 @@ func (l *Ledger) EpochRecord(ctx context.Context, n uint64) (EpochRecord, error)
 	if int(r.Status) >= len(statuses) {
 		return e, fmt.Errorf("account: epoch %d has status %d, which is unknown here: take a newer drtc", n, r.Status)
 	}
-	e.Status, e.Root, e.MintWei, e.PaidWei, e.ScaleWei, e.Cut = statuses[r.Status], r.Root, r.MintTotal, r.Paid, r.RMax, r.IsCut
+	e.Status, e.Root, e.Cut = statuses[r.Status], r.Root, r.IsCut
+	e.MintWei.Int, e.PaidWei.Int, e.ScaleWei.Int = r.MintTotal, r.Paid, r.RMax
 	e.ParametersVersion = r.ParametersVersion.Uint64()
 	if r.CommittedAt != 0 {
 		at := time.Unix(int64(r.CommittedAt), 0).UTC()
@@ -181,7 +181,7 @@ func (l *Ledger) settlement(ctx context.Context, n uint64) (*Settlement, error) 
 	if err != nil {
 		return nil, fmt.Errorf("account: epoch %d: %w", n, err)
 	}
-	return &Settlement{s.ConsumedDC, s.Received, s.BurnWei, s.FillerWei, s.Supply, s.BetaBps}, nil
+	return &Settlement{Amount{s.ConsumedDC}, Amount{s.Received}, Amount{s.BurnWei}, Amount{s.FillerWei}, Amount{s.Supply}, s.BetaBps}, nil
 }
 
 func settledTopic() common.Hash {
@@ -261,4 +261,3 @@ func leafOf(l epoch.Leaf) bindings.Leaf {
 		ClientBytes: l.ClientBytes.Big(), RelayBytes: l.RelayBytes.Big(), ProvenMbps: l.ProvenMbps,
 	}
 }
-

@@ -82,7 +82,7 @@ func (l *Ledger) Key(ctx context.Context, id uint64) (Key, error) {
 // Sale is what keys of a region cost.
 type Sale struct {
 	Region    drtc.Region `json:"region"`
-	PriceWei  *big.Int    `json:"price_wei"`
+	PriceWei  Amount      `json:"price_wei"`
 	Remaining uint64      `json:"remaining"`
 }
 
@@ -93,14 +93,14 @@ func (l *Ledger) Sale(ctx context.Context, region drtc.Region) (Sale, error) {
 	if err != nil {
 		return Sale{}, err
 	}
-	return Sale{region, s.Price, s.Remaining}, nil
+	return Sale{region, Amount{s.Price}, s.Remaining}, nil
 }
 
 // Bought is what a purchase of keys gave.
 type Bought struct {
 	Done
 	IDs     []uint64 `json:"ids"`
-	CostWei *big.Int `json:"cost_wei"`
+	CostWei Amount   `json:"cost_wei"`
 }
 
 // BuyKeys buys keys of a region for somebody, at what Sale says and not more.
@@ -108,7 +108,7 @@ func (a *Account) BuyKeys(ctx context.Context, sale Sale, count uint64, to drtc.
 	if count < 1 || count > MaxAtOnce {
 		return Bought{}, fmt.Errorf("account: count: want 1 to %d keys at once, got %d", MaxAtOnce, count)
 	}
-	cost := new(big.Int).Mul(sale.PriceWei, number(count))
+	cost := new(big.Int).Mul(sale.PriceWei.Int, number(count))
 	if err := a.affordable(ctx, cost); err != nil {
 		return Bought{}, err
 	}
@@ -120,12 +120,12 @@ func (a *Account) BuyKeys(ctx context.Context, sale Sale, count uint64, to drtc.
 	if err != nil {
 		return Bought{}, err
 	}
-	bought := Bought{Done: done, CostWei: cost}
+	bought := Bought{Done: done, CostWei: Amount{cost}}
 	event, err := find(receipt, b.UnpackKeyBoughtEvent)
 	if err != nil {
 		return bought, err
 	}
-	bought.CostWei = event.Cost
+	bought.CostWei.Int = event.Cost
 	for i := range event.Count.Uint64() {
 		bought.IDs = append(bought.IDs, event.FirstId.Uint64()+i)
 	}

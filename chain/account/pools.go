@@ -33,7 +33,7 @@ type Pool struct {
 	// LastEpoch is the last whose reward came; nil while none did.
 	LastEpoch *uint64 `json:"last_epoch,omitempty"`
 	// PerKeyWei is what a key has earned since the pool began.
-	PerKeyWei *big.Int `json:"per_key_wei"`
+	PerKeyWei Amount `json:"per_key_wei"`
 }
 
 // NoPoolError says that a node has no pool.
@@ -101,7 +101,7 @@ func (l *Ledger) Pool(ctx context.Context, node drtc.NodeID) (Pool, error) {
 		p.LastEpoch = &last
 	}
 	index, err := readAt(ctx, l, at, pool.PackIndex(), pool.UnpackIndex)
-	p.PerKeyWei = index.PerKey
+	p.PerKeyWei.Int = index.PerKey
 	return p, err
 }
 
@@ -156,7 +156,7 @@ func (a *Account) SetCommission(ctx context.Context, node drtc.NodeID, bps uint1
 // Claimed is what a claim paid.
 type Claimed struct {
 	Done
-	Wei *big.Int `json:"wei"`
+	Wei Amount `json:"wei"`
 }
 
 // ClaimOwed has pools pay what they owe to somebody, as veHUDL.
@@ -185,7 +185,7 @@ func (a *Account) ClaimOwed(ctx context.Context, to drtc.NodeID, nodes []drtc.No
 			paid.Add(paid, event.Amount)
 		}
 	}
-	return Claimed{done, paid}, nil
+	return Claimed{done, Amount{paid}}, nil
 }
 
 // EpochData is what the Registries publish of an epoch: leaves and charges as
@@ -216,5 +216,5 @@ func (a *Account) ClaimRewards(ctx context.Context, node drtc.NodeID, epochs []E
 	for _, amount := range event.Amounts {
 		paid.Add(paid, amount)
 	}
-	return Claimed{done, paid}, nil
+	return Claimed{done, Amount{paid}}, nil
 }

@@ -14,7 +14,7 @@ import (
 // Redemption is veHUDL that becomes HUDL after its lock (whitepaper 5.4.1).
 type Redemption struct {
 	ID      uint64    `json:"id"`
-	Wei     *big.Int  `json:"wei"`
+	Wei     Amount    `json:"wei"`
 	ReadyAt time.Time `json:"ready_at"`
 }
 
@@ -32,7 +32,7 @@ func (l *Ledger) Redemptions(ctx context.Context, of drtc.NodeID) ([]Redemption,
 			return nil, err
 		}
 		if r.Amount.Sign() > 0 {
-			open = append(open, Redemption{id, r.Amount, time.Unix(int64(r.ReadyAt), 0).UTC()})
+			open = append(open, Redemption{id, Amount{r.Amount}, time.Unix(int64(r.ReadyAt), 0).UTC()})
 		}
 	}
 	return open, nil
@@ -49,7 +49,7 @@ func (a *Account) Redeem(ctx context.Context, wei *big.Int) (Done, Redemption, e
 	if err != nil {
 		return done, Redemption{}, err
 	}
-	return done, Redemption{event.Id.Uint64(), event.Amount, time.Unix(int64(event.ReadyAt), 0).UTC()}, nil
+	return done, Redemption{event.Id.Uint64(), Amount{event.Amount}, time.Unix(int64(event.ReadyAt), 0).UTC()}, nil
 }
 
 // Withdraw takes the HUDL of a redemption.

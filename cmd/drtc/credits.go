@@ -74,8 +74,8 @@ func newCreditsBuy() *cobra.Command {
 			return err
 		}
 		return f.show(w, bought, func(t *tabwriter.Writer) {
-			fmt.Fprintf(t, "bought\t%s credits, worth %s USD, for %s\n", bought.Credits, account.USD(bought.Credits), buyer)
-			fmt.Fprintf(t, "in escrow\t%s HUDL\n", account.HUDL(bought.Wei))
+			fmt.Fprintf(t, "bought\t%s credits, worth %s USD, for %s\n", bought.Credits, account.USD(bought.Credits.Int), buyer)
+			fmt.Fprintf(t, "in escrow\t%s HUDL\n", account.HUDL(bought.Wei.Int))
 			done(t, bought.Done)
 		})
 	})
@@ -101,7 +101,7 @@ func (f *ledgerFlags) fewest(ctx context.Context, a *account.Account, wei *big.I
 	if err != nil {
 		return nil, err
 	}
-	fewest := new(big.Int).Mul(q.Credits, big.NewInt(99))
+	fewest := new(big.Int).Mul(q.Credits.Int, big.NewInt(99))
 	return fewest.Div(fewest, big.NewInt(100)), nil
 }
 
@@ -119,7 +119,7 @@ func (f *ledgerFlags) quoteCredits(ctx context.Context, w io.Writer, wei *big.In
 		return err
 	}
 	return f.show(w, q, func(t *tabwriter.Writer) {
-		fmt.Fprintf(t, "%s HUDL\tbuy %s credits, worth %s USD\n", account.HUDL(q.Wei), q.Credits, account.USD(q.Credits))
+		fmt.Fprintf(t, "%s HUDL\tbuy %s credits, worth %s USD\n", account.HUDL(q.Wei.Int), q.Credits, account.USD(q.Credits.Int))
 		fmt.Fprintf(t, "price of HUDL\t%s USD, the lower of spot and average\n", price(q.Price8))
 	})
 }
@@ -265,8 +265,8 @@ func newCreditsBalance() *cobra.Command {
 		}
 		return f.show(w, c, func(t *tabwriter.Writer) {
 			fmt.Fprintf(t, "application\t%s\n", c.Application)
-			fmt.Fprintf(t, "credits\t%s, worth %s USD\n", c.Credits, account.USD(c.Credits))
-			fmt.Fprintf(t, "in escrow\t%s HUDL\n", account.HUDL(c.EscrowWei))
+			fmt.Fprintf(t, "credits\t%s, worth %s USD\n", c.Credits, account.USD(c.Credits.Int))
+			fmt.Fprintf(t, "in escrow\t%s HUDL\n", account.HUDL(c.EscrowWei.Int))
 			for _, a := range c.Authorisations {
 				may := "may use nothing"
 				if a.Credits.Sign() > 0 {

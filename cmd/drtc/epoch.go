@@ -62,7 +62,7 @@ func printEpoch(t *tabwriter.Writer, e account.EpochRecord) {
 	if e.Status == account.NotOpened {
 		return
 	}
-	fmt.Fprintf(t, "parameters\tversion %d\nr_max\t%s HUDL per GB\n", e.ParametersVersion, account.HUDL(e.ScaleWei))
+	fmt.Fprintf(t, "parameters\tversion %d\nr_max\t%s HUDL per GB\n", e.ParametersVersion, account.HUDL(e.ScaleWei.Int))
 	if e.Status == account.Opened {
 		return
 	}
@@ -71,14 +71,14 @@ func printEpoch(t *tabwriter.Writer, e account.EpochRecord) {
 	if e.Cut {
 		cut = ", cut to the cap on net mint"
 	}
-	fmt.Fprintf(t, "minted (M)\t%s HUDL%s\nclaimed of it\t%s HUDL\n", account.HUDL(e.MintWei), cut, account.HUDL(e.PaidWei))
+	fmt.Fprintf(t, "minted (M)\t%s HUDL%s\nclaimed of it\t%s HUDL\n", account.HUDL(e.MintWei.Int), cut, account.HUDL(e.PaidWei.Int))
 	if s := e.Settlement; s != nil {
-		fmt.Fprintf(t, "credits consumed\t%s, worth %s USD\n", s.ConsumedCredits, account.USD(s.ConsumedCredits))
-		fmt.Fprintf(t, "received (Q)\t%s HUDL\nburned (B)\t%s HUDL\n", account.HUDL(s.ReceivedWei), account.HUDL(s.BurnWei))
+		fmt.Fprintf(t, "credits consumed\t%s, worth %s USD\n", s.ConsumedCredits, account.USD(s.ConsumedCredits.Int))
+		fmt.Fprintf(t, "received (Q)\t%s HUDL\nburned (B)\t%s HUDL\n", account.HUDL(s.ReceivedWei.Int), account.HUDL(s.BurnWei.Int))
 		if s.FillerWei.Sign() > 0 {
-			fmt.Fprintf(t, "filled up (Y)\t%s HUDL\n", account.HUDL(s.FillerWei))
+			fmt.Fprintf(t, "filled up (Y)\t%s HUDL\n", account.HUDL(s.FillerWei.Int))
 		}
-		fmt.Fprintf(t, "supply after it\t%s HUDL\nnext beta\t%s\n", account.HUDL(s.SupplyWei), percentOf(s.BetaBps))
+		fmt.Fprintf(t, "supply after it\t%s HUDL\nnext beta\t%s\n", account.HUDL(s.SupplyWei.Int), percentOf(s.BetaBps))
 	}
 	if e.CommittedAt != nil {
 		fmt.Fprintf(t, "committed\t%s\n", e.CommittedAt.Format(layout))

@@ -62,7 +62,7 @@ func newKeyBuy() *cobra.Command {
 		}
 		return f.show(w, bought, func(t *tabwriter.Writer) {
 			fmt.Fprintf(t, "bought\tkeys %v of %s for %s\n", bought.IDs, of, owner)
-			fmt.Fprintf(t, "paid\t%s HUDL\n", account.HUDL(bought.CostWei))
+			fmt.Fprintf(t, "paid\t%s HUDL\n", account.HUDL(bought.CostWei.Int))
 			done(t, bought.Done)
 		})
 	})
@@ -84,13 +84,13 @@ func (f *ledgerFlags) quoteKeys(ctx context.Context, w io.Writer, region drtc.Re
 	if err != nil {
 		return err
 	}
-	cost := new(big.Int).Mul(sale.PriceWei, new(big.Int).SetUint64(count))
+	cost := new(big.Int).Mul(sale.PriceWei.Int, new(big.Int).SetUint64(count))
 	return f.show(w, struct {
 		account.Sale
-		Count   uint64   `json:"count"`
-		CostWei *big.Int `json:"cost_wei"`
-	}{sale, count, cost}, func(t *tabwriter.Writer) {
-		fmt.Fprintf(t, "one key of %s\t%s HUDL\n", region, account.HUDL(sale.PriceWei))
+		Count   uint64         `json:"count"`
+		CostWei account.Amount `json:"cost_wei"`
+	}{sale, count, account.Amount{Int: cost}}, func(t *tabwriter.Writer) {
+		fmt.Fprintf(t, "one key of %s\t%s HUDL\n", region, account.HUDL(sale.PriceWei.Int))
 		fmt.Fprintf(t, "%d of them\t%s HUDL\n", count, account.HUDL(cost))
 		fmt.Fprintf(t, "for sale\t%d\n", sale.Remaining)
 	})
@@ -106,7 +106,7 @@ type holdings struct {
 type keyState struct {
 	account.Key
 	// OwedWei is what the key's pool owes to the owner for all keys there.
-	OwedWei *big.Int `json:"owed_wei,omitempty"`
+	OwedWei *account.Amount `json:"owed_wei,omitempty"`
 }
 
 func newKeyList() *cobra.Command {
@@ -152,7 +152,7 @@ func readHoldings(ctx context.Context, l *account.Ledger, owner drtc.NodeID) (h 
 					return h, 0, err
 				}
 			}
-			state.OwedWei = owed[*k.Node]
+			state.OwedWei = &account.Amount{Int: owed[*k.Node]}
 		}
 		h.Keys = append(h.Keys, state)
 	}
@@ -162,11 +162,11 @@ func readHoldings(ctx context.Context, l *account.Ledger, owner drtc.NodeID) (h 
 
 func printHoldings(t *tabwriter.Writer, h holdings, now uint64) {
 	fmt.Fprintf(t, "account\t%s\n", h.Account)
-	fmt.Fprintf(t, "HUDL\t%s\n", account.HUDL(h.HUDL))
-	fmt.Fprintf(t, "veHUDL\t%s\n", account.HUDL(h.VeHUDL))
-	fmt.Fprintf(t, "for gas\t%s\n", account.HUDL(h.Gas))
+	fmt.Fprintf(t, "HUDL\t%s\n", account.HUDL(h.HUDL.Int))
+	fmt.Fprintf(t, "veHUDL\t%s\n", account.HUDL(h.VeHUDL.Int))
+	fmt.Fprintf(t, "for gas\t%s\n", account.HUDL(h.Gas.Int))
 	for _, r := range h.Redemptions {
-		fmt.Fprintf(t, "redemption %d\t%s HUDL, from %s on: drtc key withdraw %d\n", r.ID, account.HUDL(r.Wei), r.ReadyAt.Format("2006-01-02 15:04:05 MST"), r.ID)
+		fmt.Fprintf(t, "redemption %d\t%s HUDL, from %s on: drtc key withdraw %d\n", r.ID, account.HUDL(r.Wei.Int), r.ReadyAt.Format("2006-01-02 15:04:05 MST"), r.ID)
 	}
 	if len(h.Keys) == 0 {
 		fmt.Fprintln(t, "keys\tnone")
@@ -178,7 +178,7 @@ func printHoldings(t *tabwriter.Writer, h holdings, now uint64) {
 		node, counts, owed := "-", "-", "-"
 		switch {
 		case k.Node != nil:
-			node, owed = k.Node.String(), account.HUDL(k.OwedWei)+" HUDL"
+			node, owed = k.Node.String(), account.HUDL(k.OwedWei.Int)+" HUDL"
 			if counts = "yes"; now <= k.Since {
 				counts = fmt.Sprintf("from epoch %d", k.Since+1)
 			}
@@ -302,7 +302,7 @@ func newKeyRedeem() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if wei = has.VeHUDL; wei.Sign() == 0 {
+			if wei = has.VeHUDL.Int; wei.Sign() == 0 {
 				return errors.New("the account has no veHUDL: pools pay it, drtc pool claim")
 			}
 		}
@@ -314,7 +314,7 @@ func newKeyRedeem() *cobra.Command {
 			account.Done
 			Redemption account.Redemption `json:"redemption"`
 		}{d, r}, func(t *tabwriter.Writer) {
-			fmt.Fprintf(t, "redemption %d\t%s HUDL, from %s on: drtc key withdraw %d\n", r.ID, account.HUDL(r.Wei), r.ReadyAt.Format("2006-01-02 15:04:05 MST"), r.ID)
+			fmt.Fprintf(t, "redemption %d\t%s HUDL, from %s on: drtc key withdraw %d\n", r.ID, account.HUDL(r.Wei.Int), r.ReadyAt.Format("2006-01-02 15:04:05 MST"), r.ID)
 			done(t, d)
 		})
 	})

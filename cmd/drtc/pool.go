@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -175,8 +174,8 @@ func newPoolShow() *cobra.Command {
 		}
 		shown := struct {
 			account.Pool
-			Account *drtc.NodeID `json:"account,omitempty"`
-			OwedWei *big.Int     `json:"owed_wei,omitempty"`
+			Account *drtc.NodeID   `json:"account,omitempty"`
+			OwedWei *account.Amount `json:"owed_wei,omitempty"`
 		}{Pool: p}
 		if of != "" || f.keyFile != "" {
 			to, err := f.whose(of)
@@ -184,14 +183,16 @@ func newPoolShow() *cobra.Command {
 				return err
 			}
 			shown.Account = &to
-			if shown.OwedWei, err = l.Owed(ctx, node, to); err != nil {
+			owed, err := l.Owed(ctx, node, to)
+			if err != nil {
 				return err
 			}
+			shown.OwedWei = &account.Amount{Int: owed}
 		}
 		return f.show(w, shown, func(t *tabwriter.Writer) {
 			printPool(t, p)
 			if shown.Account != nil {
-				fmt.Fprintf(t, "owes %s\t%s HUDL\n", shown.Account, account.HUDL(shown.OwedWei))
+				fmt.Fprintf(t, "owes %s\t%s HUDL\n", shown.Account, account.HUDL(shown.OwedWei.Int))
 			}
 		})
 	})
@@ -208,7 +209,7 @@ func printPool(t *tabwriter.Writer, p account.Pool) {
 		fmt.Fprintf(t, ", soon %s", percentOf(p.NextCommissionBps))
 	}
 	fmt.Fprintf(t, "\nkeys\t%d of at most %d, %d count in this epoch\n", p.Keys, p.Most, p.Counting)
-	fmt.Fprintf(t, "earned per key\t%s HUDL\n", account.HUDL(p.PerKeyWei))
+	fmt.Fprintf(t, "earned per key\t%s HUDL\n", account.HUDL(p.PerKeyWei.Int))
 	last, proven := "none", "unknown"
 	if p.LastEpoch != nil {
 		last = fmt.Sprint(*p.LastEpoch)
@@ -249,7 +250,7 @@ func newPoolClaim() *cobra.Command {
 				return err
 			}
 			return f.show(w, claimed, func(t *tabwriter.Writer) {
-				fmt.Fprintf(t, "paid\t%s veHUDL to %s\n", account.HUDL(claimed.Wei), to)
+				fmt.Fprintf(t, "paid\t%s veHUDL to %s\n", account.HUDL(claimed.Wei.Int), to)
 				done(t, claimed.Done)
 			})
 		}
@@ -263,7 +264,7 @@ func newPoolClaim() *cobra.Command {
 		}
 		return f.show(w, all, func(t *tabwriter.Writer) {
 			for i, claimed := range all {
-				fmt.Fprintf(t, "into the pool of %s\t%s HUDL\n", nodes[i], account.HUDL(claimed.Wei))
+				fmt.Fprintf(t, "into the pool of %s\t%s HUDL\n", nodes[i], account.HUDL(claimed.Wei.Int))
 				done(t, claimed.Done)
 			}
 		})

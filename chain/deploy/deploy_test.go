@@ -147,7 +147,7 @@ func TestRun_deploysOnce(t *testing.T) {
 	if got := read(t, p, a.Of("HUDL"), hudl.PackTotalSupply(), hudl.UnpackTotalSupply); got.Cmp(g.Supply()) != 0 {
 		t.Errorf("supply: got %s, want %s", got, g.Supply())
 	}
-	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of("Vesting.2")), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
+	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of(VestingName(2))), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
 		t.Errorf("in the vesting wallet: got %s, want 5 HUDL", got)
 	}
 	if got := read(t, p, a.Of("HUDL"), hudl.PackReserve(), hudl.UnpackReserve); got != a.Of("Reserve") {

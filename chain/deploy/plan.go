@@ -79,12 +79,13 @@ func Plan(g Genesis, chainID uint64, deployer common.Address) []Step {
 	return append(steps, handOver(deployer)...)
 }
 
-func vestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
+// VestingName is the name of the contract that holds allocation i, if that vests.
+func VestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
 
 func vestings(g Genesis) (steps []Step) {
 	for i, a := range g.Allocations {
 		if v := a.Vesting; v != nil {
-			steps = append(steps, Step{Name: vestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
+			steps = append(steps, Step{Name: VestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
 				return bindings.NewVesting().PackConstructor(a.Holder, v.Start, v.Duration, v.Cliff)
 			}})
 		}
@@ -97,7 +98,7 @@ func (g Genesis) allocations(b Book) []bindings.IHUDLAllocation {
 	for i, a := range g.Allocations {
 		out[i] = bindings.IHUDLAllocation{Holder: a.Holder, Amount: a.Wei}
 		if a.Vesting != nil {
-			out[i].Holder = b[vestingName(i)]
+			out[i].Holder = b[VestingName(i)]
 		}
 	}
 	return out

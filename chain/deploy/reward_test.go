@@ -134,7 +134,7 @@ func randomPriced(t *testing.T, r *rand.Rand) priced {
 		e.gross = e.gross.Add(e.payout0(t, e.leaves[len(e.leaves)-1]))
 	}
 	terms := econ.Epoch{Gross: e.gross}
-	terms.Supply, terms.Band.Hi = e.gross, econ.One // nothing is cut
+	terms.Supply, terms.Band.Hi = e.gross, econ.One                            // nothing is cut
 	if mostTotal := power(128); r.IntN(2) == 0 && e.gross.Cmp(mostTotal) < 0 { // ProofOfResource takes no greater total
 		terms.Band.Hi = wad(econ.One / 2)
 	}

@@ -23,7 +23,8 @@ import (
 	"github.com/drtc-network/drtc/epoch"
 )
 
-// fewLeaves is what plain go test tries, allLeaves what make contracts does (DRTC_LEAVES).
+// fewLeaves is what go test tries; DRTC_LEAVES says otherwise, and make contracts
+// says 100,000.
 const fewLeaves = 20_000
 
 // leavesOfEpoch share parameters, a price and a cut.
@@ -133,9 +134,9 @@ func randomPriced(t *testing.T, r *rand.Rand) priced {
 		e.leaves = append(e.leaves, randomLeaf(r, bits))
 		e.gross = e.gross.Add(e.payout0(t, e.leaves[len(e.leaves)-1]))
 	}
-	terms := econ.Epoch{Gross: e.gross}
-	terms.Supply, terms.Band.Hi = e.gross, econ.One                            // nothing is cut
-	if mostTotal := power(128); r.IntN(2) == 0 && e.gross.Cmp(mostTotal) < 0 { // ProofOfResource takes no greater total
+	// Nothing is cut, or some. ProofOfResource takes no total of 2^128.
+	terms := econ.Epoch{Gross: e.gross, Supply: e.gross, Band: econ.Band{Hi: econ.One}}
+	if r.IntN(2) == 0 && e.gross.Cmp(power(128)) < 0 {
 		terms.Band.Hi = wad(econ.One / 2)
 	}
 	e.settlement = terms.Settle()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -114,6 +115,23 @@ func TestRun_arguments(t *testing.T) {
 			t.Errorf("%s: status %d and %q, want %d and an explanation", args, got, problems.String(), want)
 		}
 	}
+}
+
+// What breaks a story is its error; a mistake in the program is not swallowed.
+func TestCaught_onlyWhatBrokeTheStory(t *testing.T) {
+	want := errors.New("refused")
+	if err := caught(func() { new(story).fail(want) }); !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	if err := caught(func() {}); err != nil {
+		t.Errorf("nothing broke: got %v", err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a division by zero was swallowed")
+		}
+	}()
+	_ = caught(func() { econ.NewWei(1).MulDiv(econ.NewWei(1), econ.Wei{}) })
 }
 
 // A difference of one wei is found, and so is an account that only one side knows.

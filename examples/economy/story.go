@@ -93,14 +93,24 @@ func tell(ctx context.Context, seed uint64, out io.Writer) (_ Result, err error)
 	if err != nil {
 		return s.result, err
 	}
+	err = caught(s.acts)
+	s.result.Transactions = s.net.sent
+	return s.result, err
+}
+
+// caught is the error that a story broke with.
+func caught(play func()) (err error) {
 	defer func() {
-		if b, ok := recover().(broken); ok {
+		switch b := recover().(type) {
+		case nil:
+		case broken:
 			err = b.error
+		default:
+			panic(b) // a mistake of ours
 		}
 	}()
-	s.acts()
-	s.result.Transactions = s.net.sent
-	return s.result, nil
+	play()
+	return nil
 }
 
 func (s *story) acts() {

@@ -31,6 +31,8 @@ type Step struct {
 	// Input is the constructor's arguments or the call's data, made when all
 	// addresses are known.
 	Input func(Book) []byte
+	// Value goes along of the chain's own coin, in wei; nil for none.
+	Value *big.Int
 }
 
 // Book says where contracts are, by name.
@@ -221,6 +223,11 @@ func beginnings(g Genesis) (steps []Step) {
 	}
 	if a := g.GasAllowance; a.WeiPerEpoch != nil && a.WeiPerEpoch.Sign() > 0 {
 		steps = append(steps, call("gas allowance", "Reserve", func(Book) []byte { return bindings.NewReserve().PackSetGasAllowance(a) }))
+	}
+	if g.GasFund != nil && g.GasFund.Sign() > 0 {
+		give := call("gas fund", "Reserve", func(Book) []byte { return nil })
+		give.Value = g.GasFund
+		steps = append(steps, give)
 	}
 	return steps
 }

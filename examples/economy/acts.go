@@ -36,6 +36,7 @@ func (s *story) beginning() {
 	s.model.Genesis("treasury", hudl(genesisSupply-vested).Sub(bonded))
 	s.model.Genesis(ledger.Bonds, bonded) // by the deployer, for the reporters
 	s.model.Genesis(vestingWallet(), hudl(vested))
+	s.model.FundGas(hudl(gasFund))
 	s.show.line("the contracts are deployed; four Registries are bonded and report; the founder's HUDL vests")
 
 	s.until(s.begin(0) + deployTime)

@@ -154,6 +154,11 @@ func (r *reader) reserve() {
 	r.add("Reserve", "owed to pools", ask(r, at, reserve.PackOwed(), reserve.UnpackOwed))
 	r.add("Reserve", "kept", ask(r, at, reserve.PackKept(), reserve.UnpackKept))
 	r.add("Reserve", "filler", ask(r, at, reserve.PackFiller(), reserve.UnpackFiller))
+	if r.err == nil {
+		var coin *big.Int
+		coin, r.err = r.net.client.Balance(r.ctx, at)
+		r.add("Reserve", "the chain's coin", coin)
+	}
 	standing := ask(r, r.net.at.Of("ProofOfResource"), proof.PackStanding(), proof.UnpackStanding)
 	r.add("supply", "for accounting, S_C", standing.Supply)
 	r.add("supply", "beta, bps", big.NewInt(int64(standing.BetaBps)))

@@ -34,6 +34,7 @@ const (
 	genesisSupply = 2_000_000
 	vested        = 10_000
 	reporterCount = 4
+	gasFund       = 10 // coins of the chain, to give back what commits and claims cost
 )
 
 // people have wallets. Reporters and nodes only sign.
@@ -171,6 +172,8 @@ func (n *network) rules(begin uint64, deployer drtc.NodeID) deploy.Genesis {
 		g.Oracle.Feeders = append(g.Oracle.Feeders, n.parties[fmt.Sprintf("feeder %d", i+1)].address())
 	}
 	g.TimelockDelay, g.RedeemLock = timelockDelay, redeemLock
+	g.GasAllowance = bindings.IReserveGasAllowance{WeiPerEpoch: hudl(1).Big(), GasPerCall: 1_000_000, TipPerGas: 1e9}
+	g.GasFund = hudl(gasFund).Big() // a coin of the chain has as many wei
 	g.Allocations[0].Wei = hudl(genesisSupply - vested).Big()
 	g.Allocations[0].Wei.Sub(g.Allocations[0].Wei, g.Allocations[1].Wei)
 	g.Allocations = append(g.Allocations, deploy.Allocation{

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"math/rand/v2"
 	"os"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/drtc-network/drtc/chain/bindings"
 	"github.com/drtc-network/drtc/chain/client"
 	"github.com/drtc-network/drtc/econ"
 	"github.com/drtc-network/drtc/examples/economy/ledger"
@@ -20,6 +22,7 @@ import (
 type Result struct {
 	Seed         uint64    `json:"seed"`
 	Transactions int       `json:"transactions"`
+	Reimbursed   int       `json:"reimbursed"` // of them, in the chain's coin
 	Epochs       []Epoch   `json:"epochs"`
 	Refusals     []Refusal `json:"refusals"`
 	SoldKey      SoldKey   `json:"sold_key"`
@@ -152,15 +155,40 @@ func (s *story) do(who, what, contract string, data []byte) *types.Receipt {
 		s.fail(fmt.Errorf("economy: %s %s: %w", who, what, err))
 	}
 	s.show.line("%s %s", who, what)
+	s.gasBack(who, receipt)
 	return receipt
+}
+
+// gasBack is what the Reserve gave back to whoever did something for all: more
+// than nothing, and no more than it had cost.
+func (s *story) gasBack(who string, receipt *types.Receipt) {
+	reserve := bindings.NewReserve()
+	for _, log := range receipt.Logs {
+		back, err := reserve.UnpackReimbursedEvent(log)
+		if err != nil {
+			continue // of another kind
+		}
+		cost := new(big.Int).Mul(receipt.EffectiveGasPrice, new(big.Int).SetUint64(receipt.GasUsed))
+		if back.To != s.address(who) || back.Amount.Sign() <= 0 || back.Amount.Cmp(cost) > 0 {
+			s.fail(fmt.Errorf("economy: the Reserve gave %s wei back to %s, want at most %s to %s", back.Amount, back.To, cost, who))
+		}
+		amount, err := econ.WeiFromBig(back.Amount)
+		s.fail(err)
+		s.model.GiveGasBack(amount)
+		s.result.Reimbursed++
+		s.show.line("    the Reserve gives back %s of the %s wei that it cost", back.Amount, cost)
+	}
 }
 
 // refuse is something that a contract refuses, by that name.
 func (s *story) refuse(who, what, contract string, data []byte, name string) {
 	_, err := s.net.send(s.ctx, who, what, contract, data)
 	var revert *client.Revert
-	if !errors.As(err, &revert) || revert.Name != name {
-		s.fail(fmt.Errorf("economy: %s %s: got %v, want it refused with %s", who, what, err, name))
+	switch {
+	case err == nil:
+		s.fail(fmt.Errorf("economy: %s %s: it was done, want it refused with %s", who, what, name))
+	case !errors.As(err, &revert) || revert.Name != name:
+		s.fail(fmt.Errorf("economy: %s %s: want it refused with %s: %w", who, what, name, err))
 	}
 	s.show.refused(who, what, revert)
 	s.result.Refusals = append(s.result.Refusals, Refusal{who, what, revert.Name, revert.Error()})

@@ -127,7 +127,7 @@ func Repository() Rules {
 			{"orchestrator", Composition, "the Orchestrator role"},
 
 			{"gen/...", Generated, "wire types made from proto/"},
-			{"chain/bindings", Generated, "calls and events of the contracts, made from chain/contracts"},
+			{"chain/bindings", Shell, "calls and events of the contracts, made from chain/contracts; programs make transactions of them"},
 			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
 			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
 			{"chain/devchain", Composition, "a whole chain in one process, for development"},

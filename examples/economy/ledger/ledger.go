@@ -40,6 +40,7 @@ type Ledger struct {
 	hudl, veHUDL, redeeming map[string]econ.Wei
 	minted, burned          econ.Wei // since ever, genesis included
 	reserveOwes             econ.Wei // to pools; what else it holds is kept
+	gasFund                 econ.Wei // of the chain's own coin, in the Reserve
 
 	accounting econ.Wei // S_C
 	beta       econ.Bps
@@ -150,6 +151,12 @@ func (l *Ledger) Commit(c *epoch.Closed, charges []Charge) {
 	l.accounting, l.beta, l.last = c.Totals.Supply, c.NextBeta, c
 }
 
+// FundGas puts some of the chain's own coin into the Reserve, for GiveGasBack.
+func (l *Ledger) FundGas(coin econ.Wei) { l.gasFund = l.gasFund.Add(coin) }
+
+// GiveGasBack pays for the gas of a commit or a claim.
+func (l *Ledger) GiveGasBack(coin econ.Wei) { l.gasFund = l.gasFund.Sub(coin) }
+
 // Redeem takes veHUDL back; it becomes HUDL by Withdraw, after the lock.
 func (l *Ledger) Redeem(who string, amount econ.Wei) {
 	l.veHUDL[who] = l.veHUDL[who].Sub(amount)
@@ -194,6 +201,7 @@ func (l *Ledger) Books() map[Entry]econ.Wei {
 		{"supply", "for accounting, S_C"}:   l.accounting,
 		{"supply", "beta, bps"}:             econ.NewWei(uint64(l.beta)),
 		{"Reserve", "owed to pools"}:        l.reserveOwes,
+		{"Reserve", "the chain's coin"}:     l.gasFund,
 		{"Reserve", "kept"}:                 l.hudl[Reserve].Sub(l.reserveOwes),
 	})
 	l.creditBooks(books)

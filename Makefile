@@ -10,9 +10,10 @@ LANE  := tools/lane
 CORES := identity rpcauth envelope admission econ epoch sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
-# the answer, as on its long ways.
+# the answer, as on its long ways. examples/economy is one goroutine that plays
+# through chain/client and chain/devchain, which have tests of their own.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20

@@ -25,7 +25,7 @@ import (
 
 // fewLeaves is what go test tries; DRTC_LEAVES says otherwise, and make contracts
 // says 100,000.
-const fewLeaves = 20_000
+const fewLeaves = 5_000
 
 // leavesOfEpoch share parameters, a price and a cut.
 const leavesOfEpoch = 100

@@ -68,6 +68,6 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(out, "\n%d transactions and %d refusals; all %d balances are the model's, to the wei.\n",
-		result.Transactions-len(result.Refusals), len(result.Refusals), len(result.Balances))
+		result.Transactions, len(result.Refusals), len(result.Balances))
 	return 0
 }

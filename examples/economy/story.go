@@ -97,7 +97,7 @@ func tell(ctx context.Context, seed uint64, out io.Writer) (_ Result, err error)
 		return s.result, err
 	}
 	err = caught(s.acts)
-	s.result.Transactions = s.net.sent
+	s.result.Transactions = s.net.sent - len(s.result.Refusals)
 	return s.result, err
 }
 

@@ -174,7 +174,7 @@ func newPoolShow() *cobra.Command {
 		}
 		shown := struct {
 			account.Pool
-			Account *drtc.NodeID   `json:"account,omitempty"`
+			Account *drtc.NodeID    `json:"account,omitempty"`
 			OwedWei *account.Amount `json:"owed_wei,omitempty"`
 		}{Pool: p}
 		if of != "" || f.keyFile != "" {

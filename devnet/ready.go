@@ -71,7 +71,7 @@ type Chain struct {
 	// else. devnet fills them in.
 	KeyFile         string `json:"key_file,omitempty"`
 	DeployerKeyFile string `json:"deployer_key_file,omitempty"`
-	// Addresses is the file of the contracts' addresses. devnet fills it in.
+	// Addresses is the file that says where the contracts are; from devnet too.
 	Addresses string `json:"addresses,omitempty"`
 }
 

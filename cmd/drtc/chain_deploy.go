@@ -31,6 +31,7 @@ type deployment struct {
 
 func newChainDeploy() *cobra.Command {
 	d := deployment{client: client.DefaultConfig()}
+	d.client.PollEvery = 50 * time.Millisecond // somebody waits, for one block
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Put the contracts of a development network on a chain",

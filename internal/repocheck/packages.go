@@ -130,6 +130,8 @@ func Repository() Rules {
 			{"chain/bindings", Shell, "calls and events of the contracts, made from chain/contracts; programs make transactions of them"},
 			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
 			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
+			{"chain/bonds", Shell, "reads from the contract who is bonded, for who does not speak with a chain"},
+			{"chain/bonds/bondstest", TestOnly, "a chain with bonds on it, in a test's process"},
 			{"chain/devchain", Composition, "a whole chain in one process, for development"},
 			{"web", Shell, "the built call page, embedded"},
 			{"devnet", Program, "the whole network on one machine"},

@@ -235,6 +235,7 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	}
 	if r.Chain != nil {
 		fmt.Fprintf(&b, "    Chain        %s   id %d, for Ethereum tools\n", r.Chain.URL, r.Chain.ChainID)
+		fmt.Fprintf(&b, "    Keys         %s key list --rpc %s --addresses %s --key-file %s\n", cmp.Or(n.cfg.Command, "drtc"), r.Chain.URL, r.Chain.Addresses, r.Chain.KeyFile)
 	}
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {

@@ -205,7 +205,7 @@ func (n *network) send(t *testing.T, seed byte, contract string, input []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	to := n.addresses.Of(contract)
 	if _, err := s.Send(t.Context(), client.Intent{ID: "once", To: &to, Data: input}); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,6 @@ func newCreditsBuy() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		buyer := a.ID()
 		if application != "" {
 			if buyer, err = readAddress("--application", application); err != nil {
@@ -113,7 +112,6 @@ func (f *ledgerFlags) quoteCredits(ctx context.Context, w io.Writer, wei *big.In
 	if err != nil {
 		return err
 	}
-	defer l.Close()
 	q, err := l.Quote(ctx, wei)
 	if err != nil {
 		return err
@@ -147,7 +145,6 @@ func newCreditsAuthorise() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		if end == 0 {
 			now, err := l.Epoch(ctx)
 			if err != nil {
@@ -170,7 +167,6 @@ func newCreditsAuthorise() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		d, err := a.Authorise(ctx, to, credits, end)
 		if err != nil {
 			return err
@@ -204,7 +200,6 @@ func (f *ledgerFlags) present(ctx context.Context, w io.Writer, file string) err
 	if err != nil {
 		return err
 	}
-	defer a.Close()
 	d, err := a.Present(ctx, p)
 	if err != nil {
 		return err
@@ -226,7 +221,6 @@ func newCreditsRevoke() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		d, err := a.Revoke(ctx, to)
 		if err != nil {
 			return err
@@ -258,7 +252,6 @@ func newCreditsBalance() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		c, err := l.Credits(ctx, application, asked)
 		if err != nil {
 			return err

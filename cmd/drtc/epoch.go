@@ -37,7 +37,6 @@ func newEpochShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		if args[0] == "latest" {
 			if n, err = l.LatestEpoch(ctx); err != nil {
 				return err

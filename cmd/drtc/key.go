@@ -45,7 +45,6 @@ func newKeyBuy() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		owner := a.ID()
 		if to != "" {
 			if owner, err = readAddress("--to", to); err != nil {
@@ -79,7 +78,6 @@ func (f *ledgerFlags) quoteKeys(ctx context.Context, w io.Writer, region drtc.Re
 	if err != nil {
 		return err
 	}
-	defer l.Close()
 	sale, err := l.Sale(ctx, region)
 	if err != nil {
 		return err
@@ -120,7 +118,6 @@ func newKeyList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		h, now, err := readHoldings(ctx, l, owner)
 		if err != nil {
 			return err
@@ -225,7 +222,6 @@ func (f *ledgerFlags) change(ctx context.Context, w io.Writer, node string, args
 	if err != nil {
 		return err
 	}
-	defer a.Close()
 	if node == "" && verb != "delegated" {
 		key, err := a.Key(ctx, ids[0])
 		if err != nil {
@@ -265,7 +261,6 @@ func newKeyTransfer() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		d, err := a.TransferKeys(ctx, owner, ids)
 		if err != nil {
 			return err
@@ -296,7 +291,6 @@ func newKeyRedeem() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		if wei == nil {
 			has, err := a.Balances(ctx, a.ID())
 			if err != nil {
@@ -330,7 +324,6 @@ func newKeyWithdraw() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		d, err := a.Withdraw(ctx, id)
 		if err != nil {
 			return err

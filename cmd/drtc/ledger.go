@@ -32,6 +32,7 @@ type ledgerFlags struct {
 	keyFile            string
 	timeout            time.Duration
 	json               bool
+	opened             []func() error // close what the command has opened
 }
 
 // newLedgerCommand is a command that reads, or with a key changes, what the
@@ -46,7 +47,11 @@ func newLedgerCommand(use, short string, args cobra.PositionalArgs, run func(ctx
 			if err := f.locate(); err != nil {
 				return err
 			}
-			return f.explained(run(ctx, f, cmd.OutOrStdout(), args))
+			err := run(ctx, f, cmd.OutOrStdout(), args)
+			for _, end := range f.opened {
+				err = errors.Join(err, end())
+			}
+			return f.explained(err)
 		},
 	}
 	flags := cmd.Flags()
@@ -87,7 +92,7 @@ func (f *ledgerFlags) explained(err error) error {
 	return err
 }
 
-// open reads as nobody.
+// open reads as nobody, until the command ends.
 func (f *ledgerFlags) open(ctx context.Context) (*account.Ledger, error) {
 	addresses, err := deploy.LoadAddresses(f.addresses)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,10 +105,14 @@ func (f *ledgerFlags) open(ctx context.Context) (*account.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return account.Open(ctx, f.client, addresses, log)
+	l, err := account.Open(ctx, f.client, addresses, log)
+	if err == nil {
+		f.opened = append(f.opened, func() error { l.Close(); return nil })
+	}
+	return l, err
 }
 
-// unlock acts as the account of the key.
+// unlock acts as the account of the key, until the command ends.
 func (f *ledgerFlags) unlock(ctx context.Context) (*account.Account, error) {
 	key, err := f.key()
 	if err != nil {
@@ -114,11 +123,10 @@ func (f *ledgerFlags) unlock(ctx context.Context) (*account.Account, error) {
 		return nil, err
 	}
 	a, err := ledger.Unlock(ctx, key, f.keyFile+".journal")
-	if err != nil {
-		ledger.Close()
-		return nil, err
+	if err == nil {
+		f.opened = append(f.opened, a.Close)
 	}
-	return a, nil
+	return a, err
 }
 
 func (f *ledgerFlags) key() (*identity.Key, error) {

@@ -49,7 +49,6 @@ func newPoolConsent() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		c, err := l.Consent(node, by, bps, time.Now().Add(valid))
 		if err != nil {
 			return err
@@ -86,7 +85,6 @@ func newPoolCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		if nodeKey != "" {
 			node, err := keyfile.Load(nodeKey)
 			if err != nil {
@@ -134,7 +132,6 @@ func newPoolCommission() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		d, err := a.SetCommission(ctx, of, bps)
 		if err != nil {
 			return err
@@ -167,7 +164,6 @@ func newPoolShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer l.Close()
 		p, err := l.Pool(ctx, node)
 		if err != nil {
 			return err
@@ -243,7 +239,6 @@ func newPoolClaim() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer a.Close()
 		if len(epochs) == 0 {
 			claimed, err := a.ClaimOwed(ctx, to, nodes)
 			if err != nil {

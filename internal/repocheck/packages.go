@@ -128,6 +128,7 @@ func Repository() Rules {
 
 			{"gen/...", Generated, "wire types made from proto/"},
 			{"chain/bindings", Shell, "calls and events of the contracts, made from chain/contracts; programs make transactions of them"},
+			{"chain/account", Shell, "what somebody has on the chain and does there: keys, pools, credits, veHUDL"},
 			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
 			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
 			{"chain/bonds", Shell, "reads from the contract who is bonded, for who does not speak with a chain"},

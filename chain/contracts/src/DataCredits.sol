@@ -263,9 +263,12 @@ contract DataCredits is
     function _retire(Authorisations storage all, Authorisation memory a, uint64 epoch) private {
         Authorisation memory p = all.previous;
         if (p.remainingDC != 0) {
-            uint64 charged = _proofOfResource.lastEpoch();
-            if (charged == NO_EPOCH || charged < p.endEpoch) {
-                revert DataCredits_EarlierAuthorisationOpen(p.endEpoch, charged);
+            IProofOfResource.Standing memory last = _proofOfResource.standing();
+            // The last epoch may still be waiting for charges.
+            bool isCharged = last.lastEpoch > p.endEpoch
+                || (last.lastEpoch == p.endEpoch && last.status != IProofOfResource.Status.Charging);
+            if (last.lastEpoch == NO_EPOCH || !isCharged) {
+                revert DataCredits_EarlierAuthorisationOpen(p.endEpoch, last.lastEpoch);
             }
         }
         all.previous = Authorisation(a.remainingDC, a.firstEpoch, a.endEpoch < epoch ? a.endEpoch : epoch);

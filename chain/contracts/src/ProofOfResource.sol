@@ -64,9 +64,9 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint128 rewardTotal;
     }
 
-    /// @dev An epoch whose charges did not fit into one transaction. Lives in memory only if they did.
+    /// @dev An epoch whose charges did not fit into one transaction. Lives in memory only if they did. Charges are
+    /// taken from the last to the first: `wantHash` is the hash of those that are left, and pins the last of them.
     struct Progress {
-        bytes32 chargesHash;
         bytes32 wantHash;
         uint256 bytes_;
         uint256 wantBytes;
@@ -79,6 +79,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         uint40 previousEpoch;
         /// @dev Lower price recorded for the epoch.
         uint64 low8;
+        /// @dev The first of the charges that were taken.
         address application;
         address orchestrator;
     }
@@ -96,7 +97,6 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     struct Kept {
         bytes32 hash;
         bytes32 voided;
-        uint256 rewardTotal;
     }
 
     /// @custom:storage-location erc7201:drtc.storage.ProofOfResource
@@ -155,16 +155,19 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
-    function refreshCommittee() public override {
-        Store storage s = _store();
-        address committee_ = Committee.copy(_bonds, s.committee);
-        if (committee_ == s.committee) return;
-        s.committee = committee_;
-        emit CommitteeRefreshed(Committee.members(committee_));
+    function refreshCommittee() external override {
+        State memory state = _store().state;
+        if (state.status == Status.Charging) {
+            revert ProofOfResource_LastEpochOpen(state.lastEpoch, state.status);
+        }
+        if (state.status == Status.Committed && block.timestamp < state.windowEnds) {
+            revert ProofOfResource_WindowOpen(state.lastEpoch, state.windowEnds);
+        }
+        _refreshCommittee();
     }
 
     /// @inheritdoc IProofOfResource
-    function commit(EpochCommit calldata c, Charge[] calldata first, bytes[] calldata signatures)
+    function commit(EpochCommit calldata c, Charge[] calldata charges, bytes[] calldata signatures)
         external
         override
         nonReentrant
@@ -175,12 +178,12 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         address[] memory signers = Committee.check(_store().committee, digest, signatures);
         w.record.evidence = Committee.evidence(digest, signers);
         emit Committed(c.epoch, c.root, c.dataHash);
-        _charge(w, first);
+        _charge(w, charges, 0);
         if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
     }
 
     /// @inheritdoc IProofOfResource
-    function continueCharges(uint64 epoch, Charge[] calldata more) external override nonReentrant {
+    function continueCharges(uint64 epoch, Charge[] calldata more, bytes32 before) external override nonReentrant {
         uint256 gas_ = gasleft();
         Store storage s = _store();
         Work memory w;
@@ -191,7 +194,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         }
         if (more.length == 0) revert ProofOfResource_NoCharges();
         w.rules = s.rules[w.record.parametersVersion];
-        _charge(w, more);
+        _charge(w, more, before);
         if (_advance(w)) _reserve.reimburse(msg.sender, _spent(gas_));
     }
 
@@ -218,7 +221,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         }
         uint256 remaining = signers.length - proofs.length;
         if (remaining >= want) revert ProofOfResource_QuorumRemains(remaining, want);
-        refreshCommittee();
+        _refreshCommittee();
         _void(c, proofs.length);
     }
 
@@ -234,14 +237,17 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         State memory state = s.state;
         if (state.paused) revert ProofOfResource_Paused();
         if (state.status != Status.Void || state.lastEpoch != c.epoch) revert ProofOfResource_NotVoid(c.epoch);
-        if (_keptHash(c) != s.kept.hash || c.rewardTotal > s.kept.rewardTotal) {
-            revert ProofOfResource_ReplacementDiffers(c.epoch);
-        }
-        address[] memory signers = Committee.check(s.committee, replacementDigestOf(c), signatures);
         Record storage record = s.records[c.epoch];
         Cut storage cut = s.cuts[c.epoch];
+        // As the chain settled it: of the void commit itself only a short hash is known.
+        uint256 most = record.isCut ? cut.rewardTotal : record.mintTotal;
+        if (_keptHash(c) != s.kept.hash || c.rewardTotal > most) revert ProofOfResource_ReplacementDiffers(c.epoch);
+        address[] memory signers = Committee.check(s.committee, replacementDigestOf(c), signatures);
         bool isCut = record.isCut && c.rewardTotal > cut.cap;
-        _checkMint(c.mintTotal, c.rewardTotal, c.leafCount, isCut, cut.cap);
+        (uint256 least, uint256 highest) = _mintRange(c.rewardTotal, c.leafCount, isCut, cut.cap);
+        if (c.mintTotal < least || c.mintTotal > highest) {
+            revert ProofOfResource_MintTotal(c.mintTotal, least, highest);
+        }
         uint256 before = record.mintTotal;
         if (isCut) cut.rewardTotal = uint128(c.rewardTotal);
         record.root = c.root;
@@ -267,8 +273,11 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         if (s.state.status != Status.Charging || s.state.lastEpoch != epoch) {
             revert ProofOfResource_NotCharging(epoch);
         }
-        (s.state.lastEpoch, s.state.status) = (s.progress.previousEpoch, Status.Committed);
+        // The epoch stays the last one: its commit is public, and sent again would charge again.
+        s.state.status = Status.Committed;
+        bytes32 root = s.records[s.progress.previousEpoch].root;
         delete s.records[epoch];
+        s.records[epoch].root = root;
         delete s.progress;
         emit ChargesAbandoned(epoch);
     }
@@ -428,7 +437,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         (record.rMax, record.parametersVersion, record.evidence) = (uint96(most), uint24(version), uint88(low));
         (record.committedAt, record.status) = (uint32(state.lastEpoch), Status.Open);
         if (s.rules[version].dcPerGB == 0) s.rules[version] = rules;
-        refreshCommittee();
+        _refreshCommittee();
         emit Opened(epoch, version, most, low);
     }
 
@@ -436,18 +445,28 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         return (uint64(block.timestamp) - _genesisTime) / _epochLength;
     }
 
-    /// @dev Chains, counts and charges a batch. Strict order means that no pair is charged twice.
-    function _charge(Work memory w, Charge[] calldata charges) private {
+    function _refreshCommittee() private {
+        Store storage s = _store();
+        address committee_ = Committee.copy(_bonds, s.committee);
+        if (committee_ == s.committee) return;
+        s.committee = committee_;
+        emit CommitteeRefreshed(Committee.members(committee_));
+    }
+
+    /// @dev Counts and charges a batch, once it has shown to be the last of the charges that are left: a chain of
+    /// hashes can be followed back from its end, so that nobody is charged what was not signed. Strict order means
+    /// that no pair is charged twice.
+    /// @param before Hash of the charges before the batch.
+    function _charge(Work memory w, Charge[] calldata charges, bytes32 before) private {
         if (charges.length == 0) return;
         Progress memory p = w.progress;
-        bytes32 hash = p.chargesHash;
+        bytes32 hash = before;
         uint256 bytes_ = p.bytes_;
-        (address application, address orchestrator) = (p.application, p.orchestrator);
+        address application;
+        address orchestrator;
         for (uint256 i = 0; i < charges.length; ++i) {
             (address payer, address by, uint128 more) = Charges.read(charges, i);
-            if (payer <= application && (payer < application || by <= orchestrator)) {
-                revert ProofOfResource_ChargesNotAscending(payer, by);
-            }
+            _checkAscending(application, orchestrator, payer, by);
             (application, orchestrator) = (payer, by);
             hash = Charges.chainAt(charges, i, hash);
             // Fewer than 2^32 charges of fewer than 2^128 bytes.
@@ -455,13 +474,22 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
                 bytes_ += more;
             }
         }
-        (p.chargesHash, p.bytes_, p.application, p.orchestrator) = (hash, bytes_, application, orchestrator);
+        if (p.count != 0) _checkAscending(application, orchestrator, p.application, p.orchestrator);
         p.count += uint32(charges.length);
         if (p.count > p.wantCount) revert ProofOfResource_TooManyCharges(p.count, p.wantCount);
+        if (hash != p.wantHash) revert ProofOfResource_ChargesHash(hash, p.wantHash);
+        (p.wantHash, p.bytes_) = (before, bytes_);
+        (p.application, p.orchestrator) = (charges[0].application, charges[0].orchestrator);
         (uint256 dc, uint256 received) = _chargeCredits(w.epoch, w.rules.dcPerGB, charges);
         p.consumedDC += dc;
         // The escrow of all accounts is HUDL that exists, far below 2^128.
         p.received += uint128(received);
+    }
+
+    function _checkAscending(address application, address orchestrator, address payer, address by) private pure {
+        if (payer <= application && (payer < application || by <= orchestrator)) {
+            revert ProofOfResource_ChargesNotAscending(payer, by);
+        }
     }
 
     /// @dev IDataCredits.charge, given the charges as they came: to encode them again would cost 400 gas for each.
@@ -481,12 +509,13 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     function _advance(Work memory w) private returns (bool reimburses) {
         Progress memory p = w.progress;
         Store storage s = _store();
+        // Nothing is left to hash exactly when nothing is left to count.
+        if ((p.count == p.wantCount) != (p.wantHash == 0)) revert ProofOfResource_ChargesHash(0, p.wantHash);
         if (p.count < p.wantCount) {
             (w.state.status, w.record.status) = (Status.Charging, Status.Charging);
             (s.state, s.records[w.epoch], s.progress) = (w.state, w.record, p);
             return false;
         }
-        if (p.chargesHash != p.wantHash) revert ProofOfResource_ChargesHash(p.chargesHash, p.wantHash);
         if (p.bytes_ != p.wantBytes) revert ProofOfResource_ChargedBytes(p.bytes_, p.wantBytes);
         uint256 mostDC = Credits.bought(w.state.supply, p.low8) * w.rules.creditsCapBps / 1e4;
         if (p.consumedDC > mostDC) revert ProofOfResource_CreditsCap(p.consumedDC, mostDC);
@@ -500,8 +529,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         if (rules.betaBps != state.betaFrom) (state.betaBps, state.betaFrom) = (rules.betaBps, rules.betaBps);
         SupplyBand.Projection memory b =
             SupplyBand.project(p.rewardTotal, p.received, state.supply, state.betaBps, rules.lo, rules.hi);
-        uint256 mintTotal = w.record.mintTotal;
         _checkCut(w, b);
+        uint256 mintTotal = w.record.mintTotal;
         uint256 filler = rules.filler ? b.filler(mintTotal) : 0;
         (state.status, w.record.status) = (Status.Committed, Status.Committed);
         // S_C grows by at most 5 % an epoch (Parameters bounds hi and lo), so 2^128 is out of reach.
@@ -513,22 +542,29 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         return _reserve.mintForEpoch(w.epoch, mintTotal, filler, b.burnWei, p.received - b.burnWei);
     }
 
+    /// @dev Q may have moved since reporters signed M, by a purchase for a payer. A commit is then refused, unless
+    /// charges were taken already: these must be settled, and M is the most.
     function _checkCut(Work memory w, SupplyBand.Projection memory b) private {
         Progress memory p = w.progress;
         (bool isCut, uint256 cap) = b.cut(p.rewardTotal);
-        _checkMint(w.record.mintTotal, p.rewardTotal, p.leafCount, isCut, cap);
+        (uint256 least, uint256 most) = _mintRange(p.rewardTotal, p.leafCount, isCut, cap);
+        uint256 mintTotal = w.record.mintTotal;
+        if (mintTotal < least || mintTotal > most) {
+            if (w.state.status != Status.Charging) revert ProofOfResource_MintTotal(mintTotal, least, most);
+            w.record.mintTotal = uint128(most);
+        }
         w.record.isCut = isCut;
         if (isCut) _store().cuts[w.epoch] = Cut(uint128(cap), p.rewardTotal);
     }
 
     /// @dev M is M0, or under a cut what rounding each payout down leaves of the cap: less than a wei per leaf.
-    function _checkMint(uint256 mintTotal, uint256 rewardTotal, uint256 leafCount, bool isCut, uint256 cap)
+    function _mintRange(uint256 rewardTotal, uint256 leafCount, bool isCut, uint256 cap)
         private
         pure
+        returns (uint256 least, uint256 most)
     {
-        uint256 most = isCut ? cap : rewardTotal;
-        uint256 least = !isCut ? rewardTotal : cap > leafCount ? cap - leafCount + 1 : 0;
-        if (mintTotal < least || mintTotal > most) revert ProofOfResource_MintTotal(mintTotal, least, most);
+        if (!isCut) return (rewardTotal, rewardTotal);
+        return (cap > leafCount ? cap - leafCount + 1 : 0, cap);
     }
 
     /// @dev The last epoch is committed, its window is open, and it is this commit by these signers.
@@ -546,7 +582,7 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     function _void(EpochCommit calldata c, uint256 equivocators) private {
         Store storage s = _store();
         (s.state.status, s.records[c.epoch].status) = (Status.Void, Status.Void);
-        s.kept = Kept(_keptHash(c), c.structHash(), c.rewardTotal);
+        s.kept = Kept(_keptHash(c), c.structHash());
         emit Voided(c.epoch, c.root, equivocators);
     }
 
@@ -556,9 +592,9 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         );
     }
 
-    /// @dev Gas of this call so far, with what the transaction and its input cost at least.
+    /// @dev Gas of this call so far, with what the transaction and its input cost at least: a byte of 0 costs 4.
     function _spent(uint256 start) private view returns (uint256) {
-        return start - gasleft() + 21_000 + 8 * msg.data.length;
+        return start - gasleft() + 21_000 + 4 * msg.data.length;
     }
 
     function _authorizeUpgrade(address) internal override restricted {}

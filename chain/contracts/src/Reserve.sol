@@ -7,6 +7,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IEpochClock} from "./interfaces/IEpochClock.sol";
 import {IHUDL} from "./interfaces/IHUDL.sol";
+import {IProofOfResource} from "./interfaces/IProofOfResource.sol";
 import {IReserve} from "./interfaces/IReserve.sol";
 
 /// @notice See IReserve.
@@ -113,6 +114,11 @@ contract Reserve is IReserve, AccessManaged {
 
     /// @inheritdoc IReserve
     function spendKept(address to, uint256 amount) external override restricted {
+        // Of what an epoch brings in a part is burned once it has all come.
+        IProofOfResource.Standing memory last = IProofOfResource(_proofOfResource).standing();
+        if (last.status == IProofOfResource.Status.Charging) {
+            revert IProofOfResource.ProofOfResource_LastEpochOpen(last.lastEpoch, last.status);
+        }
         uint256 most = kept();
         if (amount > most) revert Reserve_MoreThanKept(amount, most);
         emit KeptSpent(to, amount);

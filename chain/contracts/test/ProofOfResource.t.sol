@@ -358,7 +358,14 @@ contract ProofOfResourceTest is Economy {
         EpochCommit memory c = makeCommit(3, oneLeaf(3, 3e12), all, 3000e18);
         Charge[] memory part = new Charge[](1);
         part[0] = all[0];
-        commit(c, part);
+        // A commit takes all or none; those that it does not take come from the last to the first.
+        (bytes32 before,) = chain(part);
+        expectRefusal(
+            c,
+            part,
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_ChargesHash.selector, before, c.chargesHash)
+        );
+        commit(c, new Charge[](0));
         assertEq(hudl.totalSupply(), GENESIS_SUPPLY, "supply before the last charge");
         IProofOfResource.Status charging = IProofOfResource.Status.Charging;
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotClaimable.selector, 3, charging));
@@ -366,33 +373,96 @@ contract ProofOfResourceTest is Economy {
         toEpoch(5);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_LastEpochOpen.selector, 3, charging));
         proof.open(4);
-        vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_ChargesNotAscending.selector, application, orchestrator));
-        proof.continueCharges(3, part);
         vm.expectRevert(IProofOfResource.ProofOfResource_NoCharges.selector);
-        proof.continueCharges(3, new Charge[](0));
+        proof.continueCharges(3, new Charge[](0), 0);
         part[0] = all[1];
-        proof.continueCharges(3, part);
+        proof.continueCharges(3, part, before);
+        assertEq(reserve.kept(), 2000e18, "came in so far");
+        vm.expectPartialRevert(IProofOfResource.ProofOfResource_ChargesNotAscending.selector);
+        proof.continueCharges(3, part, before);
+        part[0] = all[0];
+        proof.continueCharges(3, part, 0);
         assertEq(hudl.totalSupply(), GENESIS_SUPPLY + c.mintTotal, "supply");
         assertEq(reserve.kept(), 3000e18, "kept");
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotCharging.selector, 3));
-        proof.continueCharges(3, part);
+        proof.continueCharges(3, part, 0);
         pastWindow();
         assertEq(proof.claimTerms(three())[0].root, c.root, "root to claim from");
     }
 
-    function test_abandonCharges_takesTheEpochBack() public {
-        commitEpoch(3, 1);
-        toEpoch(5);
+    /// @dev A count that is not that of the hash: neither can be completed, so neither begins to charge.
+    function test_commit_refusesACountThatTheHashDoesNotHave() public {
+        (EpochCommit memory c, Charge[] memory charges) = prepare(3, 1);
+        c.chargeCount = 2;
+        expectRefusal(c, charges, abi.encodeWithSelector(IProofOfResource.ProofOfResource_ChargesHash.selector, 0, 0));
+        c.chargeCount = 0;
+        expectRefusal(
+            c,
+            new Charge[](0),
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_ChargesHash.selector, 0, c.chargesHash)
+        );
+        (c.chargeCount, c.chargesHash) = (1, 0);
+        expectRefusal(
+            c, new Charge[](0), abi.encodeWithSelector(IProofOfResource.ProofOfResource_ChargesHash.selector, 0, 0)
+        );
+    }
+
+    /// @dev Under a cut M depends on Q, and Q moves when anybody buys credits for a payer at another price after
+    /// reporters signed. In one transaction the commit is refused; in two it settles at the cap.
+    function test_commit_settlesUnderACutAlthoughQMoved() public {
+        toEpoch(4);
+        Charge[] memory charges = oneCharge(1e12);
+        EpochCommit memory c = makeCommit(3, oneLeaf(3, 1e15), charges, 1000e18);
+        oracle.fixPrice(PRICE / 2);
+        buyCredits(application, 1e18);
+        uint256 cap = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18 + received(5e6);
+        assertTrue(c.mintTotal != cap, "Q has not moved");
+        expectRefusal(
+            c,
+            charges,
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_MintTotal.selector, c.mintTotal, cap, cap)
+        );
+        commit(c, new Charge[](0));
+        proof.continueCharges(3, charges, 0);
+        assertEq(proof.epochs(3).mintTotal, cap, "M");
+        assertEq(proof.epochs(3).cap, cap, "cap");
+        assertEq(reserve.owed(), cap, "owed");
+    }
+
+    /// @dev HUDL that leaves the application's escrow with so many credits.
+    function received(uint256 dc) private view returns (uint256) {
+        IDataCredits.Account memory a = credits.accountOf(application);
+        return a.escrowWei * dc / a.dc;
+    }
+
+    function test_abandonCharges_givesTheEpochUp() public {
+        EpochCommit memory first = commitEpoch(3, 1);
+        toEpoch(6);
         Charge[] memory all = oneCharge(1e12);
         EpochCommit memory c = makeCommit(4, oneLeaf(4, 1e12), all, 1000e18);
+        vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotCharging.selector, 3));
+        proof.abandonCharges(3);
         commit(c, new Charge[](0));
+        vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_NotCharging.selector, 3));
+        proof.abandonCharges(3);
         vm.prank(guardian);
         vm.expectRevert(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, guardian));
         proof.abandonCharges(4);
         proof.abandonCharges(4);
-        assertEq(proof.lastEpoch(), 3, "last epoch");
-        commit(c = makeCommit(4, oneLeaf(4, 1e12), all, 1000e18), all);
-        assertEq(proof.lastEpoch(), 4, "last epoch again");
+        assertEq(proof.lastEpoch(), 4, "last epoch");
+        assertEq(proof.standing().supply, GENESIS_SUPPLY + first.mintTotal, "S_C");
+        expectRefusal(c, all, abi.encodeWithSelector(IProofOfResource.ProofOfResource_EpochOrder.selector, 4, 4));
+        uint64[] memory list = three();
+        list[0] = 4;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IProofOfResource.ProofOfResource_NotClaimable.selector, 4, IProofOfResource.Status.None
+            )
+        );
+        proof.claimTerms(list);
+        commit(c = makeCommit(5, oneLeaf(5, 1e12), all, 1000e18), all);
+        assertEq(c.previousRoot, first.root, "previous root");
+        assertEq(proof.lastEpoch(), 5, "last epoch again");
     }
 
     function equivocation(EpochCommit memory c, EpochCommit memory other, uint256 key)

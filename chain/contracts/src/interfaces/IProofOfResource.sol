@@ -136,16 +136,20 @@ interface IProofOfResource {
     function open(uint64 epoch) external;
 
     /// @notice Renews the copy of Bonds' reporters that signatures are checked against. Opening an epoch and voiding
-    /// one do it too, and anyone may at any time.
+    /// one by proofs do it too, and anyone may, but not from a commit to the end of its window: by how many of its
+    /// signers a commit stands must not change.
     function refreshCommittee() external;
 
     /// @notice Commits an epoch that is over.
-    /// @param first Its charges, or as many of the first as fit.
+    /// @param charges All of its charges, or none if they do not fit into a transaction.
     /// @param signatures 65 bytes R, S, V each, by signer's address strictly ascending.
-    function commit(EpochCommit calldata c, Charge[] calldata first, bytes[] calldata signatures) external;
+    function commit(EpochCommit calldata c, Charge[] calldata charges, bytes[] calldata signatures) external;
 
-    /// @notice Charges that did not fit into the commit's transaction.
-    function continueCharges(uint64 epoch, Charge[] calldata more) external;
+    /// @notice Charges that did not fit into the commit's transaction, by anyone, from the last to the first. With
+    /// the first of all the epoch is settled; an M that a cut does not allow any more is then the most that it allows.
+    /// @param more The last ones of those that are left, ascending.
+    /// @param before Hash of those before them (P7); 0 if there are none.
+    function continueCharges(uint64 epoch, Charge[] calldata more, bytes32 before) external;
 
     /// @notice Voids the last epoch within its window, by proof that so many of its signers signed another commit
     /// of it that less than a quorum remains. Their bonds are forfeited.
@@ -156,11 +160,13 @@ interface IProofOfResource {
     /// @notice Voids the last epoch within its window; for the guardian. Only a quorum can replace it.
     function voidByGuardian(EpochCommit calldata c, address[] calldata signers) external;
 
-    /// @notice Replaces a void commit, by signatures over `replacementDigestOf`. Charges, totals of bytes and parameters stay, M0 may not grow; what the first
-    /// had minted too much is burned. A new window opens.
+    /// @notice Replaces a void commit, by signatures over `replacementDigestOf`. Charges, totals of bytes and
+    /// parameters stay, M0 may not grow; what the first had minted too much is burned. A new window opens.
     function replace(EpochCommit calldata c, bytes[] calldata signatures) external;
 
-    /// @notice Takes back an epoch whose charges cannot be completed; for governance. What was charged stays charged.
+    /// @notice Gives up an epoch whose charges cannot be completed; for governance. What was charged stays charged,
+    /// nothing is minted, and no commit of it is taken any more: the next one is that of a later epoch, and builds on
+    /// the root before.
     function abandonCharges(uint64 epoch) external;
 
     /// @notice Counts claims against M; for Rewards alone.

@@ -57,7 +57,8 @@ interface IReserve {
 
     function gasAllowance() external view returns (GasAllowance memory);
 
-    /// @notice Spends from what is kept; for governance.
+    /// @notice Spends from what is kept; for governance. Not while an epoch waits for charges: of what they bring in
+    /// a part is to be burned.
     function spendKept(address to, uint256 amount) external;
 
     /// @notice Spends from the filler, for verified capacity; for governance.

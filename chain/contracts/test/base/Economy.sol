@@ -294,8 +294,19 @@ abstract contract Economy is Test {
         return RewardMath.payout(unit, RewardMath.rewardableBytes(l.clientBytes, l.relayBytes, r.wRelayBps), r.alphaBps);
     }
 
-    function quorumSignatures(bytes32 digest) internal view returns (bytes[] memory) {
-        return signaturesOf(digest, 0, proof.quorum());
+    /// @dev Of the first reporters who are in the committee.
+    function quorumSignatures(bytes32 digest) internal view returns (bytes[] memory list) {
+        address[] memory signers = quorumSigners();
+        list = new bytes[](signers.length);
+        for ((uint256 i, uint256 k) = (0, 0); i < list.length; k++) {
+            if (vm.addr(reporterKeys[k]) == signers[i]) list[i++] = signature(reporterKeys[k], digest);
+        }
+    }
+
+    function quorumSigners() internal view returns (address[] memory list) {
+        address[] memory members = proof.committee();
+        list = new address[](proof.quorum());
+        for (uint256 i = 0; i < list.length; i++) list[i] = members[i];
     }
 
     function signaturesOf(bytes32 digest, uint256 from, uint256 count) internal view returns (bytes[] memory list) {

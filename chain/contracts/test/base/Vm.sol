@@ -24,6 +24,8 @@ interface Vm {
     function getCode(string calldata artefact) external view returns (bytes memory);
     function getNonce(address account) external view returns (uint64);
     function cool(address target) external;
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
 
     function prank(address sender) external;
     function startPrank(address sender) external;

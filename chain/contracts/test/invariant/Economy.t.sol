@@ -29,7 +29,7 @@ contract EconomyInvariants is Test {
         (address h, address r, address c, address p, address w, address v) = handler.contracts();
         (hudl, reserve, credits, proof, rewards, veHudl) =
             (HUDL(h), Reserve(payable(r)), DataCredits(c), IProofOfResource(p), Rewards(w), VeHUDL(v));
-        bytes4[] memory selectors = new bytes4[](22);
+        bytes4[] memory selectors = new bytes4[](29);
         selectors[0] = handler.buy.selector;
         selectors[1] = handler.authorise.selector;
         selectors[2] = handler.revoke.selector;
@@ -39,19 +39,26 @@ contract EconomyInvariants is Test {
         selectors[6] = handler.spendKept.selector;
         selectors[7] = handler.commitEpoch.selector;
         selectors[8] = handler.commitEpoch.selector;
-        selectors[9] = handler.voidAndReplace.selector;
-        selectors[10] = handler.claim.selector;
-        selectors[11] = handler.claim.selector;
-        selectors[12] = handler.claimOnlyTheNewest.selector;
-        selectors[13] = handler.claimTwice.selector;
-        selectors[14] = handler.leaveToFeeders.selector;
-        selectors[15] = handler.feed.selector;
-        selectors[16] = handler.buyWithStable.selector;
-        selectors[17] = handler.delegateKey.selector;
-        selectors[18] = handler.undelegateKey.selector;
-        selectors[19] = handler.sellKey.selector;
-        selectors[20] = handler.takeFromPool.selector;
-        selectors[21] = handler.equivocate.selector;
+        selectors[9] = handler.chargeMore.selector;
+        selectors[10] = handler.chargeMore.selector;
+        selectors[11] = handler.forgeCharges.selector;
+        selectors[12] = handler.abandon.selector;
+        selectors[13] = handler.voidAndReplace.selector;
+        selectors[14] = handler.claim.selector;
+        selectors[15] = handler.claim.selector;
+        selectors[16] = handler.claimOnlyTheNewest.selector;
+        selectors[17] = handler.claimTwice.selector;
+        selectors[18] = handler.leaveToFeeders.selector;
+        selectors[19] = handler.feed.selector;
+        selectors[20] = handler.buyWithStable.selector;
+        selectors[21] = handler.delegateKey.selector;
+        selectors[22] = handler.undelegateKey.selector;
+        selectors[23] = handler.sellKey.selector;
+        selectors[24] = handler.takeFromPool.selector;
+        selectors[25] = handler.redeem.selector;
+        selectors[26] = handler.withdraw.selector;
+        selectors[27] = handler.pauseAndGoOn.selector;
+        selectors[28] = handler.equivocate.selector;
         targetContract(address(handler));
         targetSelector(address(handler), selectors);
     }
@@ -76,6 +83,10 @@ contract EconomyInvariants is Test {
         handler.feed(1, 5_000_001);
         handler.buyWithStable(0, 1e9);
         for (uint256 i = 0; i < 3; i++) {
+            handler.authorise(i, 1, type(uint128).max, 40);
+            handler.buy(i, 1e24);
+        }
+        for (uint256 i = 0; i < 3; i++) {
             handler.authorise(0, 0, type(uint128).max, 40);
             handler.buy(0, 1e24);
             handler.pass(1 days);
@@ -91,12 +102,33 @@ contract EconomyInvariants is Test {
             handler.sellKey(i);
         }
         handler.undelegateKey(1);
+        handler.commitEpoch(9);
+        assertGe(handler.left(), 3, "charges that are left");
+        handler.forgeCharges(1, 1);
+        handler.chargeMore(1);
+        handler.spendKept(1);
+        handler.forgeCharges(1, 0);
+        while (handler.left() != 0) handler.chargeMore(1);
+        handler.commitEpoch(12);
+        assertGe(handler.left(), 2, "charges that are left of the next");
+        handler.chargeMore(1);
+        handler.abandon(0);
+        handler.redeem(0, 5);
+        handler.withdraw(0, 0);
+        for (uint256 i = 0; i < 30; i++) handler.pass(1 days);
+        handler.withdraw(0, 0);
+        handler.pauseAndGoOn(0);
         invariant_economy();
         assertGe(handler.feeds(), 2, "feeds");
         assertEq(handler.stableBuys(), 1, "purchases with stablecoins");
         assertEq(handler.equivocations(), 1, "equivocations");
         assertGe(handler.poolClaims(), 2, "claims from pools");
         assertGe(handler.claims(), 2, "claims");
+        assertGe(handler.batches(), 4, "batches of charges");
+        assertEq(handler.forgeries(), 2, "charges that nobody signed");
+        assertEq(handler.abandoned(), 1, "epochs that were given up");
+        assertEq(handler.withdrawn(), 5, "withdrawn");
+        assertEq(handler.pauses(), 1, "pauses");
     }
 
     /// @dev Supply = initial + minted - burned, and S_C is the same.
@@ -141,8 +173,8 @@ contract EconomyInvariants is Test {
             uint64 want = n == 0 ? NO_EPOCH : handler.leafEpoch(i, n - 1);
             assertEq(rewards.lastRewardedBatch(handler.nodes(i)), want, "last epoch paid");
         }
-        assertEq(veHudl.totalSupply(), taken, "veHUDL");
-        assertEq(hudl.balanceOf(address(veHudl)), taken, "HUDL behind veHUDL");
+        assertEq(veHudl.totalSupply(), taken - handler.redeemed(), "veHUDL");
+        assertEq(hudl.balanceOf(address(veHudl)), taken - handler.withdrawn(), "HUDL behind veHUDL");
     }
 
     /// @dev No stablecoin is anywhere but with the buyer.

@@ -31,6 +31,9 @@ abstract contract EconomyActors is Economy {
     uint256 public commits;
     uint256 public claims;
     uint256 public refusals;
+    uint256 public batches;
+    uint256 public forgeries;
+    uint256 public abandoned;
     uint64[] public committed;
     uint256[NODES] public claimedWei;
     uint256[NODES] public claimedLeaves;
@@ -42,6 +45,11 @@ abstract contract EconomyActors is Economy {
     mapping(uint64 epoch => Leaf[]) private _trees;
     EpochCommit private _last;
     address[] private _lastSigners;
+    // An epoch that waits for charges: what was signed, its leaves, and how many of its charges are left.
+    EpochCommit private _signed;
+    Leaf[] private _signedLeaves;
+    Charge[] private _charges;
+    uint256 public left;
 
     constructor() {
         deployEconomy(4);
@@ -123,15 +131,22 @@ abstract contract EconomyActors is Economy {
         parameters.set(p);
     }
 
+    /// @dev While an epoch waits for charges governance cannot spend what came in of it.
     function spendKept(uint256 amount) external timed {
         amount = bound(amount, 0, reserve.kept());
-        reserve.spendKept(treasury, amount);
-        spentByGovernance += amount;
+        try reserve.spendKept(treasury, amount) {
+            assertEq(left, 0, "charges that are left when governance spends");
+            spentByGovernance += amount;
+        } catch (bytes memory reason) {
+            assertGe(left, 1, "charges that are left when governance is refused");
+            refused(reason, IProofOfResource.ProofOfResource_LastEpochOpen.selector);
+        }
     }
 
     /// @dev Reporters commit the next epoch: what applications can pay, spread over some nodes, and now and then
-    /// traffic that nobody paid for, which the ceiling cuts.
+    /// traffic that nobody paid for, which the ceiling cuts. Now and then the charges come later, in batches.
     function commitEpoch(uint256 seed) external timed {
+        if (left != 0) return;
         uint64 now_ = parameters.currentEpoch();
         if (now_ <= _epoch) vm.warp(GENESIS + uint256(_epoch + 1) * EPOCH);
         if (block.timestamp < proof.standing().windowEnds) pastWindow();
@@ -139,37 +154,120 @@ abstract contract EconomyActors is Economy {
         (Charge[] memory charges, uint256 received, uint256 dc, uint256 bytes_) = makeCharges(seed);
         Leaf[] memory leaves = makeLeaves(seed, seed % 5 == 0 ? bytes_ + 1e15 : bytes_);
         EpochCommit memory c = makeCommit(_epoch, leaves, charges, received);
-        uint256 before = hudl.totalSupply();
-        uint256 kept = reserve.kept();
-        uint256 filler = reserve.filler();
-        if (charges.length > 1 && seed % 3 == 0) commitInParts(c, charges);
-        else commit(c, charges);
-
-        uint256 burn = received - (reserve.kept() - kept);
-        uint256 mint = hudl.totalSupply() + burn - before;
-        assertEq(mint, c.mintTotal + reserve.filler() - filler, "minted in the epoch");
-        assertLe(burn, c.mintTotal, "burn against mint");
-        (, SupplyRules memory rules) = parameters.supplyRules(_epoch);
-        assertLe(hudl.totalSupply(), before + before * rules.hi / 1e18, "net mint of the epoch");
-        (minted, burned, spent) = (minted + mint, burned + burn, spent + dc);
-        remember(c, leaves);
-        commits++;
-        _epoch += 1 + uint64(seed % 2);
+        begin(c, leaves, charges);
+        if (charges.length != 0 && seed % 3 == 0) {
+            commit(c, new Charge[](0));
+            left = charges.length;
+            return;
+        }
+        Before memory before = look();
+        commit(c, charges);
+        settled(before, received);
+        assertEq(proof.epochs(c.epoch).mintTotal, c.mintTotal, "M as signed");
+        spent += dc;
     }
 
-    function commitInParts(EpochCommit memory c, Charge[] memory charges) private {
-        Charge[] memory first = new Charge[](1);
-        Charge[] memory more = new Charge[](charges.length - 1);
-        first[0] = charges[0];
-        for (uint256 i = 0; i < more.length; i++) more[i] = charges[i + 1];
-        commit(c, first);
-        proof.continueCharges(c.epoch, more);
+    /// @dev Anyone brings in charges that are left, from the last one on.
+    function chargeMore(uint256 count) external timed {
+        if (left == 0) return;
+        count = bound(count, 1, left);
+        (Charge[] memory more, bytes32 rest) = lastCharges(count);
+        Before memory before = look();
+        uint256 escrow = hudl.balanceOf(address(credits));
+        proof.continueCharges(_signed.epoch, more, rest);
+        left -= count;
+        for (uint256 i = 0; i < count; i++) spent += more[i].bytes_ / 1e9 * 5000;
+        batches++;
+        if (left == 0) settled(before, escrow - hudl.balanceOf(address(credits)));
+        else assertEq(hudl.totalSupply(), before.supply, "supply while charges are left");
+    }
+
+    /// @dev A stranger sends charges that nobody signed, or not in their turn.
+    function forgeCharges(uint256 who, uint256 what) external timed {
+        if (left == 0) return;
+        (Charge[] memory more, bytes32 rest) = lastCharges(1);
+        if (what % 3 == 0) more[0].bytes_ += 1e9;
+        else if (what % 3 == 1) more[0].application = more[0].orchestrator = orchestrators[who % 2];
+        else rest = bytes32(what);
+        vm.prank(makeAddress("stranger"));
+        try proof.continueCharges(_signed.epoch, more, rest) {
+            revert Fails("charges that nobody signed were taken");
+        } catch (bytes memory reason) {
+            bool unsorted = bytes4(reason) == IProofOfResource.ProofOfResource_ChargesNotAscending.selector;
+            refused(
+                reason,
+                unsorted
+                    ? IProofOfResource.ProofOfResource_ChargesNotAscending.selector
+                    : IProofOfResource.ProofOfResource_ChargesHash.selector
+            );
+            forgeries++;
+        }
+    }
+
+    /// @dev Governance gives an epoch up: nothing is minted, what was charged stays charged, and whoever sends its
+    /// commit again is refused.
+    function abandon(uint256 random) external timed {
+        if (left == 0 || random % 4 != 0) return;
+        proof.abandonCharges(_signed.epoch);
+        bytes[] memory signatures = quorumSignatures(proof.digestOf(_signed));
+        try proof.commit(_signed, new Charge[](0), signatures) {
+            revert Fails("an epoch that was given up was committed");
+        } catch (bytes memory reason) {
+            refused(reason, IProofOfResource.ProofOfResource_EpochOrder.selector);
+        }
+        left = 0;
+        _epoch++;
+        abandoned++;
+    }
+
+    function begin(EpochCommit memory c, Leaf[] memory leaves, Charge[] memory charges) private {
+        _signed = c;
+        delete _signedLeaves;
+        delete _charges;
+        for (uint256 i = 0; i < leaves.length; i++) _signedLeaves.push(leaves[i]);
+        for (uint256 i = 0; i < charges.length; i++) _charges.push(charges[i]);
+    }
+
+    /// @dev The last of the charges that are left, and the hash of those before them.
+    function lastCharges(uint256 count) private view returns (Charge[] memory more, bytes32 rest) {
+        Charge[] memory others = new Charge[](left - count);
+        more = new Charge[](count);
+        for (uint256 i = 0; i < others.length; i++) others[i] = _charges[i];
+        for (uint256 i = 0; i < count; i++) more[i] = _charges[others.length + i];
+        (rest,) = chain(others);
+    }
+
+    struct Before {
+        uint256 supply;
+        uint256 kept;
+        uint256 filler;
+    }
+
+    function look() private view returns (Before memory) {
+        return Before(hudl.totalSupply(), reserve.kept(), reserve.filler());
+    }
+
+    /// @dev The epoch's last charges have just come. `received` is the HUDL that they brought; what others brought
+    /// before them is kept so far.
+    function settled(Before memory before, uint256 received) private {
+        IProofOfResource.EpochRecord memory r = proof.epochs(_signed.epoch);
+        uint256 burn = before.kept + received - reserve.kept();
+        uint256 mint = hudl.totalSupply() + burn - before.supply;
+        assertEq(mint, r.mintTotal + reserve.filler() - before.filler, "minted in the epoch");
+        assertLe(burn, r.mintTotal, "burn against mint");
+        assertLe(r.mintTotal, _signed.rewardTotal, "M against M0");
+        (, SupplyRules memory rules) = parameters.supplyRules(_signed.epoch);
+        assertLe(hudl.totalSupply(), before.supply + before.supply * rules.hi / 1e18, "net mint of the epoch");
+        (minted, burned) = (minted + mint, burned + burn);
+        remember(_signed, _signedLeaves);
+        commits++;
+        _epoch += 1 + uint64(uint256(_signed.root) % 2);
     }
 
     function remember(EpochCommit memory c, Leaf[] memory leaves) private {
         committed.push(c.epoch);
         _last = c;
-        _lastSigners = signersOf(0, proof.quorum());
+        _lastSigners = quorumSigners();
         delete _trees[c.epoch];
         for (uint256 i = 0; i < leaves.length; i++) {
             _trees[c.epoch].push(leaves[i]);
@@ -245,8 +343,7 @@ abstract contract EconomyActors is Economy {
     }
 
     function isOpenToChallenge() internal view returns (bool) {
-        if (committed.length == 0 || block.timestamp >= proof.standing().windowEnds) return false;
-        return !proof.epochs(_last.epoch).isCut;
+        return committed.length != 0 && block.timestamp < proof.standing().windowEnds;
     }
 
     function lastCommit() internal view returns (EpochCommit memory) {
@@ -261,24 +358,39 @@ abstract contract EconomyActors is Economy {
     function replaceLast(uint256 seed) internal {
         EpochCommit memory c = _last;
         Leaf[] memory leaves = _trees[c.epoch];
-        c.rewardTotal = 0;
-        ParameterSet memory p = parameters.parametersOf(c.parametersVersion);
         for (uint256 i = 0; i < leaves.length; i++) {
             leaves[i].quality = uint64(uint256(leaves[i].quality) * (seed % 101) / 100);
-            c.rewardTotal += payoutBeforeCut(leaves[i], p.reward, c.rMax);
         }
         c.root = Tree.root(leaves);
-        uint256 less = c.mintTotal - c.rewardTotal;
-        c.mintTotal = c.rewardTotal;
+        IProofOfResource.EpochRecord memory r = proof.epochs(c.epoch);
+        setReplaced(c, leaves, r);
         proof.replace(c, quorumSignatures(proof.replacementDigestOf(c)));
-        minted -= less;
+        assertLe(c.mintTotal, r.isCut ? r.cap : r.mintTotal, "M of a replacement");
+        minted = minted + c.mintTotal - r.mintTotal;
         _last = c;
-        _lastSigners = signersOf(0, proof.quorum());
+        _lastSigners = quorumSigners();
         for (uint256 i = 0; i < leaves.length; i++) {
             _trees[c.epoch][i] = leaves[i];
             uint256 n = indexOf(leaves[i].node);
             _leaves[n][_leaves[n].length - 1] = leaves[i];
         }
+    }
+
+    function setReplaced(EpochCommit memory c, Leaf[] memory leaves, IProofOfResource.EpochRecord memory r)
+        private
+        view
+    {
+        ParameterSet memory p = parameters.parametersOf(c.parametersVersion);
+        uint256[] memory payouts = new uint256[](leaves.length);
+        c.rewardTotal = 0;
+        for (uint256 i = 0; i < leaves.length; i++) {
+            payouts[i] = payoutBeforeCut(leaves[i], p.reward, c.rMax);
+            c.rewardTotal += payouts[i];
+        }
+        c.mintTotal = c.rewardTotal;
+        if (!r.isCut || c.rewardTotal <= r.cap) return;
+        c.mintTotal = 0;
+        for (uint256 i = 0; i < leaves.length; i++) c.mintTotal += payouts[i] * r.cap / c.rewardTotal;
     }
 
     function isClaimable(uint64 epoch) private view returns (bool) {

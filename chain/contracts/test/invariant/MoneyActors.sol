@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+import {PausableUpgradeable} from "@openzeppelin/contracts-upgradeable/utils/PausableUpgradeable.sol";
 import {IHUDLBuyer} from "../../src/interfaces/IHUDLBuyer.sol";
 import {IMediaNodeKey} from "../../src/interfaces/IMediaNodeKey.sol";
 import {IPriceOracle} from "../../src/interfaces/IPriceOracle.sol";
 import {IProofOfResource} from "../../src/interfaces/IProofOfResource.sol";
+import {IVeHUDL} from "../../src/interfaces/IVeHUDL.sol";
 import {InventoryBuyer} from "../../src/InventoryBuyer.sol";
 import {Pool} from "../../src/Pool.sol";
+import {Charge} from "../../src/types/Charge.sol";
 import {EpochCommit} from "../../src/types/EpochCommit.sol";
+import {Leaf} from "../../src/types/Leaf.sol";
 import {Stable} from "../mocks/Stable.sol";
 import {EconomyActors} from "./EconomyActors.sol";
 
-/// @notice Who else has a hand in the economy: feeders of the price, buyers with stablecoins, holders of keys, and
-/// reporters who sign two commits of one epoch.
+/// @notice Who else has a hand in the economy: feeders of the price, buyers with stablecoins, holders of keys and of
+/// veHUDL, the guardian who pauses, and reporters who sign two commits of one epoch.
 contract MoneyActors is EconomyActors {
     uint256 private constant FEEDERS = 3;
     uint256 private constant KEYS = 6;
@@ -29,6 +34,10 @@ contract MoneyActors is EconomyActors {
     uint256 public stableBuys;
     uint256 public poolClaims;
     uint256 public equivocations;
+    /// @dev veHUDL that its holders gave up, and HUDL that they got for it.
+    uint256 public redeemed;
+    uint256 public withdrawn;
+    uint256 public pauses;
 
     constructor() {
         for (uint256 i = 0; i < FEEDERS; i++) {
@@ -168,6 +177,71 @@ contract MoneyActors is EconomyActors {
         poolClaims++;
     }
 
+    // Redeemers.
+
+    function redeem(uint256 who, uint256 amount) external timed {
+        address account = holders[who % 2];
+        uint256 balance = veHudl.balanceOf(account);
+        if (balance == 0) return;
+        amount = bound(amount, 1, balance);
+        vm.prank(account);
+        veHudl.requestRedeem(amount);
+        redeemed += amount;
+    }
+
+    /// @dev Every request in its time, and not before.
+    function withdraw(uint256 who, uint256 id) external timed {
+        address account = holders[who % 2];
+        uint256 count = veHudl.redemptionCount(account);
+        if (count == 0) return;
+        uint256 amount = veHudl.redemption(account, id % count).amount;
+        bool ready = veHudl.redemption(account, id % count).readyAt <= block.timestamp;
+        uint256 before = hudl.balanceOf(account);
+        vm.prank(account);
+        try veHudl.withdraw(id % count) {
+            assertTrue(ready, "withdrawn before its time");
+            assertEq(hudl.balanceOf(account) - before, amount, "withdrawn");
+            withdrawn += amount;
+        } catch (bytes memory reason) {
+            refused(reason, amount == 0 ? IVeHUDL.VeHUDL_NoRedemption.selector : IVeHUDL.VeHUDL_StillLocked.selector);
+        }
+    }
+
+    // The guardian.
+
+    /// @dev While all is paused nothing is bought, committed, charged or claimed; only governance ends it.
+    function pauseAndGoOn(uint256 who) external timed {
+        vm.startPrank(guardian);
+        proof.pause();
+        credits.pause();
+        rewards.pause();
+        try proof.unpause() {
+            revert Fails("the guardian ended a pause");
+        } catch (bytes memory reason) {
+            refused(reason, IAccessManaged.AccessManagedUnauthorized.selector);
+        }
+        vm.stopPrank();
+        try credits.buy(applications[who % applications.length], 1e18, 1) {
+            revert Fails("credits were bought in a pause");
+        } catch (bytes memory reason) {
+            refused(reason, PausableUpgradeable.EnforcedPause.selector);
+        }
+        try proof.continueCharges(0, new Charge[](0), 0) {
+            revert Fails("an epoch was charged in a pause");
+        } catch (bytes memory reason) {
+            refused(reason, IProofOfResource.ProofOfResource_Paused.selector);
+        }
+        try rewards.claim(new Leaf[](0), new bytes32[][](0)) {
+            revert Fails("a claim was taken in a pause");
+        } catch (bytes memory reason) {
+            refused(reason, PausableUpgradeable.EnforcedPause.selector);
+        }
+        proof.unpause();
+        credits.unpause();
+        rewards.unpause();
+        pauses++;
+    }
+
     function keyAt(uint256 key) private view returns (uint256[] memory id, IMediaNodeKey.Key memory) {
         id = new uint256[](1);
         id[0] = key % KEYS + 1;
@@ -191,6 +265,11 @@ contract MoneyActors is EconomyActors {
         proofs[0] = IProofOfResource.Equivocation(
             signature(key, proof.digestOf(c)), other, signature(key, proof.digestOf(other))
         );
+        try proof.voidEpoch(c, lastSigners(), new IProofOfResource.Equivocation[](0)) {
+            revert Fails("an epoch was voided without a proof");
+        } catch (bytes memory reason) {
+            refused(reason, IProofOfResource.ProofOfResource_QuorumRemains.selector);
+        }
         uint256 before = hudl.balanceOf(address(bonds));
         proof.voidEpoch(c, lastSigners(), proofs);
         assertEq(before - hudl.balanceOf(address(bonds)), 1e18, "the bond");
@@ -198,8 +277,7 @@ contract MoneyActors is EconomyActors {
         for (uint256 i = who; i + 1 < reporterKeys.length; i++) reporterKeys[i] = reporterKeys[i + 1];
         reporterKeys.pop();
         replaceLast(seed);
+        // Who joins signs from the next epoch that is opened.
         admitReporter(uint256(keccak256(abi.encode("another reporter", equivocations++))));
-        // Who joins signs from now on; without this, from the next epoch that is opened.
-        proof.refreshCommittee();
     }
 }

@@ -100,6 +100,7 @@ func Repository() Rules {
 			{"registry/bonding", Shell, "who may take part, from a file that may change"},
 			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
+			{"registry/status", Shell, "what the status pages show, and the pages"},
 			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},
 			{"registry", Composition, "the Registry role"},
 
@@ -131,6 +132,7 @@ func Repository() Rules {
 			{"chain/account", Shell, "what somebody has on the chain and does there: keys, pools, credits, veHUDL"},
 			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
 			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
+			{"chain/overview", Shell, "reads what everybody may look at on the chain, once a block for all who ask"},
 			{"chain/bonds", Shell, "reads from the contract who is bonded, for who does not speak with a chain"},
 			{"chain/bonds/bondstest", TestOnly, "a chain with bonds on it, in a test's process"},
 			{"chain/devchain", Composition, "a whole chain in one process, for development"},

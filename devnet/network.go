@@ -231,6 +231,7 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
 	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)
 	if len(r.Registries) > 0 {
+		fmt.Fprintf(&b, "    Status       %s/status   nodes, tests, epochs, payouts\n", r.Registries[0])
 		fmt.Fprintf(&b, "    Nodes        %s registry nodes --registry %s\n", cmp.Or(n.cfg.Command, "drtc"), strings.Join(r.Registries, ","))
 	}
 	if r.Chain != nil {

@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/probe"
 	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/status"
 	"github.com/drtc-network/drtc/registry/wire"
 )
 
@@ -48,6 +51,10 @@ type Config struct {
 	BondingFile string `toml:"bonding_file"`
 	// Bonding says it instead of BondingFile; the Registry runs it. Nil for none.
 	Bonding bonding.Source `toml:"-"`
+	// Pages are the status pages, and Chain what they show of a chain, which the
+	// Registry runs; nil for none.
+	Pages http.Handler `toml:"-"`
+	Chain Chain        `toml:"-"`
 	// AllowReaders lets hosts copy the records that may not take part.
 	AllowReaders bool `toml:"allow_readers"`
 
@@ -92,6 +99,13 @@ type Config struct {
 	ExpireEvery time.Duration `toml:"expire_every"`
 	// ShutdownTimeout bounds the end of requests under way.
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
+}
+
+// Chain is a chain that is read for everybody who looks.
+type Chain interface {
+	status.Economy
+	// Run reads until ctx is done.
+	Run(ctx context.Context)
 }
 
 // DefaultConfig returns the configuration of a public Registry; Dir and Network

@@ -26,6 +26,7 @@ import (
 	"github.com/drtc-network/drtc/registry/ledger"
 	"github.com/drtc-network/drtc/registry/probe"
 	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/status"
 	"github.com/drtc-network/drtc/registry/store"
 )
 
@@ -126,7 +127,12 @@ func (r *Registry) openNetwork(now time.Time) (err error) {
 }
 
 func (r *Registry) openAPI(time.Time) error {
-	handler, err := api.New(r.config.api(), r.backend(), r.metrics)
+	backend := r.backend()
+	var err error
+	if backend.Status, err = status.New(r.statusSource()); err != nil {
+		return err
+	}
+	handler, err := api.New(r.config.api(), backend, r.metrics)
 	if err != nil {
 		return err
 	}
@@ -215,6 +221,9 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.flushes(ctx) })
 	loops.Go(func() { followBonds(ctx, r.bonding, r.log) })
 	loops.Go(func() { r.backups(ctx) })
+	if r.config.Chain != nil {
+		loops.Go(func() { r.config.Chain.Run(ctx) })
+	}
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("registry: serving: %w", err))

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drtc-network/drtc/registry"
+	"github.com/drtc-network/drtc/web"
 )
 
 // registryFile is the configuration file of a Registry.
@@ -39,6 +40,7 @@ func newRegistry() *cobra.Command {
 
 // open makes the Registry; one that goes by the chain waits for its first list.
 func (f *registryFile) open(ctx context.Context, log *slog.Logger) (*registry.Registry, error) {
+	f.Pages = web.StatusHandler()
 	if f.Chain.unused() {
 		return registry.New(f.Config, log)
 	}
@@ -51,6 +53,9 @@ func (f *registryFile) open(ctx context.Context, log *slog.Logger) (*registry.Re
 	c := f.Config
 	var err error
 	if c.Bonding, err = f.Chain.open(ctx, c.Dir, log); err != nil {
+		return nil, err
+	}
+	if c.Chain, err = f.Chain.openOverview(log); err != nil {
 		return nil, err
 	}
 	return registry.New(c, log)

@@ -7,9 +7,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/bonds"
+	"github.com/drtc-network/drtc/chain/deploy"
+	"github.com/drtc-network/drtc/chain/overview"
+	"github.com/drtc-network/drtc/registry"
 	"github.com/drtc-network/drtc/registry/bonding"
+	"github.com/drtc-network/drtc/registry/status"
 )
 
 // chainTable is the table [chain] of a Registry's file.
@@ -77,4 +83,45 @@ func reading(s bonds.State) bonding.Reading {
 		},
 		Block: s.Block.Block, At: s.Time,
 	}
+}
+
+// openOverview returns what the status pages show of the chain.
+func (t chainTable) openOverview(log *slog.Logger) (registry.Chain, error) {
+	addresses, err := deploy.LoadAddresses(t.Addresses)
+	if err != nil {
+		return nil, fmt.Errorf("chain: %w", err)
+	}
+	c := overview.DefaultConfig()
+	c.Addresses, c.PollEvery = addresses, t.PollEvery
+	c.Client.URL, c.Client.Finality, c.Client.Timeout = t.RPC, t.Finality, t.Timeout
+	o, err := overview.Open(c, log)
+	if err != nil {
+		return nil, fmt.Errorf("chain: %w", err)
+	}
+	return shownChain{o}, nil
+}
+
+// shownChain is an overview of the chain in the status pages' words.
+type shownChain struct{ *overview.Overview }
+
+// Read implements status.Economy.
+func (c shownChain) Read() (status.EconomyView, time.Time, string) {
+	s := c.Standing()
+	if s.View == nil {
+		return nil, s.ReadAt, s.Problem
+	}
+	return shownView{s.View}, s.ReadAt, s.Problem
+}
+
+// shownView implements status.EconomyView.
+type shownView struct{ view *overview.View }
+
+func (v shownView) Chain() any                          { return v.view.Chain }
+func (v shownView) Epochs(before uint64, limit int) any { return v.view.Epochs(before, limit) }
+func (v shownView) Pools(node drtc.NodeID) any          { return v.view.Pools(node) }
+func (v shownView) Payouts(node drtc.NodeID) any        { return v.view.Payouts(node) }
+
+func (v shownView) Epoch(n uint64) (any, bool) {
+	e, ok := v.view.Epoch(n)
+	return e, ok
 }

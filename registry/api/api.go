@@ -8,6 +8,7 @@
 //
 //	/drtc.registry.v1.RegistryService/*   Connect, gRPC, gRPC-Web (HTTP/2 for KeepAlive)
 //	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /peers  /healthz  /openapi.json  /metrics
+//	GET /network...  /status...  with a Backend.Status
 //
 // docs/protocol/registry.md has all parameters and errors, openapi.json those of
 // the second line. A Handler is safe for concurrent use.
@@ -93,9 +94,17 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)}, connect.WithReadMaxBytes(maxMessage))
 	mux.Handle(rpcPath, rpc)
 	newRest(b).register(mux)
+	if b.Status != nil {
+		for _, path := range statusPaths {
+			mux.Handle(path, b.Status)
+		}
+	}
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))
 	return m.observe(newGate(c).admit(withDeadlines(c, mux))), nil
 }
+
+// statusPaths are what Backend.Status serves; see registry/status.
+var statusPaths = []string{"/{$}", "/network", "/network/", "/status", "/status/", "/assets/", "/icon.svg"}
 
 type controllerKey struct{}
 

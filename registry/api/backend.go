@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -21,6 +22,8 @@ type Backend struct {
 	Nodes    Nodes
 	Peering  Peering
 	Health   func() Health
+	// Status serves the status pages and what they show; nil for none.
+	Status http.Handler
 }
 
 // Records is what the Registry holds.

@@ -3,12 +3,15 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
+	"github.com/drtc-network/drtc/registry/status"
 )
 
 // meter counts what the API does.
@@ -66,6 +69,12 @@ func knownPath(path string) string {
 		registryv1connect.RegistryServiceWatchProcedure,
 		registryv1connect.RegistryServiceGetAdmissionProcedure:
 		return path
+	}
+	if slices.Contains(status.Paths(), path) {
+		return path
+	}
+	if path == "/" || path == "/status" || strings.HasPrefix(path, "/status/") || strings.HasPrefix(path, "/assets/") {
+		return "/status"
 	}
 	return "other"
 }

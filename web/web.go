@@ -59,7 +59,7 @@ func Handler() http.Handler {
 		panic(err)
 	}
 	delete(files, "status.html") // it asks a Registry
-	return serve(contentSecurityPolicy, func(path string) (file, bool) {
+	return serve(contentSecurityPolicy, "camera=(self), microphone=(self), display-capture=(self)", func(path string) (file, bool) {
 		name := strings.TrimPrefix(path, "/")
 		switch name {
 		case "":
@@ -89,7 +89,7 @@ func StatusHandler() http.Handler {
 		panic("web: the bundle holds no status.html")
 	}
 	needed := neededBy(files, document)
-	pages := serve(statusSecurityPolicy, func(path string) (file, bool) {
+	pages := serve(statusSecurityPolicy, "camera=(), microphone=(), display-capture=()", func(path string) (file, bool) {
 		if path == "/status" || strings.HasPrefix(path, "/status/") {
 			return document, true
 		}
@@ -117,7 +117,7 @@ func neededBy(files map[string]file, document file) map[string]file {
 }
 
 // serve answers GET and HEAD from files.
-func serve(policy string, find func(path string) (file, bool)) http.Handler {
+func serve(policy, permissions string, find func(path string) (file, bool)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -130,13 +130,13 @@ func serve(policy string, find func(path string) (file, bool)) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Permissions-Policy", permissions)
 		f.serve(w, r)
 	})
 }
 
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", f.cacheControl)

@@ -21,10 +21,10 @@ export function hudl(wei: string | undefined): Reading {
   return { text: `${short(value)} HUDL`, exact };
 }
 
-/** 0, 0.0042, 3.14, 271, 8.2 k, 1.5 M, 1 G. */
+/** 0, 0.0042, 3.14, 271, 82 k, 1.5 M, 1 bn. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '–';
-  const units: [number, string][] = [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e4, 'k']];
+  const units: [number, string][] = [[1e12, 'tn'], [1e9, 'bn'], [1e6, 'M'], [1e4, 'k']];
   for (const [size, unit] of units) if (value >= size * 0.9995) return `${trim((value / (unit === 'k' ? 1e3 : size)).toPrecision(3))}\u00a0${unit}`;
   if (value >= 999.5) return grouped(String(Math.round(value)));
   if (value === 0) return '0';
@@ -63,7 +63,7 @@ export function bytes(count: string | undefined): Reading {
 }
 
 export function mbps(value: number): Reading {
-  const text = value >= 9995 ? `${trim((value / 1000).toPrecision(3))}\u00a0Gbit/s` : `${grouped(String(value))}\u00a0Mbit/s`;
+  const text = value >= 1000 ? `${trim((value / 1000).toPrecision(3))}\u00a0Gbit/s` : `${grouped(String(value))}\u00a0Mbit/s`;
   return { text, exact: `${grouped(String(value))} Mbit/s` };
 }
 
@@ -78,6 +78,11 @@ export function percent(fraction: number): Reading {
 export function score(value: number | undefined): Reading {
   if (value === undefined || !Number.isFinite(value)) return { text: '–', exact: 'unknown' };
   return { text: (Math.floor(value * 1000 + 1e-9) / 1000).toFixed(3), exact: String(value) };
+}
+
+/** The quality of a node. One that was not tested has 1 (registry.openapi.json); a tested one is hardly ever exactly that. */
+export function quality(value: number): Reading {
+  return value === 1 ? { text: 'not tested', exact: '1, as every node has until it is tested' } : score(value);
 }
 
 /** Basis points as percent. */

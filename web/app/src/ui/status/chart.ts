@@ -32,7 +32,7 @@ export type Chart = {
 const frame = { left: 46, right: 8, top: 10, bottom: 24 };
 
 export function chart(c: Chart): HTMLElement {
-  const size = c.small ? { width: 320, height: 120 } : { width: 720, height: 220 };
+  const size = c.small ? { width: 320, height: 120 } : { width: 860, height: 210 };
   const wide = size.width - frame.left - frame.right;
   const tall = size.height - frame.top - frame.bottom;
   const greatest = c.top ?? Math.max(0, ...c.series.flatMap((one) => one.values.map((v) => v ?? 0)));

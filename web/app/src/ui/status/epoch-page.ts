@@ -3,7 +3,7 @@ import { bps, bytes, credits, hudl, mbps, price, score } from '../../status/form
 import { type Epoch, type Leaf, type Network, type OneEpoch, readLeaves, readManifest } from '../../status/model.ts';
 import { h } from '../dom.ts';
 import { type AllNodes, loadNodes, namesOf } from './nodes.ts';
-import { type Column, epochLink, epochState, facts, idText, moment, nodeLink, nothing, section, table, value } from './parts.ts';
+import { type Column, epochLink, epochState, facts, idText, longFacts, moment, nodeLink, nothing, section, table, value } from './parts.ts';
 import { chainAway, chainOld, Page } from './page.ts';
 
 type Charge = NonNullable<Epoch['charges']>[number];
@@ -130,7 +130,7 @@ export class EpochPage extends Page {
   private proof(e: Epoch): HTMLElement {
     const evidence = Object.entries(readManifest(valueOf(this.manifest)));
     const whole = (text: string | undefined): Node | undefined => (text ? h('span', { class: 'id' }, text) : undefined);
-    return facts(
+    return longFacts(
       ['Root', whole(e.root) ?? 'none yet'],
       ['Previous root', whole(e.previous_root)],
       ['Hash of the published data', whole(e.data_hash)],

@@ -1,10 +1,11 @@
 import { type Answer, type Feed, valueOf } from '../../status/feed.ts';
-import { bps, hudl, mbps, milliseconds, percent, score } from '../../status/format.ts';
+import { bps, hudl, mbps, milliseconds, percent, quality, score } from '../../status/format.ts';
 import { type EpochList, type Leaf, type NodeDetail, type PayoutList, placeOf, type PoolList, readLeaves, readTests, type Test } from '../../status/model.ts';
 import { testsPath } from '../../status/route.ts';
 import { h } from '../dom.ts';
 import { payoutChart, qualityChart } from './charts.ts';
 import { epochLink, facts, idText, moment, nothing, section, state, table, value } from './parts.ts';
+import { type AllNodes, loadNodes, namesOf } from './nodes.ts';
 import { placeWord } from './nodes-page.ts';
 import { chainAway, chainOld, Page, sentence } from './page.ts';
 import { noTests, testTable } from './tests-page.ts';
@@ -19,6 +20,7 @@ export class NodePage extends Page {
   private pools: Answer<PoolList> | undefined;
   private payouts: Answer<PayoutList> | undefined;
   private tests: Answer<unknown> | undefined;
+  private nodes: AllNodes | undefined;
   private leaves: { epoch: number; leaf: Leaf }[] = [];
 
   constructor(private readonly id: string) {
@@ -27,12 +29,13 @@ export class NodePage extends Page {
 
   async load(feed: Feed): Promise<void> {
     let epochs: Answer<EpochList>;
-    [this.detail, this.pools, this.payouts, this.tests, epochs] = await Promise.all([
+    [this.detail, this.pools, this.payouts, this.tests, epochs, this.nodes] = await Promise.all([
       feed.get<NodeDetail>(`/network/node?node=${this.id}`),
       feed.get<PoolList>(`/network/pools?node=${this.id}`),
       feed.get<PayoutList>(`/network/payouts?node=${this.id}`),
       feed.get<unknown>(`/qos/results?node=${this.id}`),
       feed.get<EpochList>('/network/epochs?limit=20'),
+      loadNodes(feed),
     ]);
     this.title = valueOf(this.detail)?.node.placeName || 'Node';
     const committed = (valueOf(epochs)?.epochs ?? []).filter((e) => e.status === 'committed' && (e.leaf_count ?? 1) > 0).slice(0, leafEpochs);
@@ -62,7 +65,7 @@ export class NodePage extends Page {
     return facts(
       ['State', state(node.state, node.draining), since ? h('span', { class: 'soft' }, ' since ', moment(since)) : undefined],
       ['Availability', value(percent(node.availability))],
-      ['Quality', value(score(node.quality))],
+      ['Quality', value(quality(node.quality))],
       ['Load', value(mbps(node.loadMbps)), ' of ', value(mbps(node.capacityMbps))],
       ['Sessions', node.maxSessions ? `${node.sessions} of ${node.maxSessions}` : String(node.sessions)],
       ['Version', node.version],
@@ -102,7 +105,7 @@ export class NodePage extends Page {
     if (missing) return [missing];
     const own = readTests(valueOf(this.tests)).filter((test: Test) => test.prover === this.id);
     if (own.length === 0) return [nothing('No test of this node yet.')];
-    return [qualityChart(own), testTable(own.slice(0, 20)), h('p', {}, h('a', { href: testsPath(this.id) }, 'All its tests'))];
+    return [qualityChart(own), testTable(own.slice(0, 8), namesOf(this.nodes)), h('p', {}, h('a', { href: testsPath(this.id) }, 'All its tests'))];
   }
 
   private pool(): (Node | undefined)[] {

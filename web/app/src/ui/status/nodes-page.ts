@@ -1,6 +1,6 @@
 import type { Feed } from '../../status/feed.ts';
 import { filterNodes, nodeFilterQuery, type NodeFilter, type NodeSort, parseNodeFilter } from '../../status/filter.ts';
-import { mbps, percent, score } from '../../status/format.ts';
+import { mbps, percent, quality } from '../../status/format.ts';
 import type { Node as MediaNode } from '../../status/model.ts';
 import { h } from '../dom.ts';
 import { type AllNodes, loadNodes } from './nodes.ts';
@@ -69,7 +69,7 @@ const columns: Column<MediaNode>[] = [
   { head: 'Node', cell: (node) => nodeLink(node.nodeId, node.placeName || 'no place') },
   { head: 'State', cell: (node) => state(node.state, node.draining) },
   { head: 'Region', cell: (node) => node.region ?? '–' },
-  { head: 'Quality', cell: (node) => value(score(node.quality)), number: true },
+  { head: 'Quality', cell: (node) => value(quality(node.quality)), number: true },
   { head: 'Availability', cell: (node) => value(percent(node.availability)), number: true },
   {
     head: 'Load',

@@ -92,8 +92,8 @@ export class OverviewPage extends Page {
   }
 }
 
-function card(name: string, figure: Node | string, under: Node | string): HTMLElement {
-  return h('li', { class: 'card', 'data-key': name }, h('span', { class: 'name' }, name), h('span', { class: 'figure' }, figure), h('span', { class: 'under' }, under));
+function card(name: string, amount: Node | string, under: Node | string): HTMLElement {
+  return h('li', { class: 'card', 'data-key': name }, h('span', { class: 'name' }, name), h('span', { class: 'amount' }, amount), h('span', { class: 'under' }, under));
 }
 
 function chainCards(network: Network): HTMLElement[] {

@@ -50,7 +50,9 @@ export function idText(id: string): HTMLElement {
   return h('span', { class: 'id value', title: id }, h('span', { class: 'rounded' }, shortId(id)), h('span', { class: 'exact' }, id));
 }
 
-export function nodeLink(id: string, name?: string): HTMLElement {
+/** `brief` leaves the id to the tooltip where there is a name. */
+export function nodeLink(id: string, name?: string, brief = false): HTMLElement {
+  if (brief && name) return h('a', { href: nodePath(id), class: 'node-link', title: id }, h('span', { class: 'name' }, name));
   return h('a', { href: nodePath(id), class: 'node-link' }, name ? h('span', { class: 'name' }, name) : undefined, idText(id));
 }
 
@@ -99,6 +101,13 @@ export function facts(...entries: [term: string, ...value: Child[]][]): HTMLElem
       .filter(([, ...content]) => content.some((child) => child !== undefined && child !== false && child !== ''))
       .map(([term, ...content]) => h('div', {}, h('dt', {}, term), h('dd', {}, ...content))),
   );
+}
+
+/** Facts below each other: long ones. */
+export function longFacts(...entries: Parameters<typeof facts>): HTMLElement {
+  const list = facts(...entries);
+  list.classList.add('wide');
+  return list;
 }
 
 export function section(title: string, ...children: Child[]): HTMLElement {

@@ -7,8 +7,8 @@ import { input, select } from './nodes-page.ts';
 import { badge, type Column, epochLink, moment, nodeLink, nothing, table, value } from './parts.ts';
 import { Page, sentence } from './page.ts';
 
-/** Rows of the table. */
-const mostRows = 200;
+/** Rows that are added at once. */
+const someRows = 50;
 
 /** What stands in place of tests, or undefined where there are some. */
 export function noTests(answer: Answer<unknown> | undefined): HTMLElement | undefined {
@@ -21,6 +21,7 @@ export class TestsPage extends Page {
   title = 'Tests';
   private answer: Answer<unknown> | undefined;
   private nodes: AllNodes | undefined;
+  private rows = someRows;
   private filter: { node: string; epoch: string; outcome: string };
 
   constructor() {
@@ -46,8 +47,8 @@ export class TestsPage extends Page {
       about,
       this.form(),
       h('p', { class: 'count', role: 'status' }, `${shown.length} ${shown.length === 1 ? 'test' : 'tests'}`),
-      shown.length === 0 ? nothing('No test is like that.') : testTable(shown.slice(0, mostRows), namesOf(this.nodes)),
-      shown.length > mostRows ? h('p', {}, `${shown.length - mostRows} more are not listed: narrow the search to see them.`) : undefined,
+      shown.length === 0 ? nothing('No test is like that.') : testTable(shown.slice(0, this.rows), namesOf(this.nodes)),
+      shown.length > this.rows ? h('button', { type: 'button', class: 'more', onclick: () => this.more() }, `Show more of ${shown.length}`) : undefined,
     ];
   }
 
@@ -74,6 +75,11 @@ export class TestsPage extends Page {
     );
   }
 
+  private more(): void {
+    this.rows += someRows;
+    this.redraw();
+  }
+
   private set(change: Partial<TestsPage['filter']>): void {
     this.filter = { ...this.filter, ...change };
     const query = new URLSearchParams(Object.entries(this.filter).filter(([, text]) => text !== ''));
@@ -84,16 +90,15 @@ export class TestsPage extends Page {
 
 export function testTable(tests: readonly Test[], name: (id: string) => string | undefined = () => undefined): HTMLElement {
   const columns: Column<Test>[] = [
-    { head: 'Prover', cell: (t) => nodeLink(t.prover, name(t.prover)) },
-    { head: 'Challenger', cell: (t) => nodeLink(t.challenger, name(t.challenger)) },
-    { head: 'When', cell: (t) => h('span', {}, 'epoch ', epochLink(t.epoch), t.at ? h('span', { class: 'soft' }, ', ', moment(t.at)) : undefined) },
+    { head: 'Prover', cell: (t) => nodeLink(t.prover, name(t.prover), true) },
+    { head: 'Challenger', cell: (t) => nodeLink(t.challenger, name(t.challenger), true) },
+    { head: 'When', cell: (t) => h('span', { class: 'lines' }, h('span', { class: 'nowrap' }, 'epoch ', epochLink(t.epoch)), t.at ? h('span', { class: 'soft' }, moment(t.at)) : undefined) },
     { head: 'v', cell: (t) => (t.void ? h('span', { class: 'state void' }, t.void) : value(score(t.v), 'strong')), number: true },
     { head: 'v_paper', cell: (t) => value(score(t.vPaper)), number: true },
     { head: 'Adequacy', cell: (t) => value(score(t.adequacy)), number: true },
-    { head: 'Bitrate, latency, loss', cell: (t) => h('span', {}, value(score(t.bitrateScore)), ' · ', value(score(t.latencyScore)), ' · ', value(score(t.lossScore))), number: true },
-    { head: 'Prover measured', cell: (t) => side(t.sides.prover), number: true },
-    { head: 'Challenger measured', cell: (t) => side(t.sides.challenger), number: true },
-    { head: 'Kind', cell: (t) => h('span', {}, t.kind, ' ', shortTest(t)) },
+    { head: 'Bitrate · latency · loss', cell: (t) => h('span', { class: 'nowrap' }, value(score(t.bitrateScore)), ' · ', value(score(t.latencyScore)), ' · ', value(score(t.lossScore))), number: true },
+    { head: 'Both sides measured', cell: (t) => h('span', { class: 'lines' }, h('span', {}, 'prover ', side(t.sides.prover)), h('span', {}, 'challenger ', side(t.sides.challenger))), number: true },
+    { head: 'Kind', cell: (t) => h('span', { class: 'lines' }, t.kind, shortTest(t)) },
   ];
   return table('Results of tests, the newest first', columns, tests, (t) => `${t.test} ${t.prover} ${t.challenger}`);
 }
@@ -105,7 +110,7 @@ function side(s: Side | undefined): Node | string {
     s.rttMs === undefined ? '' : milliseconds(s.rttMs).text,
     s.loss === undefined ? '' : `${percent(s.loss).text} lost`,
   ].filter(Boolean);
-  return parts.length > 0 ? parts.join(', ') : '–';
+  return parts.length > 0 ? h('span', { class: 'nowrap' }, parts.join(' · ')) : '–';
 }
 
 function shortTest(t: Test): Node | undefined {

@@ -1,12 +1,13 @@
 /** A map of the world with nodes on it. The list of nodes beside it says the same in words. */
 
+import { quality } from '../../status/format.ts';
 import { height, landDots, project, width } from '../../status/land.ts';
 import { type Node, type Place, placeOf } from '../../status/model.ts';
 import { nodePath } from '../../status/route.ts';
 import { h } from '../dom.ts';
 import { s } from './dom.ts';
 
-const step = 2.6;
+const step = 2.3;
 let dots: string | undefined; // of land, made when the first map is
 
 export type Spot = { id: string; name: string; at: Place; state: string; quality: number };
@@ -55,7 +56,7 @@ export function world(nodes: readonly Node[], registries: readonly { place?: Pla
         spot.state === 'down'
           ? s('path', { class: 'cross', d: `M${(x - 1.7).toFixed(1)} ${(y - 1.7).toFixed(1)}l3.4 3.4m0 -3.4l-3.4 3.4` })
           : s('circle', { class: 'core', cx: x.toFixed(1), cy: y.toFixed(1), r: 2.1 }),
-        s('title', {}, `${spot.name || spot.id}: ${spot.state}, quality ${spot.quality.toFixed(2)}`),
+        s('title', {}, `${spot.name || spot.id}: ${spot.state}, quality ${quality(spot.quality).text}`),
       );
       return link;
     }),
@@ -71,7 +72,7 @@ export function world(nodes: readonly Node[], registries: readonly { place?: Pla
       h('span', { class: 'key up' }, 'up'),
       h('span', { class: 'key suspect' }, 'silent'),
       h('span', { class: 'key down' }, 'down'),
-      h('span', { class: 'key quality' }, 'a fuller ring is better quality'),
+      h('span', { class: 'key quality' }, 'a full ring: good quality'),
       h('span', {}, 'Places are declared by nodes', missing > 0 ? `; ${missing} ${missing === 1 ? 'declares' : 'declare'} none` : '', '.'),
     ),
   );

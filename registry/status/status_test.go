@@ -11,13 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/place"
 	"github.com/drtc-network/drtc/registry/status"
-	"github.com/drtc-network/drtc/registry/wire"
 )
 
 var (
@@ -64,7 +66,7 @@ func (e *economy) Pools(id drtc.NodeID) any            { return e.note("pools %s
 func (e *economy) Payouts(id drtc.NodeID) any          { return e.note("payouts %s", id.Short()) }
 
 // newWorld has nodes 1 to n, of which node 2 is down.
-func newWorld(t *testing.T, n int) *world {
+func newWorld(t testing.TB, n int) *world {
 	t.Helper()
 	w := &world{nodes: new(index.Snapshot)}
 	var changes []index.Change
@@ -73,7 +75,10 @@ func newWorld(t *testing.T, n int) *world {
 			NodeID: nodeID(i), Region: drtc.Regions()[i%2], Geolocation: "50,8", PlaceName: fmt.Sprint("Place ", i), Version: "0.1.0",
 			CapacityMbps: 1000, LoadMbps: 10, Sessions: 1, Owner: nodeID(i % 3).String(),
 		}
-		body, err := wire.NodeBody(p)
+		body, err := proto.Marshal(&registryv1.NodeBody{
+			NodeId: p.NodeID.String(), Region: string(p.Region), Geolocation: p.Geolocation, PlaceName: p.PlaceName, Version: p.Version,
+			CapacityMbps: p.CapacityMbps, LoadMbps: p.LoadMbps, Sessions: p.Sessions, Owner: p.Owner,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +94,7 @@ func newWorld(t *testing.T, n int) *world {
 	return w
 }
 
-func (w *world) serve(t *testing.T) http.Handler {
+func (w *world) serve(t testing.TB) http.Handler {
 	t.Helper()
 	s := status.Source{
 		Registry: self, Network: "devnet", Version: "0.1.0", Development: true, Nodes: w, Pages: w.pages,
@@ -348,10 +353,9 @@ func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"", "node=0x01", "limit=5&after=x", "epoch=1", "before=%ff", "a=b;c=d"} {
 		f.Add(seed)
 	}
-	t := &testing.T{}
-	w := newWorld(t, 3)
+	w := newWorld(f, 3)
 	w.economy = &economy{read: true}
-	h := w.serve(t)
+	h := w.serve(f)
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range status.Paths() {
 			r := httptest.NewRequest(http.MethodGet, path, nil)

@@ -37,6 +37,9 @@ func DefaultConfig() Config {
 	}
 }
 
+// ErrNoContracts says that the addresses are not those of a whole network.
+var ErrNoContracts = errors.New("overview: addresses")
+
 // contracts are those that are asked.
 var contracts = []string{"HUDL", "MediaNodeKey", "Parameters", "PoolManager", "PriceOracle", "ProofOfResource", "Rewards"}
 
@@ -47,7 +50,7 @@ func (c Config) Validate() error {
 	}
 	for _, name := range contracts {
 		if c.Addresses.Of(name) == (common.Address{}) {
-			return fmt.Errorf("overview: addresses: %s is missing: give the file that chain deploy wrote", name)
+			return fmt.Errorf("%w: %s is missing: give the file that chain deploy wrote", ErrNoContracts, name)
 		}
 	}
 	switch {

@@ -85,7 +85,8 @@ func reading(s bonds.State) bonding.Reading {
 	}
 }
 
-// openOverview returns what the status pages show of the chain.
+// openOverview returns what the status pages show of the chain; nil where the file of
+// addresses has bonds alone.
 func (t chainTable) openOverview(log *slog.Logger) (registry.Chain, error) {
 	addresses, err := deploy.LoadAddresses(t.Addresses)
 	if err != nil {
@@ -95,6 +96,10 @@ func (t chainTable) openOverview(log *slog.Logger) (registry.Chain, error) {
 	c.Addresses, c.PollEvery = addresses, t.PollEvery
 	c.Client.URL, c.Client.Finality, c.Client.Timeout = t.RPC, t.Finality, t.Timeout
 	o, err := overview.Open(c, log)
+	if errors.Is(err, overview.ErrNoContracts) {
+		log.Warn("status pages show nothing of the chain", slog.Any("error", err))
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("chain: %w", err)
 	}

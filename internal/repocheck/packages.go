@@ -136,7 +136,7 @@ func Repository() Rules {
 			{"chain/bonds", Shell, "reads from the contract who is bonded, for who does not speak with a chain"},
 			{"chain/bonds/bondstest", TestOnly, "a chain with bonds on it, in a test's process"},
 			{"chain/devchain", Composition, "a whole chain in one process, for development"},
-			{"web", Shell, "the built call page, embedded"},
+			{"web", Shell, "the built pages, embedded"},
 			{"devnet", Program, "the whole network on one machine"},
 			{"examples", Program, "what an application can have its rooms be, to run and to read"},
 			{"examples/stage", Program, "what the examples share"},

@@ -517,3 +517,52 @@ func FuzzParameters(f *testing.F) {
 		}
 	})
 }
+
+// What Backend.Status serves goes through the same gate and is counted by path.
+func TestNew_mountsTheStatusPages(t *testing.T) {
+	b := newBackend(1).all()
+	b.Status = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "status "+r.URL.Path) })
+	c := DefaultConfig()
+	c.Burst, c.RequestsPerSecond = 6, 0.001
+	metrics := prometheus.NewRegistry()
+	h, err := New(c, b, metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	for _, path := range []string{"/", "/network/node", "/status", "/status/nodes/0x1", "/assets/a.js"} {
+		if got := get(path); got.Code != http.StatusOK || got.Body.String() != "status "+path {
+			t.Errorf("GET %s = %d %q", path, got.Code, got.Body)
+		}
+	}
+	if got := get("/other"); got.Code != http.StatusNotFound || !strings.Contains(got.Body.String(), "no such path") {
+		t.Errorf("GET /other = %d %q, want the list of paths", got.Code, got.Body)
+	}
+	if got := get("/status"); got.Code != http.StatusTooManyRequests {
+		t.Errorf("GET /status after the share is used up = %d, want 429", got.Code)
+	}
+	found, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]bool{}
+	for _, family := range found {
+		if family.GetName() == "drtc_registry_requests_total" {
+			for _, m := range family.GetMetric() {
+				paths[m.GetLabel()[0].GetValue()] = true
+			}
+		}
+	}
+	for _, want := range []string{"/status", "/network/node", "other"} {
+		if !paths[want] {
+			t.Errorf("requests are counted by %v, want %s among them", paths, want)
+		}
+	}
+	if paths["/status/nodes/0x1"] || paths["/assets/a.js"] {
+		t.Errorf("requests are counted by %v: strangers make up values", paths)
+	}
+}

@@ -2,7 +2,7 @@ import { type Answer, type Feed, valueOf } from '../../status/feed.ts';
 import { bytes, hudl, mbps, short } from '../../status/format.ts';
 import type { Chain, Epoch, EpochList, Network } from '../../status/model.ts';
 import { h } from '../dom.ts';
-import { epochLink, epochState, lasting, meter, moment, nothing, section, table, value } from './parts.ts';
+import { epochLink, epochState, idText, lasting, meter, moment, nothing, section, table, value } from './parts.ts';
 import { Page, sentence, warning } from './page.ts';
 import { type AllNodes, loadNodes } from './nodes.ts';
 import { world } from './world.ts';
@@ -17,7 +17,7 @@ export class OverviewPage extends Page {
     [this.network, this.nodes, this.epochs] = await Promise.all([
       feed.get<Network>('/network'),
       loadNodes(feed),
-      feed.get<EpochList>('/network/epochs?limit=8'),
+      feed.get<EpochList>('/network/epochs?limit=5'),
     ]);
     const network = valueOf(this.network);
     if (network) this.title = `Network ${network.network}`;
@@ -51,7 +51,7 @@ export class OverviewPage extends Page {
       card('Nodes up', h('a', { href: '/status/nodes' }, String(up)), down > 0 ? h('a', { href: '/status/nodes?state=down', class: 'bad' }, `${down} down`) : `of ${owners} ${owners === 1 ? 'owner' : 'owners'}`),
       card('Capacity', value(mbps(capacityMbps)), h('span', { class: 'with-meter' }, meter(part), `${Math.round(part * 100)}\u00a0% in use`)),
       card('Sessions', short(sessions), 'of clients with nodes'),
-      card('Registries', String(network.registries.length), network.chain ? `${network.chain.quorum || '–'} sign an epoch` : 'with a live record'),
+      card('Registries', String(network.registries.length), network.chain && network.chain.committee.length > 0 ? `${network.chain.quorum} of ${network.chain.committee.length} sign an epoch` : 'with a live record'),
       ...chainCards(network),
     );
   }
@@ -64,6 +64,7 @@ export class OverviewPage extends Page {
 
   private latest(network: Network): (Node | undefined)[] {
     if (!network.chain && !network.chainProblem) return [nothing('This network runs without a chain.', 'There are no epochs, pools or payouts.')];
+    if (!network.chain) return [nothing('The chain cannot be read.', sentence(network.chainProblem ?? ''))];
     const old = network.chainProblem ? chainWarning(network) : undefined;
     const epochs = valueOf(this.epochs)?.epochs ?? [];
     if (epochs.length === 0) return [old, nothing('No epoch was opened yet.', 'Registries open an epoch on the chain when it is over, and commit what everybody earned in it.')];
@@ -81,7 +82,7 @@ export class OverviewPage extends Page {
     const committee = new Set(network.chain?.committee ?? []);
     type Row = Network['registries'][number];
     const columns = [
-      { head: 'Registry', cell: (r: Row) => h('span', { class: 'id' }, r.registry), wide: true },
+      { head: 'Registry', cell: (r: Row) => idText(r.registry) },
       { head: 'Signs epochs', cell: (r: Row) => (network.chain ? (committee.size === 0 ? 'not known before the first epoch' : committee.has(r.registry) ? 'yes' : 'no') : '–') },
       {
         head: 'Its own status',
@@ -109,6 +110,5 @@ function chainCards(network: Network): HTMLElement[] {
 }
 
 function chainWarning(network: Network): HTMLElement {
-  if (!network.chain) return warning(sentence(network.chainProblem ?? ''));
   return warning('Shown is what was last read of the chain', network.chainReadAt ? moment(network.chainReadAt) : undefined, `: ${network.chainProblem}.`);
 }

@@ -60,7 +60,7 @@ export function epochLink(number: number): HTMLElement {
   return h('a', { href: epochPath(number) }, String(number));
 }
 
-export type Column<T> = { head: string; cell: (row: T) => Child; number?: boolean; wide?: boolean };
+export type Column<T> = { head: string; cell: (row: T) => Child; number?: boolean };
 
 /**
  * A table that is a list of cards on a phone. The roles are said aloud because a table that is laid out as blocks is
@@ -80,10 +80,10 @@ export function table<T>(caption: string, columns: readonly Column<T>[], rows: r
           'tr',
           { role: 'row', 'data-key': keyOf(row) },
           ...columns.map((c, i) => {
-            const classes = [c.number && 'number', c.wide && 'wide'].filter(Boolean).join(' ') || undefined;
+            const classes = c.number ? 'number' : undefined;
             const content = c.cell(row);
             return i === 0
-              ? h('th', { scope: 'row', role: 'rowheader', class: classes }, content)
+              ? h('th', { scope: 'row', role: 'rowheader', 'data-label': c.head, class: classes }, content)
               : h('td', { role: 'cell', 'data-label': c.head, class: classes }, content);
           }),
         ),

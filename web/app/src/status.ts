@@ -42,10 +42,12 @@ function pageOf(path: string): Page {
 }
 
 let page: Page;
+let shownPath = ''; // of page
 let loading = false;
 
 /** Shows the page of the address; a person who came by a link is taken to its title. */
 async function open(byLink: boolean): Promise<void> {
+  shownPath = location.pathname + location.search;
   const opened = (page = pageOf(location.pathname));
   opened.redraw = () => {
     if (page === opened) shell.show(opened);
@@ -84,7 +86,10 @@ document.addEventListener('click', (event) => {
   scrollTo(0, 0);
   void open(true);
 });
-addEventListener('popstate', () => void open(true));
+addEventListener('popstate', () => {
+  // The skip link changes the fragment alone, and where the focus is.
+  if (shownPath !== location.pathname + location.search) void open(true);
+});
 document.addEventListener('visibilitychange', () => void refresh());
 setInterval(() => void refresh(), refreshEvery);
 setInterval(() => tick(document.body), 1000);

@@ -97,7 +97,7 @@ func Repository() Rules {
 			{"registry/store", Shell, "records on disk"},
 			{"registry/audit", Shell, "verifies stored records again"},
 			{"registry/gossip", Shell, "the network between Registries"},
-			{"registry/bonding", Shell, "who may take part, from a file that may change"},
+			{"registry/bonding", Shell, "who may take part, from a file or from whoever reads a chain"},
 			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},

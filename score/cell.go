@@ -89,7 +89,7 @@ func border(half int) int64 {
 }
 
 // border1 is (4s^2-1)/3 times 4 unit for s = 1/2 + half/(2 side).
-func border1(half int64) int64 { return (half + side) * (half + side) - side*side }
+func border1(half int64) int64 { return (half+side)*(half+side) - side*side }
 
 // reaches reports whether u/w >= b/(4 unit), exactly.
 func reaches(u, w, b int64) bool {

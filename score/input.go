@@ -52,12 +52,12 @@ type Probe struct {
 
 // Result is one test that was verified and not void.
 type Result struct {
-	Test              [32]byte
-	Slot              uint32 // of the epoch; orders results
-	Prover            drtc.NodeID
-	Challenger        drtc.NodeID
-	Further           bool // ordered because of an alarm or of quarantine
-	Quality           econ.Wad
+	Test       [32]byte
+	Slot       uint32 // of the epoch; orders results
+	Prover     drtc.NodeID
+	Challenger drtc.NodeID
+	Further    bool // ordered because of an alarm or of quarantine
+	Quality    econ.Wad
 }
 
 // Uptime is one Registry's signed account of a node's epoch, in seconds.
@@ -162,6 +162,9 @@ func (in Input) validate(r Rules) error {
 	if err := in.validateResults(r); err != nil {
 		return err
 	}
+	if err := in.known(); err != nil {
+		return err
+	}
 	for i, u := range in.Uptimes {
 		switch {
 		case u.Up > u.Life:
@@ -171,6 +174,33 @@ func (in Input) validate(r Rules) error {
 		}
 	}
 	return in.validatePaid()
+}
+
+// known refuses an item about a node that is not listed.
+func (in Input) known() error {
+	check := func(list string, id drtc.NodeID) error {
+		if !in.lists(id) {
+			return fmt.Errorf("%w: %s name node %s, which is not among the nodes", ErrInvalid, list, id)
+		}
+		return nil
+	}
+	var err error
+	for _, t := range in.Results {
+		err = cmp.Or(err, check("results", t.Prover))
+	}
+	for _, u := range in.Uptimes {
+		err = cmp.Or(err, check("uptimes", u.Node))
+	}
+	for _, d := range in.Demands {
+		err = cmp.Or(err, check("demands", d.Node))
+	}
+	for _, s := range in.Supplies {
+		err = cmp.Or(err, check("supplies", s.Node))
+	}
+	for _, s := range in.Sessions {
+		err = cmp.Or(err, check("sessions", s.Node))
+	}
+	return err
 }
 
 func (in Input) validateResults(r Rules) error {

@@ -54,8 +54,9 @@ type Rules struct {
 	DemandPercentile uint16
 
 	// Bytes supplied (spec K18).
-	SupplyDecay      uint16 // an epoch takes one part of so many; 0 forgets nothing
-	SupplyPercentile uint16 // of an application's bytes at a node, beyond which more do not count
+	MinHistory       econ.Wad // h_min of the network's econ.Parameters
+	SupplyDecay      uint16   // an epoch takes one part of so many; 0 forgets nothing
+	SupplyPercentile uint16   // of an application's bytes at a node, beyond which more do not count
 
 	Forget uint16 // epochs after which an absent node is forgotten
 }
@@ -73,7 +74,7 @@ func DefaultRules() Rules {
 		RelapseTests: 2, RecoverEpochs: 2,
 		MinSessions: 30, MinOrchestrators: 3, SessionShare: 2500, SessionMargin: econ.One / 10, Calibrate: 4, MaxReporters: 16,
 		KmPerMillisecond: 100, SlackKm: 50, CellKm: 150, DemandPercentile: 95,
-		SupplyDecay: 32, SupplyPercentile: 95,
+		MinHistory: econ.One / 2, SupplyDecay: 32, SupplyPercentile: 95,
 		Forget: 90,
 	}
 }
@@ -110,6 +111,7 @@ func (r Rules) Validate() error {
 		{"SlackKm", uint64(r.SlackKm), 0, 10_000},
 		{"CellKm", uint64(r.CellKm), 0, 10_000},
 		{"DemandPercentile", uint64(r.DemandPercentile), 1, 100},
+		{"MinHistory", uint64(r.MinHistory), 0, uint64(econ.One)},
 		{"SupplyDecay", uint64(r.SupplyDecay), 0, 1 << 15},
 		{"SupplyPercentile", uint64(r.SupplyPercentile), 1, 100},
 		{"Forget", uint64(r.Forget), uint64(r.Window), 1 << 15},

@@ -24,11 +24,12 @@ func Advance(before Book, in Input, r Rules) (Book, Report, error) {
 	c.enter()
 	c.assess()
 	after := Book{next: in.Epoch + 1, entries: c.entries}
+	after.hash = after.Hash()
 	report := Report{
 		Epoch:  in.Epoch,
 		Inputs: append([]Source{{"rules", r.Hash()}, {"book", before.Hash()}}, in.sources()...),
 		Scores: c.scores(),
-		Book:   after.Hash(),
+		Book:   after.hash,
 	}
 	return after, report, nil
 }
@@ -102,9 +103,10 @@ func (c *closing) assess() {
 	c.tested = c.test()
 	c.raise = lenience(c.entries, c.tested, c.rules)
 
-	b := bench{rules: c.rules, epoch: c.in.Epoch, atWork: c.atWork(), weight: func(h held) uint32 { return c.weights[c.numbers[h.challenger]] }}
+	b := bench{rules: c.rules, epoch: c.in.Epoch, atWork: c.atWork()}
 	for i := range c.entries {
 		if e := &c.entries[i]; e.seen == c.in.Epoch {
+			b.credible = func(h held) bool { return p.apart(i, c.numbers[h.challenger]) >= c.rules.Credible }
 			b.judge(e)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // Two rules to compare with: the plain median, and weights by distance alone.
 func plainMedian() Rules {
 	r := DefaultRules()
-	r.Tolerance, r.Lean = 10*econ.Whole, econ.Whole
+	r.Tolerance, r.Lean = 1000*econ.Whole, econ.Whole
 	return r
 }
 

@@ -13,6 +13,7 @@ import (
 type Book struct {
 	next    uint64 // the least epoch that may follow
 	entries []entry
+	hash    [32]byte // zero: not computed yet
 }
 
 // entry is what is carried of one node.

@@ -25,6 +25,13 @@ type panel struct {
 	rules       Rules
 	ballots     [][]vote // each in ascending order of values
 	challengers int
+
+	// What credibility leaves behind: the last medians and, of each challenger,
+	// distance and lean from them.
+	middles   []econ.Wad
+	usual     uint64
+	distances []account
+	leans     []account
 }
 
 // credibility of each challenger: Full, less the further it is from the others,
@@ -37,19 +44,38 @@ func (p *panel) credibility() []uint32 {
 	for i := range weights {
 		weights[i] = Full
 	}
-	middles := make([]econ.Wad, len(p.ballots))
+	p.middles = make([]econ.Wad, len(p.ballots))
 	for range p.rules.Iterations {
-		p.medians(weights, middles)
-		distances := p.distances(middles)
-		usual := max(usual(distances), uint64(p.rules.Spread/nano))
-		leans := p.leans(middles, usual)
+		p.medians(weights, p.middles)
+		p.measure()
 		for c := range weights {
-			near := parts(distances[c].mean(), usual, p.rules.Tolerance)
-			even := parts(leans[c].mean(), usual, p.rules.Lean)
-			weights[c] = max(1, uint32(uint64(near)*uint64(even)/uint64(Full)))
+			weights[c] = p.weight(p.distances[c], p.leans[c])
 		}
 	}
 	return weights
+}
+
+func (p *panel) weight(distance, lean account) uint32 {
+	near := parts(distance.mean(), p.usual, p.rules.Tolerance)
+	even := parts(lean.mean(), p.usual, p.rules.Lean)
+	return max(1, uint32(uint64(near)*uint64(even)/uint64(Full)))
+}
+
+// apart is the credibility of a challenger without what it said on one ballot
+// (spec K8). The first to see that a node has fallen is far from everybody, on
+// that node; on no other is a liar who is to be believed.
+func (p *panel) apart(ballot int, challenger int32) uint32 {
+	distance, lean := p.distances[challenger], p.leans[challenger]
+	if p.judges(ballot) {
+		for _, v := range p.ballots[ballot] {
+			if v.challenger == challenger {
+				d := off(v.value, p.middles[ballot])
+				distance.add(-int64(magnitude(d)), -1)
+				lean.add(-p.clip(d), -1)
+			}
+		}
+	}
+	return p.weight(distance, lean)
 }
 
 // medians of all ballots under weights.
@@ -78,36 +104,39 @@ func (a account) mean() uint64 {
 	return magnitude(a.sum) / uint64(a.count)
 }
 
-func (p *panel) distances(middles []econ.Wad) []account {
-	accounts := make([]account, p.challengers)
-	p.each(middles, func(a, distance int64) {
-		accounts[a].sum += int64(magnitude(distance))
-		accounts[a].count++
-	})
-	return accounts
-}
+func (a *account) add(sum, count int64) { a.sum, a.count = a.sum+sum, a.count+count }
 
-func (p *panel) leans(middles []econ.Wad, usual uint64) []account {
-	accounts := make([]account, p.challengers)
-	p.each(middles, func(a, distance int64) {
-		accounts[a].sum += max(-int64(usual), min(int64(usual), distance))
-		accounts[a].count++
-	})
-	return accounts
+// measure sums distances from the medians, and leans once it is known what
+// distance is usual.
+func (p *panel) measure() {
+	p.distances, p.leans = make([]account, p.challengers), make([]account, p.challengers)
+	p.each(func(c int32, d int64) { p.distances[c].add(int64(magnitude(d)), 1) })
+	p.usual = max(usual(p.distances), uint64(p.rules.Spread/nano))
+	p.each(func(c int32, d int64) { p.leans[c].add(p.clip(d), 1) })
 }
 
 // each calls with every vote's challenger and its distance above the median, in
-// nanos. Ballots of too few votes are left out: their median is made by the votes
-// that it would judge.
-func (p *panel) each(middles []econ.Wad, call func(challenger, distance int64)) {
+// nanos.
+func (p *panel) each(call func(challenger int32, distance int64)) {
 	for i, votes := range p.ballots {
-		if len(votes) < int(p.rules.JointTests) {
+		if !p.judges(i) {
 			continue
 		}
 		for _, v := range votes {
-			call(int64(v.challenger), int64(v.value/nano)-int64(middles[i]/nano))
+			call(v.challenger, off(v.value, p.middles[i]))
 		}
 	}
+}
+
+// judges reports whether a ballot says something about its challengers: the
+// median of too few votes is made by those that it would judge.
+func (p *panel) judges(ballot int) bool { return len(p.ballots[ballot]) >= int(p.rules.JointTests) }
+
+func off(value, middle econ.Wad) int64 { return int64(value/nano) - int64(middle/nano) }
+
+// clip bounds one vote's part in a lean: spoiled tests are no opinion.
+func (p *panel) clip(distance int64) int64 {
+	return max(-int64(p.usual), min(int64(p.usual), distance))
 }
 
 // usual is the lower median of the challengers' mean distances.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/drtc-network/drtc"
@@ -14,7 +15,12 @@ import (
 const bookHead = "drtc/score/book/1\n"
 
 // Hash is that of Encode (spec K19).
-func (b Book) Hash() [32]byte { return identity.Keccak256(b.Encode()) }
+func (b Book) Hash() [32]byte {
+	if b.hash != [32]byte{} {
+		return b.hash
+	}
+	return identity.Keccak256(b.Encode())
+}
 
 // Encode is the book in bytes, the same everywhere (spec K19):
 //
@@ -26,15 +32,13 @@ func (b Book) Hash() [32]byte { return identity.Keccak256(b.Encode()) }
 // Numbers are big endian. Entries, challengers and reports are by id, results
 // oldest first.
 func (b Book) Encode() []byte {
-	var challengers []drtc.NodeID
+	places := map[drtc.NodeID]uint32{}
 	for _, e := range b.entries {
 		for _, h := range e.results {
-			challengers = append(challengers, h.challenger)
+			places[h.challenger] = 0
 		}
 	}
-	slices.SortFunc(challengers, compareIDs)
-	challengers = slices.Compact(challengers)
-	places := make(map[drtc.NodeID]uint32, len(challengers))
+	challengers := slices.SortedFunc(maps.Keys(places), compareIDs)
 	out := binary.BigEndian.AppendUint64([]byte(bookHead), b.next)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(challengers)))
 	for i, id := range challengers {
@@ -92,6 +96,7 @@ func Decode(encoded []byte) (Book, error) {
 	if !bytes.Equal(b.Encode(), encoded) {
 		return Book{}, fmt.Errorf("%w: book: not in its one encoding", ErrInvalid)
 	}
+	b.hash = identity.Keccak256(encoded)
 	return b, nil
 }
 

@@ -44,12 +44,13 @@ func (r Rules) Further(s Standing) int {
 	return 0
 }
 
-// bench judges nodes by what challengers of known credibility found.
+// bench judges nodes by what credible challengers found. Their results count one
+// each: in a few results weights would be as random as what they weigh.
 type bench struct {
-	rules  Rules
-	epoch  uint64
-	weight func(held) uint32
-	atWork bool // at least half of the nodes were tested in the epoch
+	rules    Rules
+	epoch    uint64
+	credible func(held) bool
+	atWork   bool // at least half of the nodes were tested in the epoch
 }
 
 // judge moves a node to its standing after the epoch.
@@ -66,28 +67,28 @@ func (b bench) judge(e *entry) {
 	}
 }
 
-// alarms reports whether those of the last results that are below Suspect weigh
-// as much as AlarmBelow average ones (spec K8).
+// alarms reports whether of the last credible results too many are below Suspect
+// (spec K8).
 func (b bench) alarms(e *entry) bool {
-	last := e.results[max(0, len(e.results)-int(b.rules.AlarmLast)):]
-	var all, below uint64
-	for _, h := range last {
-		w := uint64(b.weight(h))
-		all += w
-		if h.quality < b.rules.Suspect {
-			below += w
+	seen, below := 0, 0
+	for i := len(e.results) - 1; i >= 0 && seen < int(b.rules.AlarmLast); i-- {
+		if h := e.results[i]; b.credible(h) {
+			seen++
+			if h.quality < b.rules.Suspect {
+				below++
+			}
 		}
 	}
-	return len(last) > 0 && below*uint64(len(last)) >= all*uint64(b.rules.AlarmBelow)
+	return below >= int(b.rules.AlarmBelow)
 }
 
 // confirm ends an alarm by the epoch's tests, if enough of them are the further
 // ones, whose challengers were chosen by credibility (spec K9).
 func (b bench) confirm(e *entry) {
-	good, further := b.joint(e)
-	verdict := further >= int(b.rules.JointTests)
+	j := b.joint(e)
+	verdict := j.further >= int(b.rules.JointTests)
 	switch {
-	case verdict && good, !verdict && !b.alarms(e):
+	case verdict && j.good(), !verdict && !b.alarms(e):
 		e.standing = Sound
 	case verdict:
 		e.standing, e.good = Quarantined, 0
@@ -100,10 +101,10 @@ func (b bench) confirm(e *entry) {
 
 // release ends a quarantine after good epochs in a row (spec K10).
 func (b bench) release(e *entry) {
-	good, _ := b.joint(e)
+	j := b.joint(e)
 	switch {
-	case b.tests(e) < int(b.rules.JointTests):
-	case !good:
+	case j.seen < int(b.rules.JointTests):
+	case !j.good():
 		e.good = 0
 	default:
 		if e.good++; e.good >= uint8(b.rules.RecoverEpochs) {
@@ -112,28 +113,26 @@ func (b bench) release(e *entry) {
 	}
 }
 
-// joint weighs the epoch's results of a node against each other: good when those
-// from Suspect on weigh at least as much as those below.
-func (b bench) joint(e *entry) (good bool, further int) {
-	var speaking, against uint64
-	for _, h := range e.results[len(e.results)-b.tests(e):] {
+// joint counts the credible results of an epoch.
+type joint struct{ seen, below, further int }
+
+// good: the median of the results, the upper one of an even number, reaches
+// Suspect.
+func (j joint) good() bool { return 2*j.below <= j.seen }
+
+func (b bench) joint(e *entry) (j joint) {
+	for i := len(e.results) - 1; i >= 0 && e.results[i].epoch == b.epoch; i-- {
+		h := e.results[i]
+		if !b.credible(h) {
+			continue
+		}
+		j.seen++
 		if h.further {
-			further++
+			j.further++
 		}
 		if h.quality < b.rules.Suspect {
-			against += uint64(b.weight(h))
-		} else {
-			speaking += uint64(b.weight(h))
+			j.below++
 		}
 	}
-	return speaking >= against, further
-}
-
-// tests is the number of results that a node has of the epoch; they are its last.
-func (b bench) tests(e *entry) int {
-	n := 0
-	for n < len(e.results) && e.results[len(e.results)-1-n].epoch == b.epoch {
-		n++
-	}
-	return n
+	return j
 }

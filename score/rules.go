@@ -72,7 +72,7 @@ func DefaultRules() Rules {
 		Iterations: 6, Spread: econ.One / 100, Tolerance: 9000, Lean: 2000,
 		FewResults: 8, FewPercentile: 25,
 		Credible: Full / 256,
-		Suspect:  econ.One / 10 * 8, AlarmLast: 8, AlarmBelow: 4, AlarmTests: 8, JointTests: 4, AlarmEpochs: 3,
+		Suspect:  econ.One / 10 * 8, AlarmLast: 6, AlarmBelow: 3, AlarmTests: 8, JointTests: 4, AlarmEpochs: 3,
 		RelapseTests: 2, RecoverEpochs: 2,
 		MinSessions: 30, MinOrchestrators: 3, SessionShare: 2500, SessionMargin: econ.One / 10, Calibrate: 4, MaxReporters: 16,
 		KmPerMillisecond: 100, SlackKm: 50, CellKm: 150, DemandPercentile: 95,

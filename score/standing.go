@@ -83,15 +83,16 @@ func (b bench) alarms(e *entry) bool {
 }
 
 // confirm ends an alarm by the epoch's tests, if enough of them are the further
-// ones, whose challengers were chosen by credibility (spec K9).
+// ones, whose challengers were chosen by credibility. While they are divided
+// there are more of them (spec K9).
 func (b bench) confirm(e *entry) {
 	j := b.joint(e)
 	verdict := j.further >= int(b.rules.JointTests)
 	switch {
-	case verdict && j.good(), !verdict && !b.alarms(e):
-		e.standing = Sound
-	case verdict:
+	case verdict && !j.good():
 		e.standing, e.good = Quarantined, 0
+	case verdict && j.clear(), !b.alarms(e):
+		e.standing = Sound
 	case b.atWork:
 		if e.waited++; e.waited >= uint8(b.rules.AlarmEpochs) {
 			e.standing, e.good = Quarantined, 0
@@ -119,6 +120,9 @@ type joint struct{ seen, below, further int }
 // good: the median of the results, the upper one of an even number, reaches
 // Suspect.
 func (j joint) good() bool { return 2*j.below <= j.seen }
+
+// clear: at most a third speaks against the node.
+func (j joint) clear() bool { return 3*j.below <= j.seen }
 
 func (b bench) joint(e *entry) (j joint) {
 	for i := len(e.results) - 1; i >= 0 && e.results[i].epoch == b.epoch; i-- {

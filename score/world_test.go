@@ -65,7 +65,7 @@ func (w *world) measure(prover, challenger int) econ.Wad {
 func clip(v float64) float64 { return max(0, min(1, v)) }
 
 // step runs an epoch: each node is prover and challenger in so many tests, and
-// those that the last report wants more of are tested by the more credible half.
+// those that the last report wants more of are tested by further credible ones.
 func (w *world) step() {
 	in := Input{Epoch: w.epoch, Nodes: make([]Node, len(w.truth))}
 	for i := range in.Nodes {
@@ -87,10 +87,9 @@ func (w *world) step() {
 		for _, s := range w.report.Scores {
 			weights = append(weights, uint64(s.Credibility))
 		}
-		least := econ.Percentile(weights, 50)
 		for p, s := range w.report.Scores {
 			for n := 0; n < s.Further; {
-				if c := w.rand.IntN(len(w.truth)); c != p && weights[c] >= least {
+				if c := w.rand.IntN(len(w.truth)); c != p && weights[c] >= uint64(w.rules.Credible) {
 					add(p, c, true)
 					n++
 				}

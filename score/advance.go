@@ -106,7 +106,7 @@ func (c *closing) assess() {
 	b := bench{rules: c.rules, epoch: c.in.Epoch, atWork: c.atWork()}
 	for i := range c.entries {
 		if e := &c.entries[i]; e.seen == c.in.Epoch {
-			b.credible = func(h held) bool { return p.apart(i, c.numbers[h.challenger]) >= c.rules.Credible }
+			b.credible = func(h held) bool { return credibilityOf(p.apart(i, c.numbers[h.challenger])) >= c.rules.Credible }
 			b.judge(e)
 		}
 	}
@@ -168,12 +168,12 @@ func (c *closing) scores() []Score {
 		s := Score{
 			Node: e.id, Results: len(e.results), Measured: c.medians[i], Tested: c.tested[i],
 			Few: len(e.results) < int(c.rules.FewResults), SessionLimit: econ.One,
-			Standing: e.standing, Further: c.rules.Further(e.standing), Credibility: Full,
+			Standing: e.standing, Further: c.rules.Further(e.standing), Credibility: econ.One,
 			Place: findings[e.id], Cell: g.cells[e.id], Counted: counted[i],
 			Up: e.up, Life: e.life, Supplied: e.supplied,
 		}
 		if number, ok := c.numbers[e.id]; ok {
-			s.Credibility = c.weights[number]
+			s.Credibility = credibilityOf(c.weights[number])
 		}
 		if most, ok := e.witness(c.raise, c.rules); ok {
 			s.SessionLimit = most

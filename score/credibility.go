@@ -7,9 +7,11 @@ import (
 	"github.com/drtc-network/drtc/econ"
 )
 
-// Full is the credibility of a challenger whose word counts whole. Nobody's is
-// below 1.
-const Full uint32 = 1 << 16
+// full is the weight of a challenger whose word counts whole. Nobody's is below 1.
+const full uint32 = 1 << 16
+
+// credibilityOf is a weight as a score, exactly.
+func credibilityOf(weight uint32) econ.Wad { return econ.Wad(weight) * (econ.One / econ.Wad(full)) }
 
 // nano is the unit of distances between scores, as a wad.
 const nano econ.Wad = 1e9
@@ -34,7 +36,7 @@ type panel struct {
 	leans     []account
 }
 
-// credibility of each challenger: Full, less the further it is from the others,
+// credibility of each challenger as a weight: full, less the further it is from the others,
 // and less the more it leans to one side (spec K4, K5).
 //
 // A liar who wants to move a median must be far from it, which tells in the
@@ -42,7 +44,7 @@ type panel struct {
 func (p *panel) credibility() []uint32 {
 	weights := make([]uint32, p.challengers)
 	for i := range weights {
-		weights[i] = Full
+		weights[i] = full
 	}
 	p.middles = make([]econ.Wad, len(p.ballots))
 	for range p.rules.Iterations {
@@ -58,7 +60,7 @@ func (p *panel) credibility() []uint32 {
 func (p *panel) weight(distance, lean account) uint32 {
 	near := parts(distance.mean(), p.usual, p.rules.Tolerance)
 	even := parts(lean.mean(), p.usual, p.rules.Lean)
-	return max(1, uint32(uint64(near)*uint64(even)/uint64(Full)))
+	return max(1, uint32(uint64(near)*uint64(even)/uint64(full)))
 }
 
 // apart is the credibility of a challenger without what it said on one ballot
@@ -150,13 +152,13 @@ func usual(accounts []account) uint64 {
 	return econ.Percentile(means, 50)
 }
 
-// parts is Full (free usual / mean)^6, at most Full.
+// parts is full (free usual / mean)^6, at most full.
 func parts(mean, usual uint64, free econ.Bps) uint32 {
 	allowed := usual * uint64(free) / uint64(econ.Whole)
 	if mean <= allowed {
-		return Full
+		return full
 	}
-	f := uint64(Full)
+	f := uint64(full)
 	q := allowed * f / mean
 	cube := q * q / f * q / f
 	return uint32(cube * cube / f)

@@ -32,8 +32,10 @@ type Score struct {
 
 	Standing Standing
 	Further  int // tests beyond the usual in the next epoch
-	// Credibility as a challenger, 1 to Full; Full for one that was none.
-	Credibility uint32
+	// Credibility as a challenger, above 0; econ.One for one that was none. Further
+	// tests are for challengers from Rules.Credible on: any of them, not the most
+	// credible, who are those that agreed with the liars before a fall was seen.
+	Credibility econ.Wad
 
 	Place    Finding
 	Cell     Cell   // 0 unless the place is unrefuted

@@ -30,7 +30,7 @@ type Rules struct {
 	FewPercentile uint16 // 1 to 100
 
 	// Two stages to quarantine (spec K8 to K10).
-	Credible      uint32   // credibility from which on a result counts here, 1 to Full
+	Credible      econ.Wad // credibility from which on a result counts here
 	Suspect       econ.Wad // below it a result speaks against a node
 	AlarmLast     uint16   // results that are looked at
 	AlarmBelow    uint16   // of them, so many below Suspect raise the alarm
@@ -71,7 +71,7 @@ func DefaultRules() Rules {
 		Window: 7, PerEpoch: 24,
 		Iterations: 6, Spread: econ.One / 100, Tolerance: 9000, Lean: 2000,
 		FewResults: 8, FewPercentile: 25,
-		Credible: Full / 256,
+		Credible: econ.One / 256,
 		Suspect:  econ.One / 10 * 8, AlarmLast: 6, AlarmBelow: 3, AlarmTests: 8, JointTests: 4, AlarmEpochs: 3,
 		RelapseTests: 2, RecoverEpochs: 2,
 		MinSessions: 30, MinOrchestrators: 3, SessionShare: 2500, SessionMargin: econ.One / 10, Calibrate: 4, MaxReporters: 16,
@@ -95,7 +95,7 @@ func (r Rules) Validate() error {
 		{"Lean", uint64(r.Lean), 1, uint64(econ.Whole)},
 		{"FewResults", uint64(r.FewResults), 1, MaxPerEpoch},
 		{"FewPercentile", uint64(r.FewPercentile), 1, 100},
-		{"Credible", uint64(r.Credible), 1, uint64(Full)},
+		{"Credible", uint64(r.Credible), 1, uint64(econ.One)},
 		{"Suspect", uint64(r.Suspect), 1, uint64(econ.One)},
 		{"AlarmLast", uint64(r.AlarmLast), 1, MaxPerEpoch},
 		{"AlarmBelow", uint64(r.AlarmBelow), 1, uint64(r.AlarmLast)},

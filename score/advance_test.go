@@ -365,16 +365,16 @@ func TestBook_isBounded(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	r := rand.New(rand.NewPCG(1, 0))
-	var book Book
-	f.Add(book.Encode())
-	for epoch := range uint64(3) {
-		var err error
-		if book, _, err = Advance(book, drawInput(r, epoch), DefaultRules()); err != nil {
-			f.Fatal(err)
-		}
-		f.Add(book.Encode())
+	book, _, err := Advance(Book{}, Input{
+		Nodes:    []Node{{ID: nodeID(0)}, {ID: nodeID(1)}},
+		Results:  []Result{{Prover: nodeID(0), Challenger: nodeID(1), Quality: econ.One}, {Test: [32]byte{1}, Prover: nodeID(1), Challenger: nodeID(0), Further: true}},
+		Sessions: []Sessions{{nodeID(2), nodeID(0), 7, 7, 1}},
+	}, DefaultRules())
+	if err != nil {
+		f.Fatal(err)
 	}
+	f.Add(Book{}.Encode())
+	f.Add(book.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		book, err := Decode(b)
 		if err != nil {

@@ -40,12 +40,16 @@ func fall(t *testing.T, seed uint64, liars, to float64, within []float64) (nodes
 }
 
 func TestStanding_fallenNodesAreFound(t *testing.T) {
-	count := runs(t, 20)
+	count, full := runs(t, 8)
+	if full {
+		count *= 4
+	}
 	table := []string{fmt.Sprintf("node falls from %.2f, liars cover for it; %d runs, 10 of 400 nodes each: share quarantined by epoch 1 to 4", honest, count)}
 	for _, c := range []struct {
 		liars, to float64
-		by, least float64
-	}{{0, 0.5, 3, 0.99}, {0.05, 0.5, 3, 0.99}, {0.1, 0.5, 3, 0.99}, {0.2, 0.5, 4, 0.99}, {0.1, 0.7, 4, 0.9}} {
+		by        int
+		least     float64
+	}{{0, 0.5, 3, 0.99}, {0.05, 0.5, 3, 0.99}, {0.1, 0.5, 3, 0.99}, {0.2, 0.5, 4, 0.99}, {0.1, 0.7, 4, 0.99}} {
 		within, nodes := make([]float64, 4), 0.0
 		for seed := range count {
 			nodes += fall(t, uint64(seed), c.liars, c.to, within)
@@ -55,8 +59,9 @@ func TestStanding_fallenNodesAreFound(t *testing.T) {
 			row += fmt.Sprintf(" %.4f", within[e]/nodes)
 		}
 		table = append(table, row)
-		if got := within[int(c.by)-1] / nodes; got < c.least {
-			t.Errorf("fall to %.2f with %.0f %% liars: %.4f are found by epoch %.0f, want %.2f; seeds 0 to %d", c.to, c.liars*100, got, c.by, c.least, count-1)
+		// One miss more than the share is chance in a few nodes.
+		if missed := nodes - within[c.by-1]; missed > (1-c.least)*nodes+1 {
+			t.Errorf("fall to %.2f with %.0f %% liars: %.0f of %.0f are not found by epoch %d, want a share of %.2f found; seeds 0 to %d", c.to, c.liars*100, missed, nodes, c.by, c.least, count-1)
 		}
 	}
 	t.Log("\n" + strings.Join(table, "\n"))
@@ -83,7 +88,10 @@ func upper(n int, trials float64) float64 {
 }
 
 func TestStanding_honestNodesAreLeftAlone(t *testing.T) {
-	worlds := runs(t, 2) // of 360 honest nodes and 70 epochs for each way to lie
+	worlds, full := runs(t, 1) // of 360 honest nodes and 70 epochs for each way to lie
+	if full {
+		worlds = (worlds + 9) / 10
+	}
 	low := func(*world) float64 { return 0.5 }
 	under := func(*world) float64 { return 0.79 }
 	table := []string{"way to lie, 10 % liars: node-epochs, alarms per node-epoch, false quarantines; of aimed at alone"}

@@ -49,7 +49,7 @@ bench: build ## every benchmark with allocations, then servers side by side (PEE
 simulate: ## 10,000 random schedules of a network of Registries in virtual time: 3 CPU minutes
 	@$(LANE) simulate go test -run '^$$' -bench Schedules -benchtime 10000x -timeout 1h ./registry/simulation
 
-scores: ## what liars do to scores and quarantine, in 40 seeds and 600,000 node-epochs: 5 CPU minutes
+scores: ## what liars do to scores and quarantine, in 40 seeds and 600,000 node-epochs: 6 CPU minutes
 	@DRTC_SCORE_RUNS=40 go test -count=1 -v -timeout 1h -run 'TestQuality_what|TestStanding_(fallen|honest)' ./score
 
 fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a hop adds to the delay: 3 minutes (FLAGS=--json)

@@ -13,7 +13,7 @@ import (
 // lie. It is that of the table that the design gives: honest quality 0.93, noise
 // of standard deviation 0.05 in each test, 3 % of tests spoiled by the path.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	rand  *rand.Rand
 	rules Rules
 	tests int // per role and epoch
@@ -35,7 +35,7 @@ const (
 )
 
 // newWorld has liars as the first of its nodes.
-func newWorld(t *testing.T, seed uint64, nodes int, liars float64, rules Rules) *world {
+func newWorld(t testing.TB, seed uint64, nodes int, liars float64, rules Rules) *world {
 	w := &world{
 		t: t, rand: rand.New(rand.NewPCG(seed, 0x5c07e)), rules: rules, tests: 4,
 		truth: make([]float64, nodes), liar: make([]bool, nodes),

@@ -150,7 +150,7 @@ func TestValidate_namesTheField(t *testing.T) {
 				t.Errorf("%v with %v: %v, want one that says %q", x.samples[:min(2, len(x.samples))], x.o, err, x.want)
 			}
 		}
-		if x.is == ErrSample {
+		if errors.Is(x.is, ErrSample) {
 			if _, err := Adequacy(x.samples, Terms{OfferedKbps: 1, RTTBudget: 1}); !errors.Is(err, ErrSample) {
 				t.Errorf("Adequacy of %v: %v", x.samples[:min(2, len(x.samples))], err)
 			}

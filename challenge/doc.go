@@ -1,7 +1,7 @@
 // Package challenge is a test of one Media Node by another: the order of a
 // witness, what either side does and when, the signed samples of both, and what
 // anybody makes of them (whitepaper 4.3.8 and 4.2.4). The rules are spec/qos.md,
-// Q9 to Q26.
+// Q8 to Q22.
 //
 //	witness ── Order ──▶ Docket.Take ──▶ accept, or a signed Refusal
 //	                          │

@@ -48,7 +48,7 @@ func findings(o *Order, prover *Report, series []qos.Sample, target Target) []Fi
 	}
 	slices.Sort(trips)
 	received := uint64(sum / float64(len(series)))
-	trip, budget := uint64(trips[(len(trips)-1)/2]*1000), uint64(target.RTTBudget.Microseconds())
+	trip, budget := uint64(float64(trips[(len(trips)-1)/2]*1000)+0.5), uint64(target.RTTBudget.Microseconds())
 	found := []Finding{
 		{Bandwidth, uint64(o.RateKbps), received, received*20 >= uint64(o.RateKbps)*19},
 		{Latency, budget, trip, trip <= budget},

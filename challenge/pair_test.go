@@ -173,7 +173,7 @@ func (w *world) run(t failer) (prover, challenger *Report) {
 			}
 			earlier(a.next)
 		}
-		if p := w.sides[0].pacer; p != nil {
+		if p := w.sides[0].pacer; p != nil && (w.stalls == nil || !w.stalls(w.now)) {
 			earlier(p.Next())
 		}
 		for _, s := range []*shape.Shaper{w.there, w.back} {

@@ -138,7 +138,9 @@ func TestJudge_honestPairsAlwaysAgree(t *testing.T) {
 		if alone := judge(t, &o, nil, challenger); v.Void == 0 && challenger.Heard != nil && alone.Result != v.Result {
 			t.Fatalf("without the prover's report %v, with it %v", alone.Result, v.Result)
 		}
-		if w.throttle != 0 && v.Void == 0 && v.Result.V.Float() > float64(w.throttle+1)/float64(o.RateKbps)+0.02 {
+		// Two packets of those sent before may come while it is measured.
+		most := float64(w.throttle) + 2*float64(o.PacketBytes)*8/1000/o.Duration.Seconds()
+		if w.throttle != 0 && v.Void == 0 && v.Result.V.Float() > most/float64(o.RateKbps)+0.02 {
 			t.Fatalf("%d of %d kbit/s have v %v", w.throttle, o.RateKbps, v.Result.V.Float())
 		}
 	})
@@ -220,7 +222,7 @@ func TestSession_withdrawsForPayingSessions(t *testing.T) {
 	}
 	report.Advertised.LoadMbps = 60
 	report.sign(key(t, 2))
-	if v := judge(t, &o, report, challenger); v.Void != 0 {
+	if v := judge(t, &o, report, challenger); v.Void != ReceivedMoreThanSent { // it had sent nothing yet
 		t.Errorf("withdrawn with room: %s", v.Void)
 	}
 }

@@ -147,13 +147,18 @@ func admit(o *Order, prover, challenger *Report, rules Rules) (void Void, fault 
 func compare(o *Order, prover, challenger *Report, rules Rules) Void {
 	for i := range min(len(prover.Samples), len(challenger.Samples)) {
 		p, c := prover.Samples[i], challenger.Samples[i]
-		// A side that looks later sees more.
-		ahead := o.slack(rules, p.Packets, max(0, c.At-p.At))
-		if c.Packets > p.Packets+ahead || c.Expected > p.Packets+ahead || c.Bytes > p.Bytes+ahead*uint64(o.PacketBytes) {
+		slack := o.slack(rules, p.Packets, max(0, c.At-p.At))
+		if c.Packets > p.Packets+slack || c.Expected > p.Packets+slack || c.Bytes > p.Bytes+slack*uint64(o.PacketBytes) {
 			return ReceivedMoreThanSent
 		}
-		behind := o.slack(rules, c.Expected, max(0, p.At-c.At))
-		if p.Expected > c.Expected+behind || p.Expected-p.Lost > c.Packets+behind {
+	}
+	// What a receiver report says was so when it was sent, and is so in a sample that
+	// was surely taken later, however fast the path lets go of what it held.
+	later := 1 + int((rules.Skew+o.Interval-1)/o.Interval)
+	for i := later; i < len(challenger.Samples) && i-later < len(prover.Samples); i++ {
+		p, c := prover.Samples[i-later], challenger.Samples[i]
+		slack := rules.share(c.Expected)
+		if p.Expected > c.Expected+slack || p.Expected-p.Lost > c.Packets+slack {
 			return AcknowledgedMore
 		}
 	}
@@ -163,13 +168,17 @@ func compare(o *Order, prover, challenger *Report, rules Rules) Void {
 	return 0
 }
 
-// slack is how many packets two honest counters may be apart: what the rate sends
-// while the clocks are apart, what a late sender catches up with, a share of the
-// count, and two.
+// slack is by how many packets a Challenger's count may pass the Prover's: what
+// the rate sends while the clocks are apart and the sample is later, what a late
+// sender catches up with, and a share.
 func (o *Order) slack(rules Rules, count uint64, late time.Duration) uint64 {
 	p := Pacer{rateKbps: uint64(o.RateKbps), packetBytes: uint64(o.PacketBytes)}
-	return p.at(rules.Skew+late+maxBurst) + count*uint64(rules.Share)/uint64(econ.Whole) + 2
+	return p.at(rules.Skew+late+maxBurst) + rules.share(count)
 }
+
+// share is by how many of count two counters may differ for no reason that the
+// rules know, and two packets.
+func (r Rules) share(count uint64) uint64 { return count*uint64(r.Share)/uint64(econ.Whole) + 2 }
 
 // tripsDiffer reports whether the Challenger's median lies outside of what the
 // Prover measured in the middle four fifths of its intervals. With few

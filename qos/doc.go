@@ -1,7 +1,7 @@
 // Package qos turns what a test measured into the quality V of a Media Node:
 // the whitepaper's algorithms 3, 4 and 5 and the three scores that come of them
 // (4.3.8), V (4.2.4), and beside it the adequacy that the whitepaper's scores
-// do not see. The rules are spec/qos.md, Q1 to Q8.
+// do not see. The rules are spec/qos.md, Q1 to Q7.
 //
 //	bitrate ─▶ algorithm 3 ─▶ B ┐
 //	loss    ─▶ algorithm 4 ─▶ F ├─▶ v_paper = F (B + L) / 2 ─┐

@@ -70,6 +70,8 @@ func Repository() Rules {
 			{"econ/...", Core, "scores, rewards, credits, supply and policy in integers (whitepaper 2.3 and 3), and their reference vectors"},
 			{"epoch", Core, "what an epoch commits: leaves, charges, totals, their hashes and signatures (5.7)"},
 			{"score", Core, "scores and quarantine from results, receipts and uptimes (2.3.1, 4.2.4)"},
+			{"qos", Core, "what a test measured as scores and V (4.3.8, 4.2.4)"},
+			{"challenge", Core, "tests between two nodes: order, both sides, samples, judgement (4.3.8)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},

@@ -10,15 +10,16 @@ LANE  := tools/lane
 CORES := identity rpcauth envelope admission econ epoch qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
-# the answer, as on its long ways.
+# the answer, as on its long ways. examples/economy is one goroutine that plays
+# through chain/client and chain/devchain, which have tests of their own.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate scores fanout cities chaos fuzz generate generated web-check contracts browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate scores fanout cities chaos fuzz generate generated web-check contracts browser clean economy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,8 +86,12 @@ web-check: web/node_modules ## types and unit tests of the page
 
 FORGE := node_modules/.bin/forge
 
-contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests
+economy: ## play the economy on a chain of its own: keys, credits, epochs, claims, a vote, against a model (FLAGS="--seed n")
+	@go run ./examples/economy $(FLAGS)
+
+contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests; 100,000 rewards against econ
 	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && node --test layout.test.mjs && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
+	@$(LANE) rewards env DRTC_LEAVES=100000 go test -count=1 -run TestRewards_payAsEconToTheWei ./chain/deploy
 
 # The ways to carry media that the default does not use, each with what a call needs.
 CALL := call three rebind layers resume

@@ -126,7 +126,7 @@ func (d *deployment) prepare(ctx context.Context) (err error) {
 
 // intent is the transaction of a step.
 func (d *deployment) intent(nonce uint64, s Step) (client.Intent, error) {
-	i := client.Intent{ID: fmt.Sprintf("deploy %03d: %s", nonce, s.Name), Data: s.Input(d.book), Nonce: &nonce}
+	i := client.Intent{ID: fmt.Sprintf("deploy %03d: %s", nonce, s.Name), Data: s.Input(d.book), Value: s.Value, Nonce: &nonce}
 	if s.Artefact == "" {
 		target, ok := d.book[s.Target]
 		if !ok {

@@ -80,6 +80,8 @@ func (p *place) genesis(t *testing.T) Genesis {
 	g.Allocations = append(g.Allocations, Allocation{
 		Holder: common.Address{0: 0xcc}, Wei: ether(5), Vesting: &Vesting{Start: g.Time, Duration: 100, Cliff: 10},
 	})
+	g.GasAllowance = bindings.IReserveGasAllowance{WeiPerEpoch: ether(1), GasPerCall: 500_000, TipPerGas: 1e9}
+	g.GasFund = ether(3)
 	return g
 }
 
@@ -147,7 +149,7 @@ func TestRun_deploysOnce(t *testing.T) {
 	if got := read(t, p, a.Of("HUDL"), hudl.PackTotalSupply(), hudl.UnpackTotalSupply); got.Cmp(g.Supply()) != 0 {
 		t.Errorf("supply: got %s, want %s", got, g.Supply())
 	}
-	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of("Vesting.2")), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
+	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of(VestingName(2))), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
 		t.Errorf("in the vesting wallet: got %s, want 5 HUDL", got)
 	}
 	if got := read(t, p, a.Of("HUDL"), hudl.PackReserve(), hudl.UnpackReserve); got != a.Of("Reserve") {
@@ -183,6 +185,13 @@ func (p *place) checkWhole(t *testing.T, g Genesis, a Addresses) {
 		if !read(t, p, a.Of("Bonds"), bonds.PackIsReporter(common.Address(reporter.ID())), bonds.UnpackIsReporter) {
 			t.Errorf("%s is no reporter", reporter.ID())
 		}
+	}
+	reserve := bindings.NewReserve()
+	if got := read(t, p, a.Of("Reserve"), reserve.PackGasAllowance(), reserve.UnpackGasAllowance); !reflect.DeepEqual(got, g.GasAllowance) {
+		t.Errorf("gas allowance: got %v, want %v", got, g.GasAllowance)
+	}
+	if got, err := p.client.Balance(t.Context(), a.Of("Reserve")); err != nil || got.Cmp(g.GasFund) != 0 {
+		t.Errorf("the Reserve's ether: got %s, %v, want %s", got, err, g.GasFund)
 	}
 	if got := read(t, p, a.Of("PoolManager"), pools.PackImplementation(), pools.UnpackImplementation); got != a.Of(Logic("Pool")) {
 		t.Errorf("pools run %s, want %s", got, a.Of(Logic("Pool")))
@@ -264,6 +273,7 @@ func TestValidate_namesTheField(t *testing.T) {
 		"guardian":     func(g *Genesis) { g.Guardian = common.Address{} },
 		"oracle":       func(g *Genesis) { g.Oracle.FixedPrice8 = 0 },
 		"sale":         func(g *Genesis) { g.Sales[0].Region = "EURO" },
+		"gas fund":     func(g *Genesis) { g.GasFund = big.NewInt(-1) },
 	} {
 		g := p.genesis(t)
 		spoil(&g)

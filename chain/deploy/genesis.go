@@ -38,6 +38,9 @@ type Genesis struct {
 	Guardian common.Address
 	// GasAllowance is what the Reserve gives back to committers and claimants.
 	GasAllowance bindings.IReserveGasAllowance
+	// GasFund is what the deployer gives the Reserve for that, in wei of the chain's
+	// coin; nil leaves it to others.
+	GasFund *big.Int
 	// Reporters are Registries whose bonds the deployer pays and that report from
 	// the beginning. Their keys are needed, so this is for a network of one operator;
 	// elsewhere Registries bond and are admitted by vote.
@@ -93,6 +96,8 @@ func (g Genesis) Validate() error {
 		return errors.New("deploy: guardian: want an address")
 	case g.Oracle.FixedPrice8 == 0 && len(g.Oracle.Feeders) == 0:
 		return errors.New("deploy: oracle: want feeders, or a fixed price")
+	case g.GasFund != nil && g.GasFund.Sign() < 0:
+		return errors.New("deploy: gas fund: want at least 0 wei")
 	}
 	for i, a := range g.Allocations {
 		if a.Holder == (common.Address{}) || a.Wei == nil || a.Wei.Sign() <= 0 {

@@ -31,6 +31,8 @@ type Step struct {
 	// Input is the constructor's arguments or the call's data, made when all
 	// addresses are known.
 	Input func(Book) []byte
+	// Value goes along of the chain's own coin, in wei; nil for none.
+	Value *big.Int
 }
 
 // Book says where contracts are, by name.
@@ -79,12 +81,13 @@ func Plan(g Genesis, chainID uint64, deployer common.Address) []Step {
 	return append(steps, handOver(deployer)...)
 }
 
-func vestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
+// VestingName is the name of the contract that holds allocation i, if that vests.
+func VestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
 
 func vestings(g Genesis) (steps []Step) {
 	for i, a := range g.Allocations {
 		if v := a.Vesting; v != nil {
-			steps = append(steps, Step{Name: vestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
+			steps = append(steps, Step{Name: VestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
 				return bindings.NewVesting().PackConstructor(a.Holder, v.Start, v.Duration, v.Cliff)
 			}})
 		}
@@ -97,7 +100,7 @@ func (g Genesis) allocations(b Book) []bindings.IHUDLAllocation {
 	for i, a := range g.Allocations {
 		out[i] = bindings.IHUDLAllocation{Holder: a.Holder, Amount: a.Wei}
 		if a.Vesting != nil {
-			out[i].Holder = b[vestingName(i)]
+			out[i].Holder = b[VestingName(i)]
 		}
 	}
 	return out
@@ -220,6 +223,11 @@ func beginnings(g Genesis) (steps []Step) {
 	}
 	if a := g.GasAllowance; a.WeiPerEpoch != nil && a.WeiPerEpoch.Sign() > 0 {
 		steps = append(steps, call("gas allowance", "Reserve", func(Book) []byte { return bindings.NewReserve().PackSetGasAllowance(a) }))
+	}
+	if g.GasFund != nil && g.GasFund.Sign() > 0 {
+		give := call("gas fund", "Reserve", func(Book) []byte { return nil })
+		give.Value = g.GasFund
+		steps = append(steps, give)
 	}
 	return steps
 }

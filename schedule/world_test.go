@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -12,6 +11,13 @@ import (
 	"github.com/drtc-network/drtc/econ"
 	"github.com/drtc-network/drtc/schedule"
 )
+
+// tester is what *testing.T, *testing.B and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
 
 var genesis = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -71,7 +77,7 @@ func source(seed uint64) beacon.Seeded {
 }
 
 // epoch plans a whole epoch, every slot of it.
-func epoch(t testing.TB, rules schedule.Rules, agreed schedule.Agreed, from beacon.Seeded) (tests []schedule.Test) {
+func epoch(t tester, rules schedule.Rules, agreed schedule.Agreed, from beacon.Seeded) (tests []schedule.Test) {
 	t.Helper()
 	course, err := schedule.Begin(rules, agreed)
 	if err != nil {
@@ -83,7 +89,7 @@ func epoch(t testing.TB, rules schedule.Rules, agreed schedule.Agreed, from beac
 	return tests
 }
 
-func next(t testing.TB, course *schedule.Course, rules schedule.Rules, agreed schedule.Agreed, from beacon.Seeded) []schedule.Test {
+func next(t tester, course *schedule.Course, rules schedule.Rules, agreed schedule.Agreed, from beacon.Seeded) []schedule.Test {
 	t.Helper()
 	tests, err := course.Next(from.Round(rules.Round(from.Clock, agreed.Epoch, course.Slot())))
 	if err != nil {
@@ -109,7 +115,7 @@ func perRole(tests []schedule.Test) map[drtc.NodeID][2]int {
 
 // checkSlots fails if a node is in two tests of a slot, or with itself, its owner
 // or its pool in one.
-func checkSlots(t testing.TB, agreed schedule.Agreed, tests []schedule.Test) {
+func checkSlots(t tester, agreed schedule.Agreed, tests []schedule.Test) {
 	t.Helper()
 	byID := map[drtc.NodeID]schedule.Node{}
 	for _, n := range agreed.Nodes {

@@ -24,7 +24,7 @@ const MaxMembers = 1024
 // reveals, which it does at the round's time and not earlier. A roster has a
 // quorum of members, so up to two thirds of them may collude without foreseeing
 // it. The last to reveal know the value first and may withhold theirs; then the
-// round is void for everybody, and who withheld is barred for Bar rounds. So m
+// round is void for everybody, and who withheld is barred for a time (Barred). So m
 // colluding members cancel at most m rounds in that time and never choose among
 // values: if they cancel whatever does not suit them, an event of probability p
 // that they want comes about in a given round with probability p as before, and
@@ -241,12 +241,24 @@ func (c Council) checkVotes(msg []byte, votes []vote, what string) error {
 }
 
 // Withheld is the member that a void round proves to have withheld its secret, if
-// it does; the round was verified. It is barred from the Bar rounds after this one
-// (spec T8).
+// it does; the round was verified.
 func (r Round) Withheld() (drtc.NodeID, bool) {
 	p, err := parseProof(r.Signature)
 	if err != nil || !r.Void || p.missing.IsZero() {
 		return drtc.NodeID{}, false
 	}
 	return p.missing, true
+}
+
+// Barred are those who may not be among the Members of a round, ascending: they
+// withheld their secret in one of the bar rounds before it. The rounds were
+// verified (spec T8).
+func Barred(rounds []Round, number, bar uint64) (ids []drtc.NodeID) {
+	for _, r := range rounds {
+		if id, ok := r.Withheld(); ok && r.Number < number && number-r.Number <= bar {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
 }

@@ -165,6 +165,20 @@ func TestCouncil_withheldSecretVoidsTheRound(t *testing.T) {
 	}
 }
 
+func TestBarred_isWhoWithheldLately(t *testing.T) {
+	tb := newTable(t, 4, 9, 8)
+	villain := tb.council.Members[2]
+	tb.drop = func(m beacon.Message, _ drtc.NodeID) bool { return m.From == villain && m.Stage == beacon.StageReveal }
+	tb.run(9)
+	void := tb.results()[tb.council.Members[0]]
+	rounds := []beacon.Round{{Number: 8}, void, void, {Number: 10, Void: true}}
+	for number, want := range map[uint64]bool{9: false, 10: true, 109: true, 110: false} {
+		if got := beacon.Barred(rounds, number, 100); slices.Contains(got, villain) != want || len(got) > 1 {
+			t.Errorf("round %d: barred %v, want %v", number, got, want)
+		}
+	}
+}
+
 // A reveal at the last moment that reaches only some: either a quorum missed it,
 // or the value stands; not both without the void being known to beat it.
 func TestCouncil_lateRevealEndsInOneResult(t *testing.T) {

@@ -1,7 +1,7 @@
 package schedule
 
 // capacities plans tests of declared rates: an even share of those left in each
-// slot, in the nodes that quality tests do not need (spec T25). Their challengers
+// slot, in the nodes that quality tests do not need (spec T24). Their challengers
 // belong to owners and pools that differ, so that nobody alone says what a node
 // can carry.
 func (d *draft) capacities(quality int) {
@@ -40,7 +40,8 @@ func (d *draft) capacities(quality int) {
 func (d *draft) group(p, room int) (group []int, shares []uint32) {
 	rest := 1000 * d.agreed.Nodes[p].DeclaredMbps
 	half := (rest + 1) / 2
-	for limit := None; limit < Forbidden; limit++ {
+	most := min(room, int(d.rules.MaxChallengers))
+	for limit := None; limit < Forbidden && rest > 0 && len(group) < most; limit++ {
 		var may []int
 		for j := range d.nodes {
 			if !d.busy[j] && !d.due(j) && !d.agreed.Nodes[j].Flagged && d.apart(p, j) == limit {
@@ -49,8 +50,8 @@ func (d *draft) group(p, room int) (group []int, shares []uint32) {
 		}
 		d.random.shuffle(may)
 		for _, j := range may {
-			if rest == 0 || len(group) >= min(room, int(d.rules.MaxChallengers)) {
-				return group, shares
+			if rest == 0 || len(group) >= most {
+				break
 			}
 			if share := min(rest, half, 1000*d.carries(j)); share > 0 && d.stranger(group, j) {
 				group, shares, rest = append(group, j), append(shares, share), rest-share

@@ -7,7 +7,7 @@ import (
 )
 
 // Carry is the agreed data of the next epoch as far as the tests of this one
-// decide it: ages, what is owed, results, pairs (spec T31). held are the tests of
+// decide it: ages, what is owed, results, pairs (spec T27). held are the tests of
 // the epoch whose result was committed; a prover that failed to show up was
 // tested, one whose test is void was not. Nodes, Registries, flags, extra tests,
 // credibility and proven rates are those of a; the caller sets them to what score

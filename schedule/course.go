@@ -155,7 +155,7 @@ func (c *Course) left() uint32 { return c.rules.Slots - c.slot }
 
 // due reports whether the node must be busy in every slot that is left but margin.
 func (c *Course) due(i int) bool {
-	lacks := c.lacks(i, prover) + c.lacks(i, challenger) + c.nodes[i].extra
+	lacks := c.lacks(i, prover) + c.lacks(i, challenger)
 	return lacks > 0 && lacks+margin >= c.left()
 }
 

@@ -1,7 +1,7 @@
 // Package schedule is the common plan of QoS tests: who proves to whom in each
 // slot of an epoch, without anybody who coordinates (whitepaper 4.2.4, the
 // selection of challenger and prover nodes). The rules are spec/schedule.md,
-// T10 to T32.
+// T10 to T27.
 //
 //	agreed data of the epoch ─▶ Begin ─▶ Course
 //	                                      │ Next(round of the slot's beginning)

@@ -18,10 +18,10 @@ type planned struct {
 }
 
 // fill plans the slot: extra tests first, since few may challenge in them, then
-// capacity tests in what quality tests leave free, then those (spec T14).
+// capacity tests, both in what quality tests leave free, then those (spec T14).
 func (d *draft) fill() {
 	quality := d.number()
-	d.extras()
+	d.extras(quality)
 	d.capacities(quality)
 	d.qualities(quality)
 }

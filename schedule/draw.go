@@ -94,16 +94,11 @@ func (u *urn) draw(s *stream) int {
 }
 
 // remove takes out all tickets of node i.
-func (u *urn) remove(i int) { u.change(i, -u.tickets[i]) }
-
-// set gives node i as many tickets.
-func (u *urn) set(i int, tickets uint64) { u.change(i, tickets-u.tickets[i]) }
-
-// change adds to the tickets of node i, modulo 2^64.
-func (u *urn) change(i int, by uint64) {
-	u.tickets[i] += by
-	u.total += by
+func (u *urn) remove(i int) {
+	t := u.tickets[i]
+	u.tickets[i] = 0
+	u.total -= t
 	for j := i + 1; j < len(u.sums); j += j & -j {
-		u.sums[j] += by
+		u.sums[j] -= t
 	}
 }

@@ -1,10 +1,10 @@
 package schedule
 
 // extras plans tests of nodes that score wants to look at again: an even share of
-// those left in each slot, challenged by credible nodes that are not flagged and
+// those left in each slot, in the nodes that quality tests do not need, challenged by credible nodes that are not flagged and
 // have not done so often; if there are none, by credible ones, then by those not
-// flagged, then by anybody (spec T24).
-func (d *draft) extras() {
+// flagged, then by anybody (spec T23).
+func (d *draft) extras(quality int) {
 	var chosen []int
 	for i := range d.nodes {
 		if e := d.nodes[i].extra; e > 0 && d.random.below(uint64(d.left())) < uint64(e) {
@@ -13,7 +13,7 @@ func (d *draft) extras() {
 	}
 	d.random.shuffle(chosen)
 	for _, p := range chosen {
-		if d.busy[p] {
+		if d.busy[p] || d.due(p) || d.free() < 2*quality+2 {
 			continue
 		}
 		if j, ok := d.judge(p); ok {

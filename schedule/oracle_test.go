@@ -99,6 +99,13 @@ func (o *oracle) slot(slot, goal int) (pairs [][2]int) {
 			}
 		}
 	}
+	urgent := 0
+	for i := range due {
+		if due[i] == 1 && !busy[i] && weight[0][i] > 0 {
+			urgent++
+		}
+	}
+	number = max(number, min(len(pairs)+urgent, len(o.nodes)/2))
 	var provers []int
 	for len(pairs)+len(provers) < number {
 		p, ok := o.race(weight[0], busy)

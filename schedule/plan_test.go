@@ -1,7 +1,10 @@
 package schedule_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -482,6 +485,32 @@ func TestBegin_refusesByField(t *testing.T) {
 		change(&rules, &agreed)
 		if _, err := schedule.Begin(rules, agreed); !errors.Is(err, schedule.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want ErrInvalid with %q", err, want)
+		}
+	}
+}
+
+// The plan of a fixed world. A change of these hashes is a change of the rules:
+// Registries of two versions would plan two epochs.
+func TestPlan_doesNotChange(t *testing.T) {
+	for n, want := range map[int]string{
+		2: "076b1b9d208fa691", 5: "5e6fe6f21e709583", 40: "7e981b13ffd72382", 200: "081b38f65c83755f",
+	} {
+		r := rand.New(rand.NewPCG(1, 10))
+		rules := schedule.DefaultRules(genesis)
+		agreed := schedule.Agreed{Epoch: 4, Nodes: strangers(n), Registries: registries(9)}
+		if n >= 40 {
+			agreed.Nodes = town(n, r)
+		}
+		for range 10 * n {
+			agreed.Pairs = append(agreed.Pairs, schedule.Pair{A: nodeID(r.IntN(n)), B: nodeID(r.IntN(n)), Epoch: uint64(r.IntN(4))})
+		}
+		agreed.Nodes[0].Flagged, agreed.Nodes[0].Extra = true, 2
+		h := sha256.New()
+		for _, test := range epoch(t, rules, agreed, source(7)) {
+			fmt.Fprintln(h, test.Slot, test.Kind, test.Prover, test.Challengers, test.Shares, test.Broken, hex.EncodeToString(test.ID[:]), test.Witnesses)
+		}
+		if got := hex.EncodeToString(h.Sum(nil)[:8]); got != want {
+			t.Errorf("%d nodes: the plan's hash is %s, want %s", n, got, want)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func (d *draft) qualities(number int) {
 	number = min(number, d.free()/2)
 	urns := d.urns()
 	matches := d.pressing(urns, number)
+	number = max(number, min(len(matches)+d.waiting(urns[prover], prover), d.free()/2))
 	for len(matches) < number && urns[prover].total > 0 {
 		p := urns[prover].draw(d.random)
 		urns[prover].remove(p)
@@ -43,18 +44,28 @@ func (d *draft) qualities(number int) {
 	}
 }
 
+// waiting counts the nodes of an urn that cannot wait for a role.
+func (d *draft) waiting(u *urn, role int) (n int) {
+	for i, t := range u.tickets {
+		if at, due := d.dueRole(i); due && at == role && t > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // pressing draws a prover for each node that cannot wait to be a challenger:
 // provers who draw would pass it by for one with whom nothing is broken.
 func (d *draft) pressing(urns [roles]*urn, number int) []match {
 	matches := make([]match, 0, number)
-	var waiting []int
+	var challengers []int
 	for j := range d.nodes {
 		if role, due := d.dueRole(j); due && role == challenger && !d.busy[j] {
-			waiting = append(waiting, j)
+			challengers = append(challengers, j)
 		}
 	}
-	d.random.shuffle(waiting)
-	for _, j := range waiting {
+	d.random.shuffle(challengers)
+	for _, j := range challengers {
 		if len(matches) == number || urns[challenger].tickets[j] == 0 {
 			continue // drawn as a prover meanwhile
 		}

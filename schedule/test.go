@@ -99,7 +99,7 @@ func (t *Test) identify(seed [32]byte) {
 
 // Witnesses returns the Registries that may order a test, the first in turn
 // first: the n greatest of SHA-256("drtc witness\n", test, registry), or all when
-// there are fewer (spec T28). A Registry that is listed twice counts once.
+// there are fewer (spec T25). A Registry that is listed twice counts once.
 func Witnesses(registries []drtc.NodeID, test [32]byte, n int) []drtc.NodeID {
 	type rank struct {
 		hash [sha256.Size]byte

@@ -24,7 +24,7 @@ func (r Rules) TurnAt(t Test, place int) time.Time {
 
 // Verify says whether a node may obey a Registry that orders a test now: the test
 // is one of the plan that the node made from the verified round of the slot, the
-// Registry is its witness, and its turn has come and not passed (spec T29). skew
+// Registry is its witness, and its turn has come and not passed (spec T26). skew
 // is how much the clocks may differ. The error is one of those above, wrapped.
 func (r Rules) Verify(plan []Test, order Test, issuer drtc.NodeID, now time.Time, skew time.Duration) error {
 	i := slices.IndexFunc(plan, func(t Test) bool { return t.ID == order.ID })

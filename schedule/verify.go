@@ -17,7 +17,7 @@ var (
 	ErrLate       = errors.New("schedule: the order comes after the slot's tests had to begin")
 )
 
-// Turn is when the witness at a place of Test.Witnesses may order the test.
+// TurnAt is when the witness at a place of Test.Witnesses may order the test.
 func (r Rules) TurnAt(t Test, place int) time.Time {
 	return r.Start(t.Epoch, t.Slot).Add(time.Duration(place) * r.Turn)
 }

@@ -25,6 +25,7 @@ type Course struct {
 	rules  Rules
 	agreed Agreed
 	root   [32]byte
+	k      uint32 // quality tests of a node in each role
 	slot   uint32 // the next one
 	nodes  []entry
 	recent map[uint64]struct{} // pairs that are not to meet again, by pairKey
@@ -53,12 +54,12 @@ func Begin(rules Rules, agreed Agreed) (*Course, error) {
 		return nil, err
 	}
 	c := &Course{rules: rules, agreed: agreed, root: agreed.root(rules), nodes: make([]entry, len(agreed.Nodes)), recent: make(map[uint64]struct{}, len(agreed.Pairs))}
-	k := int64(rules.Target(len(agreed.Nodes)))
+	c.k = rules.Target(len(agreed.Nodes))
 	for i, n := range agreed.Nodes {
 		e := entry{networks: networks(n.Addresses), ago: [roles]uint32{n.ProvedAgo, n.ChallengedAgo}}
-		if k > 0 {
+		if k := int64(c.k); k > 0 {
 			e.target = [roles]uint32{uint32(k + int64(n.OwedProver)), uint32(k + int64(n.OwedChallenger))}
-			e.extra = min(uint32(n.Extra), (rules.Slots-min(rules.Slots, 2*uint32(k)))/2)
+			e.extra = min(uint32(n.Extra), (rules.Slots-min(rules.Slots, 2*c.k))/2)
 			e.measure = rules.CapacityEpochs > 0 && n.DeclaredMbps > 0 && n.MeasuredAgo >= rules.CapacityEpochs
 		}
 		c.goal += uint64(e.target[prover])
@@ -129,25 +130,10 @@ func Plan(in Input) ([]Test, error) {
 	return tests, nil
 }
 
-// bounds are the quality tests that a node has at least and at most in a role:
-// its target and one more or less, and k and one more or less (spec T17).
-func (c *Course) bounds(i, role int) (least, most uint32) {
-	k := c.rules.Target(len(c.nodes))
-	t := c.nodes[i].target[role]
-	least, most = k-1, k+1
-	if t > k {
-		least = k
-	}
-	if t < k {
-		most = k
-	}
-	return least, most
-}
-
-// lacks is how many more quality tests the node must have in a role.
+// lacks is how many more quality tests the node must have in a role: k less one is
+// the least (spec T17).
 func (c *Course) lacks(i, role int) uint32 {
-	least, _ := c.bounds(i, role)
-	return least - min(least, c.nodes[i].done[role])
+	return c.k - 1 - min(c.k-1, c.nodes[i].done[role])
 }
 
 // left is how many slots of the epoch are to plan.
@@ -183,10 +169,9 @@ const (
 // tickets is how many a node has in the draw for a quality test in a role.
 func (c *Course) tickets(i, role int) uint64 {
 	e := &c.nodes[i]
-	_, most := c.bounds(i, role)
 	w := c.weight(i, role)
 	switch {
-	case e.done[role] >= most:
+	case e.done[role] > c.k:
 		return 0
 	case e.done[role] >= e.target[role]:
 		return w

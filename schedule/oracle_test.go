@@ -189,26 +189,16 @@ func (o *oracle) breaks(a, b int) int {
 }
 
 func (o *oracle) lacks(i, role int) int {
-	k := int(o.rules.PerRole)
-	least := k - 1
-	if o.target[i][role] > k {
-		least = k
-	}
-	return max(0, least-o.done[i][role])
+	return max(0, int(o.rules.PerRole)-1-o.done[i][role])
 }
 
 func (o *oracle) weight(i, role int) float64 {
-	k := int(o.rules.PerRole)
-	most := k + 1
-	if o.target[i][role] < k {
-		most = k
-	}
 	w := 1 + 2*float64(o.ago[i][role])/float64(o.rules.Slots)
 	if role == 0 && o.nodes[i].Results < o.rules.FewResults {
 		w += 2
 	}
 	switch need := o.target[i][role] - o.done[i][role]; {
-	case o.done[i][role] >= most:
+	case o.done[i][role] > int(o.rules.PerRole):
 		return 0
 	case need <= 0:
 		return w

@@ -7,19 +7,19 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope admission econ epoch qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
+CORES := identity rpcauth envelope admission econ epoch beacon schedule qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
 # the answer, as on its long ways. examples/economy is one goroutine that plays
 # through chain/client and chain/devchain, which have tests of their own.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/beacon|/($(subst $(empty) ,|,$(filter-out rpcauth identity beacon,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate scores fanout cities chaos fuzz generate generated web-check contracts browser clean economy
+.PHONY: help run build check test race bench soak soak-rooms simulate schedule-statistics scores fanout cities chaos fuzz generate generated web-check contracts browser clean economy
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ simulate: ## 10,000 random schedules of a network of Registries in virtual time:
 
 scores: ## what liars do to scores and quarantine, in 40 seeds and 600,000 node-epochs: 6 CPU minutes
 	@DRTC_SCORE_RUNS=40 go test -count=1 -v -timeout 1h -run 'TestQuality_what|TestStanding_(fallen|honest)' ./score
+
+schedule-statistics: ## the plan of tests and its oracle, 500 seeds of 30 epochs of 200 nodes each: 5 CPU minutes (a run replaces what the oracle recorded)
+	@$(LANE) schedule-statistics go test -v -timeout 2h -run Statistics ./schedule -statistics 500 -record-oracle
 
 fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a hop adds to the delay: 3 minutes (FLAGS=--json)
 	@go run ./internal/scenario/run fanout $(FLAGS)

@@ -72,6 +72,9 @@ func Repository() Rules {
 			{"score", Core, "scores and quarantine from results, receipts and uptimes (2.3.1, 4.2.4)"},
 			{"qos", Core, "what a test measured as scores and V (4.3.8, 4.2.4)"},
 			{"challenge", Core, "tests between two nodes: order, both sides, samples, judgement (4.3.8)"},
+			{"beacon", Core, "rounds of randomness that nobody chose, verified (4.2.4)"},
+			{"beacon/drand", Shell, "fetches rounds from sources that are not believed"},
+			{"schedule", Core, "the common plan of QoS tests, from a round and agreed data (4.2.4)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -162,6 +165,7 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
+			"github.com/consensys/gnark-crypto/ecc/bls12-381", // pairings; its owner below narrows it
 			"github.com/holiman/uint256",                    // integers of 256 bits; its owner below narrows it
 			"github.com/golang/geo/s2",                      // geometry
 			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
@@ -187,6 +191,7 @@ func Repository() Rules {
 			{"github.com/ethereum/go-ethereum", []string{"identity", "chain", "examples/chain", "examples/economy"}, "chain/ speaks to the chain; of the rest of the product identity takes crypto/secp256k1, for speed"},
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
 			{"github.com/holiman/uint256", []string{"econ"}, "one package has the numbers that pay"},
+			{"github.com/consensys", []string{"beacon"}, "one package verifies signatures of drand"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
 			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},

@@ -69,6 +69,7 @@ func Repository() Rules {
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
 			{"econ/...", Core, "scores, rewards, credits, supply and policy in integers (whitepaper 2.3 and 3), and their reference vectors"},
 			{"epoch", Core, "what an epoch commits: leaves, charges, totals, their hashes and signatures (5.7)"},
+			{"receipt", Core, "who signs how much for what was served, who is cut off, and which receipt counts (3.3)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -82,6 +83,7 @@ func Repository() Rules {
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
 			{"medianode/admit", Shell, "keeps the list of who may command the node"},
+			{"medianode/till", Shell, "the node's accounts with Orchestrators, on disk and at Registries"},
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 

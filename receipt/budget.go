@@ -43,14 +43,20 @@ func (b Budget) Validate() error {
 
 func (b Budget) bytes() uint64 { return uint64(b.Gigabytes * 1e9) }
 
-// matches reports whether a row counts for the budget, of a Spender that asks.
-func (b Budget) matches(asks, row Spender) bool {
-	room := b.Room
-	if room == EachRoom {
-		room = asks.Room
+// pot is what a budget counts together: all that it bounds, or each room.
+type pot struct{ application, room string }
+
+// pot of a Spender, false if the budget does not bound it.
+func (b Budget) pot(s Spender) (pot, bool) {
+	switch {
+	case b.Application != "" && b.Application != s.Application, b.Key != "" && b.Key != s.Key:
+		return pot{}, false
+	case b.Room == EachRoom:
+		return pot{s.Application, s.Room}, true
+	case b.Room != "" && b.Room != s.Room:
+		return pot{}, false
 	}
-	return (b.Application == "" || b.Application == row.Application) &&
-		(b.Key == "" || b.Key == row.Key) && (room == "" || room == row.Room && asks.Application == row.Application)
+	return pot{}, true
 }
 
 func (b Budget) covers(day, now Day) bool {
@@ -84,34 +90,46 @@ type Exceeded struct {
 	End    bool   // its room is closed
 }
 
-// Exceeds says whether a Spender may use no more, by the first of the budgets that
-// is used up. Rows are those of all members.
-func Exceeds(budgets []Budget, now time.Time, rows []Row, s Spender) (Exceeded, bool) {
+// Tally is what budgets have left in the present periods.
+type Tally struct {
+	budgets []Budget
+	now     time.Time
+	used    []map[pot]uint64 // of each budget
+}
+
+// NewTally counts the rows of all members for budgets.
+func NewTally(budgets []Budget, now time.Time, rows []Row) *Tally {
+	t := &Tally{budgets: budgets, now: now}
 	today := DayOf(now)
-	var found Exceeded
 	for _, b := range budgets {
-		if !b.matches(s, s) {
-			continue
-		}
-		var used uint64
+		used := map[pot]uint64{}
 		for _, r := range rows {
-			if b.covers(r.Day, today) && b.matches(s, r.Spender) {
-				used += r.Sum()
+			if p, ok := b.pot(r.Spender); ok && b.covers(r.Day, today) {
+				used[p] += r.Sum()
 			}
 		}
-		if used < b.bytes() {
+		t.used = append(t.used, used)
+	}
+	return t
+}
+
+// Exceeded says whether a Spender may use no more, by the first of the budgets
+// that is used up, one that ends rooms before others.
+func (t *Tally) Exceeded(s Spender) (found Exceeded, ok bool) {
+	for i, b := range t.budgets {
+		p, bound := b.pot(s)
+		if !bound || ok && !b.End {
 			continue
 		}
-		e := Exceeded{End: b.End, Reason: fmt.Sprintf("the budget of %s is used up: %.3f of %.3f GB this %s, until %s",
-			b.what(s), float64(used)/1e9, b.Gigabytes, b.Per, b.ends(now).Format(time.RFC3339))}
-		if e.End {
-			return e, true
-		}
-		if found.Reason == "" {
-			found = e
+		if used := t.used[i][p]; used >= b.bytes() {
+			found = Exceeded{End: b.End, Reason: fmt.Sprintf("the budget of %s is used up: %.3f of %.3f GB this %s, until %s",
+				b.what(s), float64(used)/1e9, b.Gigabytes, b.Per, b.ends(t.now).Format(time.RFC3339))}
+			if ok = true; b.End {
+				return found, true
+			}
 		}
 	}
-	return found, found.Reason != ""
+	return found, ok
 }
 
 // Authority is what an application lets an Orchestrator spend, by its signature

@@ -33,9 +33,9 @@ type PurseRules struct {
 	Slack        uint64
 	DisputeAfter time.Duration
 	// MaxMeetings bounds the sessions and links that are remembered, Remember is
-	// for how long after their end.
-	MaxMeetings int
-	Remember    time.Duration
+	// for how long after their end, Idle for how long after they were last heard of.
+	MaxMeetings    int
+	Remember, Idle time.Duration
 	// Keep is for how many epochs receipts are kept.
 	Keep uint64
 }
@@ -44,15 +44,15 @@ type PurseRules struct {
 func DefaultPurseRules() PurseRules {
 	return PurseRules{
 		Grace: 30 * time.Second, Skew: 5 * time.Second, MaxRate: 1e9, Tolerance: 50, Slack: 256 << 10, DisputeAfter: 30 * time.Second,
-		MaxMeetings: 10_000, Remember: 2 * time.Minute, Keep: 2,
+		MaxMeetings: 7000, Remember: 2 * time.Minute, Idle: time.Hour, Keep: 2,
 	}
 }
 
 // Validate names the field that is out of range.
 func (r PurseRules) Validate() error {
 	switch {
-	case r.Grace < 0 || r.Skew < 0 || r.DisputeAfter < 0 || r.Remember < 0:
-		return fmt.Errorf("receipt: Grace, Skew, DisputeAfter, Remember: want 0s or more, got %s, %s, %s, %s", r.Grace, r.Skew, r.DisputeAfter, r.Remember)
+	case min(r.Grace, r.Skew, r.DisputeAfter, r.Remember, r.Idle) < 0:
+		return fmt.Errorf("receipt: Grace, Skew, DisputeAfter, Remember, Idle: want 0s or more, got %s, %s, %s, %s, %s", r.Grace, r.Skew, r.DisputeAfter, r.Remember, r.Idle)
 	case r.MaxRate < 8 || r.MaxRate > 1e12:
 		return fmt.Errorf("receipt: MaxRate: want 8 to 1e12 bits per second, got %d", r.MaxRate)
 	case r.Tolerance > econ.Whole:
@@ -95,6 +95,7 @@ type meeting struct {
 	application Application
 	taken       Counters // that were added to what is seen
 	first       time.Time
+	heard       time.Time // last, to the minute
 	endedAt     time.Time // zero while it goes on
 	// What the other side says to have received, if it says anything.
 	word    uint64
@@ -102,7 +103,10 @@ type meeting struct {
 	wordBps uint64
 }
 
-const maxID = 80
+const (
+	maxID    = 80   // bytes
+	maxSince = 4096 // claims that are held against a node
+)
 
 // NewPurse is that of an Orchestrator self for a node of which it knows nothing.
 func NewPurse(self, node drtc.NodeID, rules PurseRules) *Purse {
@@ -138,12 +142,11 @@ func (p *Purse) Observe(now time.Time, o Observation) (fresh Counters) {
 	if !m.endedAt.IsZero() {
 		return Counters{}
 	}
+	m.heard = now.Truncate(time.Minute)
+	t := p.tab(m.application)
 	fresh = m.believed(now, o.Counters, p.rules).less(m.taken)
 	m.taken = m.taken.plus(fresh)
-	if fresh != (Counters{}) {
-		t := p.tab(m.application)
-		t.seen = t.seen.plus(fresh)
-	}
+	t.seen = t.seen.plus(fresh)
 	if o.Ended {
 		m.endedAt = now
 	}
@@ -259,7 +262,9 @@ func (p *Purse) overdue(now time.Time, a Account, counted, signed Counters) time
 	}
 	since, ok := p.since[a]
 	if !ok {
-		p.since[a], since = now, now
+		if since = now; len(p.since) < maxSince {
+			p.since[a] = now
+		}
 	}
 	if d := now.Sub(since); d >= p.rules.DisputeAfter {
 		return d
@@ -361,7 +366,7 @@ func (p *Purse) Spent() map[Application]Counters {
 // tidy forgets what ended long ago.
 func (p *Purse) tidy(now time.Time) {
 	for id, m := range p.meetings {
-		if !m.endedAt.IsZero() && now.Sub(m.endedAt) > p.rules.Remember {
+		if !m.endedAt.IsZero() && now.Sub(m.endedAt) > p.rules.Remember || now.Sub(m.heard) > p.rules.Idle+time.Minute {
 			delete(p.meetings, id)
 		}
 	}
@@ -390,6 +395,10 @@ func (p *Purse) Forget(now time.Time, keep func(id string) bool) {
 	}
 }
 
+// Inherit takes over from another Purse of the same node what Bytes does not
+// write: since when claims have been too high.
+func (p *Purse) Inherit(from *Purse) { p.since = from.since }
+
 const purseVersion = 1
 
 // Bytes writes the Purse, for the store. Equal purses have equal bytes.
@@ -397,8 +406,10 @@ func (p *Purse) Bytes() []byte {
 	b := append(append([]byte{purseVersion}, p.self[:]...), p.node[:]...)
 	order := func(x, y Application) int { return bytes.Compare(x[:], y[:]) }
 	b = appendNumber(b, uint64(len(p.accounts)))
-	for _, a := range slices.SortedFunc(maps.Keys(p.accounts), order) {
+	numbers := map[Application]int{}
+	for i, a := range slices.SortedFunc(maps.Keys(p.accounts), order) {
 		t := p.accounts[a]
+		numbers[a] = i
 		b = appendCounters(appendCounters(append(b, a[:]...), t.seen), t.signed)
 		b = appendNumber(b, uint64(len(t.last)))
 		for _, e := range slices.SortedFunc(maps.Keys(t.last), cmp.Compare[uint64]) {
@@ -408,9 +419,9 @@ func (p *Purse) Bytes() []byte {
 	b = appendNumber(b, uint64(len(p.meetings)))
 	for _, id := range slices.Sorted(maps.Keys(p.meetings)) {
 		m := p.meetings[id]
-		b = append(appendText(b, id), m.application[:]...)
+		b = appendNumber(appendText(b, id), uint64(numbers[m.application]))
 		b = appendCounters(b, m.taken)
-		for _, at := range []time.Time{m.first, m.endedAt, m.wordAt} {
+		for _, at := range []time.Time{m.first, m.heard, m.endedAt, m.wordAt} {
 			b = appendTime(b, at)
 		}
 		b = appendNumber(appendNumber(b, m.word), m.wordBps)
@@ -448,9 +459,11 @@ func ParsePurse(b []byte, self, node drtc.NodeID, rules PurseRules) (*Purse, err
 	if s, n := drtc.NodeID(r.address()), drtc.NodeID(r.address()); r.err == nil && (s != self || n != node) {
 		return nil, fmt.Errorf("%w: the purse is of %s for node %s", ErrParty, s, n)
 	}
+	var applications []Application
 	for n := r.number(); n > 0 && r.err == nil; n-- {
 		a := r.address()
 		t := p.tab(a)
+		applications = append(applications, a)
 		t.seen, t.signed = r.counters(), r.counters()
 		for m := r.number(); m > 0 && r.err == nil; m-- {
 			s := r.signed()
@@ -462,7 +475,14 @@ func ParsePurse(b []byte, self, node drtc.NodeID, rules PurseRules) (*Purse, err
 	}
 	for n := r.number(); n > 0 && r.err == nil; n-- {
 		id := r.text(maxID)
-		m := &meeting{application: r.address(), taken: r.counters(), first: r.time(), endedAt: r.time(), wordAt: r.time()}
+		number := r.number()
+		if r.err == nil && number >= uint64(len(applications)) {
+			return nil, fmt.Errorf("%w: a meeting of an application that is not there", ErrMalformed)
+		}
+		m := &meeting{taken: r.counters(), first: r.time(), heard: r.time(), endedAt: r.time(), wordAt: r.time()}
+		if r.err == nil {
+			m.application = applications[number]
+		}
 		m.word, m.wordBps = r.number(), r.number()
 		p.meetings[id] = m
 	}

@@ -120,6 +120,13 @@ func (u *Usage) Dirty() []UsagePage {
 	return pages
 }
 
+// Touch makes pages dirty again, that could not be stored.
+func (u *Usage) Touch(pages []UsagePage) {
+	for _, p := range pages {
+		u.dirty[p] = true
+	}
+}
+
 // Page writes the rows of a page.
 func (u *Usage) Page(p UsagePage) ([]byte, error) {
 	var rows []Row
@@ -198,4 +205,23 @@ func (u *Usage) Drop(before Day) []UsagePage {
 		}
 	}
 	return gone
+}
+
+// MergeRows adds up rows of several that are of one day and Spender, in order.
+func MergeRows(several ...[]Row) []Row {
+	var all []Row
+	for _, rows := range several {
+		all = append(all, rows...)
+	}
+	slices.SortFunc(all, Row.compare)
+	merged := all[:0]
+	for _, r := range all {
+		if last := len(merged) - 1; last >= 0 && merged[last].compare(r) == 0 {
+			merged[last].Client += r.Client
+			merged[last].Relay += r.Relay
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
 }

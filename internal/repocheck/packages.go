@@ -117,6 +117,7 @@ func Repository() Rules {
 			{"orchestrator/gate", Shell, "lets holders of tokens on a chain into rooms"},
 			{"orchestrator/moderate", Shell, "hosts of rooms over HTTP"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
+			{"orchestrator/billing", Shell, "receipts for nodes, usage of rooms and API keys, budgets"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/memory", Shell, "that interface in memory"},

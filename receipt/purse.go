@@ -43,7 +43,7 @@ type PurseRules struct {
 // DefaultPurseRules returns the usual bounds; Clock and Domain are to be filled in.
 func DefaultPurseRules() PurseRules {
 	return PurseRules{
-		Grace: 30 * time.Second, Skew: 5 * time.Second, MaxRate: 1e9, Tolerance: 50, Slack: 256 << 10, DisputeAfter: 30 * time.Second,
+		Grace: time.Minute, Skew: 5 * time.Second, MaxRate: 1e9, Tolerance: 50, Slack: 256 << 10, DisputeAfter: 30 * time.Second,
 		MaxMeetings: 7000, Remember: 2 * time.Minute, Idle: time.Hour, Keep: 2,
 	}
 }
@@ -206,6 +206,7 @@ type Dispute struct {
 // else gets it; until then Answer repeats itself.
 func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disputes []Dispute) {
 	p.tidy(now)
+	promised := map[Application]Counters{} // in this answer, to claims of other epochs
 	for _, c := range claims {
 		a := Account{Application: c.Application, Orchestrator: p.self, Node: p.node, Epoch: c.Epoch}
 		dispute := func(format string, args ...any) {
@@ -227,9 +228,10 @@ func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disp
 			}
 			continue
 		}
-		next := p.next(now, a, c.Counted)
+		next := p.next(now, a, c.Counted, promised[a.Application])
 		if next.Sequence > 0 {
 			statements = append(statements, next)
+			promised[a.Application] = promised[a.Application].plus(next.less(p.last(a).Counters))
 		}
 		if late := p.overdue(now, a, c.Counted, p.last(a).most(next.Counters)); late > 0 {
 			dispute("more is claimed than was acknowledged")
@@ -239,13 +241,14 @@ func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disp
 	return statements, disputes
 }
 
-// next is the statement that a claim is worth, without Sequence if none.
-func (p *Purse) next(now time.Time, a Account, counted Counters) Signed {
+// next is the statement that a claim is worth beside what is promised, without
+// Sequence if none.
+func (p *Purse) next(now time.Time, a Account, counted, promised Counters) Signed {
 	last, t := p.last(a), p.accounts[a.Application]
 	if t == nil {
 		return Signed{}
 	}
-	more := counted.less(last.Counters).least(t.seen.less(t.signed))
+	more := counted.less(last.Counters).least(t.seen.less(t.signed.plus(promised)))
 	if more == (Counters{}) {
 		return Signed{}
 	}

@@ -40,7 +40,7 @@ type TillRules struct {
 // DefaultTillRules returns the usual bounds; Clock and Domain are to be filled in.
 func DefaultTillRules() TillRules {
 	return TillRules{
-		Grace: time.Minute, CreditBytes: 4e9, CreditTime: 2 * time.Minute, Tolerance: 50, Slack: 256 << 10,
+		Grace: 2 * time.Minute, CreditBytes: 4e9, CreditTime: 2 * time.Minute, Tolerance: 50, Slack: 256 << 10,
 		Keep: 31, MaxOrchestrators: 1024, MaxApplications: 1024,
 	}
 }

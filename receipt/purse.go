@@ -207,6 +207,7 @@ type Dispute struct {
 func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disputes []Dispute) {
 	p.tidy(now)
 	promised := map[Application]Counters{} // in this answer, to claims of other epochs
+	answered := map[Account]bool{}
 	for _, c := range claims {
 		a := Account{Application: c.Application, Orchestrator: p.self, Node: p.node, Epoch: c.Epoch}
 		dispute := func(format string, args ...any) {
@@ -214,6 +215,11 @@ func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disp
 				Account: a, Claimed: c.Counted, Signed: p.last(a).Counters, Seen: p.seen(a.Application), Reason: fmt.Sprintf(format, args...),
 			})
 		}
+		if answered[a] { // else one sequence could be signed twice
+			dispute("the node claims twice for one account")
+			continue
+		}
+		answered[a] = true
 		if c.Last.Sequence > 0 && !p.recognise(a, c.Last) {
 			dispute("the node shows a receipt that is not ours")
 			continue
@@ -223,7 +229,8 @@ func (p *Purse) Answer(now time.Time, claims []Claim) (statements []Signed, disp
 			continue
 		}
 		if reason := p.outside(now, c.Epoch); reason != "" {
-			if c.Counted.Sum() > p.last(a).Sum() {
+			// Of the epoch before, the node is about to carry over what is left.
+			if c.Counted.Sum() > p.last(a).Sum() && c.Epoch+1 != p.rules.Clock.At(now) {
 				dispute("%s", reason)
 			}
 			continue

@@ -113,24 +113,36 @@ func TestPurse_spendsItsSightOnce(t *testing.T) {
 	}
 }
 
+// A node can't have an Orchestrator sign one sequence twice.
+func TestPurse_answersAnAccountOnce(t *testing.T) {
+	p := newPurse(nil)
+	see(p, genesis, "a", clientBytes(100))
+	got, disputes := answer(t, p, genesis, claim(clientBytes(10)), claim(clientBytes(20)))
+	if len(got) != 1 || len(disputes) != 1 {
+		t.Errorf("signed %+v, disputed %+v, want one of each", got, disputes)
+	}
+}
+
 func TestPurse_refusesOtherEpochs(t *testing.T) {
 	for name, c := range map[string]struct {
 		at    time.Duration
 		epoch uint64
 		signs bool
+		quiet bool
 	}{
-		"present":                {90 * time.Minute, 1, true},
-		"last, in its grace":     {time.Hour + 59*time.Second, 0, true},
-		"last, after its grace":  {time.Hour + time.Minute, 0, false},
-		"next, by a clock ahead": {time.Hour - 4*time.Second, 1, true},
-		"next":                   {time.Hour - 6*time.Second, 1, false},
-		"far":                    {time.Hour, 1 << 60, false},
-		"before genesis":         {-time.Second, 0, false},
+		"present":                {90 * time.Minute, 1, true, false},
+		"last, in its grace":     {time.Hour + 59*time.Second, 0, true, false},
+		"last, after its grace":  {time.Hour + time.Minute, 0, false, true},
+		"two before":             {3 * time.Hour, 0, false, false},
+		"next, by a clock ahead": {time.Hour - 4*time.Second, 1, true, false},
+		"next":                   {time.Hour - 6*time.Second, 1, false, false},
+		"far":                    {time.Hour, 1 << 60, false, false},
+		"before genesis":         {-time.Second, 0, false, false},
 	} {
 		p := newPurse(nil)
 		see(p, genesis, "a", clientBytes(100))
 		got, disputes := answer(t, p, genesis.Add(c.at), receipt.Claim{Application: shop, Epoch: c.epoch, Counted: clientBytes(10)})
-		if (len(got) == 1) != c.signs || (len(disputes) == 1) == c.signs {
+		if (len(got) == 1) != c.signs || (len(disputes) == 1) == (c.signs || c.quiet) {
 			t.Errorf("%s: signed %+v, disputed %+v", name, got, disputes)
 		}
 	}

@@ -147,6 +147,7 @@ func Repository() Rules {
 			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
 			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"internal/served", TestOnly, "what is paid, with whole roles in one process"},
 			{"internal/scenario/...", TestOnly, "whole networks whose rooms span nodes, measured"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},

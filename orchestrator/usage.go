@@ -48,9 +48,12 @@ func (o *Orchestrator) usage(w http.ResponseWriter, r *http.Request) {
 	if to == "" {
 		to = max(today, from)
 	}
-	for name, day := range map[string]receipt.Day{"from": from, "to": to} {
-		if _, err := time.Parse(time.DateOnly, string(day)); err != nil {
-			http.Error(w, fmt.Sprintf("%s: want a day such as %s, got %.20q", name, today, day), http.StatusBadRequest)
+	for _, p := range []struct {
+		name string
+		day  receipt.Day
+	}{{"from", from}, {"to", to}} {
+		if _, err := time.Parse(time.DateOnly, string(p.day)); err != nil {
+			http.Error(w, fmt.Sprintf("%s: want a day such as %s, got %.20q", p.name, today, p.day), http.StatusBadRequest)
 			return
 		}
 	}

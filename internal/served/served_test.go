@@ -462,7 +462,7 @@ func TestServed_isWhatIsSigned(t *testing.T) {
 // An Orchestrator that never signs is cut off when its credit is used up, and told
 // why; it gets nothing new.
 func TestServed_neverSigningIsCutOff(t *testing.T) {
-	const credit = 1_500_000
+	const credit = 600_000
 	b := newBed(t, []drtc.Place{berlin}, func(c *medianode.Config) {
 		c.Receipts.CreditMB, c.Receipts.CreditTime = credit/1e6, time.Hour
 	}, func(c *orchestrator.Config) { c.Receipts.Network = receipt.Network{} })
@@ -499,5 +499,46 @@ func TestServed_neverSigningIsCutOff(t *testing.T) {
 	}
 	if info, err := os.Stat(files[0]); err != nil || info.Size() == 0 {
 		t.Errorf("the node's accounts: %v", err)
+	}
+}
+
+// A room that is over its budget ends, and who comes back is told why; other rooms
+// are not concerned.
+func TestServed_aBudgetEndsARoom(t *testing.T) {
+	b := newBed(t, []drtc.Place{berlin}, nil, func(c *orchestrator.Config) {
+		c.Budgets = []receipt.Budget{{Application: apiKey, Room: receipt.EachRoom, Gigabytes: 0.001, Per: receipt.PerDay, End: true}}
+	})
+	p := b.people()
+	p.talk(berlin)
+	v := &viewer{}
+	ended := make(chan error, 1)
+	p.join(client.Participant{Name: "viewer", Play: &client.Subscriber{Track: v.play}, Ended: func(err error) { ended <- err }}, berlin)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the room goes on")
+	}
+	if got := v.sum(); got < 1e6 {
+		t.Errorf("the room ended after %d bytes, want the budget of a megabyte", got)
+	}
+	status, reason := b.knock("viewer")
+	if status != http.StatusTooManyRequests || !strings.Contains(reason, `the budget of room "stage" is used up`) {
+		t.Errorf("who comes back is told %d %q", status, reason)
+	}
+	if e, err := http.Get(b.o.URL() + "/drtc/v1/usage?access_token=" + b.token("ann")); err != nil || e.StatusCode != http.StatusForbidden {
+		t.Errorf("a participant asks for the bill: got %v, %v, want that it is refused", e, err)
+	} else {
+		e.Body.Close()
+	}
+	for _, query := range []string{"from=yesterday", "by=colour", "format=xml"} {
+		e, err := http.Get(b.o.URL() + "/drtc/v1/usage?" + query + "&access_token=" + b.token("server", "roomList"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(e.Body)
+		e.Body.Close()
+		if name, _, _ := strings.Cut(query, "="); e.StatusCode != http.StatusBadRequest || !strings.HasPrefix(string(text), name+":") {
+			t.Errorf("%s: got %d %q, want that it names the parameter", query, e.StatusCode, text)
+		}
 	}
 }

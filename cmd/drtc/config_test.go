@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Every key that a role reads is explained to operators.
@@ -39,7 +40,7 @@ func tomlKeys(t reflect.Type, prefix string) []string {
 		case tag == "-":
 		case tag == "":
 			keys = append(keys, "a tag for "+f.Name)
-		case f.Type.Kind() == reflect.Struct:
+		case f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[time.Time]():
 			keys = append(keys, tomlKeys(f.Type, prefix+tag+".")...)
 		default:
 			keys = append(keys, prefix+tag)

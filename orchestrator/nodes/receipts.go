@@ -24,7 +24,7 @@ type Count struct {
 	Ended    bool   // nothing comes after it
 }
 
-// ErrNoReceipts: the node asks for no receipts.
+// ErrNoReceipts says that the node asks for no receipts.
 var ErrNoReceipts = errors.New("nodes: the media node asks for no receipts")
 
 // account is the account of an application in a call; nil for the Orchestrator's

@@ -7,7 +7,7 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope admission econ epoch beacon schedule qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
+CORES := identity rpcauth envelope admission econ epoch receipt beacon schedule qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
 # the answer, as on its long ways. examples/economy is one goroutine that plays

@@ -75,6 +75,7 @@ func Repository() Rules {
 			{"beacon", Core, "rounds of randomness that nobody chose, verified (4.2.4)"},
 			{"beacon/drand", Shell, "fetches rounds from sources that are not believed"},
 			{"schedule", Core, "the common plan of QoS tests, from a round and agreed data (4.2.4)"},
+			{"receipt", Core, "who signs how much for what was served, who is cut off, and which receipt counts (3.3)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -88,6 +89,7 @@ func Repository() Rules {
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
 			{"medianode/admit", Shell, "keeps the list of who may command the node"},
+			{"medianode/till", Shell, "the node's accounts with Orchestrators, on disk and at Registries"},
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 
@@ -121,6 +123,7 @@ func Repository() Rules {
 			{"orchestrator/gate", Shell, "lets holders of tokens on a chain into rooms"},
 			{"orchestrator/moderate", Shell, "hosts of rooms over HTTP"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
+			{"orchestrator/billing", Shell, "receipts for nodes, usage of rooms and API keys, budgets"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/memory", Shell, "that interface in memory"},
@@ -155,6 +158,7 @@ func Repository() Rules {
 			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
 			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"internal/served", TestOnly, "what is paid, with whole roles in one process"},
 			{"internal/scenario/...", TestOnly, "whole networks whose rooms span nodes, measured"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},
@@ -166,9 +170,9 @@ func Repository() Rules {
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
 			"github.com/consensys/gnark-crypto/ecc/bls12-381", // pairings; its owner below narrows it
-			"github.com/holiman/uint256",                    // integers of 256 bits; its owner below narrows it
-			"github.com/golang/geo/s2",                      // geometry
-			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
+			"github.com/holiman/uint256",                      // integers of 256 bits; its owner below narrows it
+			"github.com/golang/geo/s2",                        // geometry
+			"google.golang.org/protobuf/encoding/protowire",   // the wire format alone
 		},
 		Owners: []Owner{
 			{"github.com/pion/dtls", []string{"medianode/transport", "loadtest/floor"}, "one package of the product speaks DTLS; the floor hears its keys"},

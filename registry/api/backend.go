@@ -21,6 +21,8 @@ type Backend struct {
 	Nodes    Nodes
 	Peering  Peering
 	Health   func() Health
+	// Receipts returns the pages of a node's receipts of an epoch that are held.
+	Receipts func(node drtc.NodeID, epoch uint64) []envelope.Envelope
 }
 
 // Records is what the Registry holds.

@@ -103,7 +103,7 @@ func (n *network) unlock(t *testing.T, seed byte) *account.Account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := l.Unlock(t.Context(), key(t, seed), filepath.Join(n.dir, string('a'+rune(seed))+".journal"))
+	a, err := l.Unlock(t.Context(), key(t, seed), filepath.Join(n.dir, string('a'+rune(seed))+".journal"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,8 +313,8 @@ func TestClaimRewards_namesWhatIsWrong(t *testing.T) {
 	}{
 		{"the later alone", node.ID(), []account.EpochData{two}, "give those between too"},
 		{"a forged leaf", node.ID(), []account.EpochData{forged}, "the chain has 0x"},
-		{"another node", drtc.NodeID{0: 9}, []account.EpochData{one}, "none of node 0x09"},
-		{"nothing", node.ID(), nil, "none of node"},
+		{"another node", drtc.NodeID{0: 9}, []account.EpochData{one}, "not paid yet: of node 0x09"},
+		{"nothing", node.ID(), nil, "not paid yet"},
 	} {
 		if _, err := a.ClaimRewards(ctx, c.node, c.data); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)

@@ -164,7 +164,7 @@ func (a *Account) affordable(ctx context.Context, cost *big.Int) error {
 		return err
 	}
 	if has.HUDL.Cmp(cost) < 0 {
-		return fmt.Errorf("%w: it costs %s HUDL, %s has %s", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL.Int))
+		return fmt.Errorf("%w: it costs %s HUDL, %s has %s HUDL", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL.Int))
 	}
 	return nil
 }

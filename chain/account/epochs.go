@@ -65,10 +65,8 @@ type Totals struct {
 	Leaves uint32 `json:"leaves"`
 	// Bytes that were served, weighted.
 	Bytes Amount `json:"bytes"`
-	// Charges of its payers, and FirstCharges those that came with the commit: the
-	// rest comes after.
-	Charges      uint32 `json:"charges"`
-	FirstCharges int    `json:"first_charges"`
+	// Charges of its payers: they come with the commit, or all after it.
+	Charges uint32 `json:"charges"`
 	// RewardWei is M0, the rewards before a cut.
 	RewardWei Amount `json:"reward_wei"`
 }

@@ -114,12 +114,9 @@ func (l *Ledger) totals(ctx context.Context, hash common.Hash) (*Totals, error) 
 		return nil, nil
 	}
 	values, err := commit.Inputs.Unpack(data[len(commit.ID):])
-	if err != nil || len(values) < 2 {
+	if err != nil || len(values) == 0 {
 		return nil, nil
 	}
 	c := abi.ConvertType(values[0], new(bindings.EpochCommit)).(*bindings.EpochCommit)
-	charges := abi.ConvertType(values[1], new([]bindings.Charge)).(*[]bindings.Charge)
-	return &Totals{
-		Leaves: c.LeafCount, Bytes: Amount{c.TotalBytes}, Charges: c.ChargeCount, FirstCharges: len(*charges), RewardWei: Amount{c.RewardTotal},
-	}, nil
+	return &Totals{Leaves: c.LeafCount, Bytes: Amount{c.TotalBytes}, Charges: c.ChargeCount, RewardWei: Amount{c.RewardTotal}}, nil
 }

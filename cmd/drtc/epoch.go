@@ -70,7 +70,7 @@ func printEpoch(t io.Writer, e account.EpochRecord, now time.Time) {
 			fmt.Fprintf(t, "leaves\t%d, for %s GB\n", s.Leaves, account.Decimal(s.Bytes.Int, 9))
 			came := "all came"
 			if e.Status == account.Charging {
-				came = fmt.Sprintf("%d came with the commit, and not all of the rest yet", s.FirstCharges)
+				came = "not all came yet"
 			}
 			fmt.Fprintf(t, "charges\t%d, %s\nrewards (M0)\t%s HUDL\n", s.Charges, came, account.HUDL(s.RewardWei.Int))
 		}

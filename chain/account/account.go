@@ -153,7 +153,7 @@ func (a *Account) allow(ctx context.Context, token, spender common.Address, amou
 	if allowed.Cmp(amount) >= 0 {
 		return nil
 	}
-	_, err = a.sender.Send(ctx, client.Intent{ID: a.fresh("approve"), To: &token, Data: b.PackApprove(spender, amount)})
+	_, err = a.send(ctx, client.Intent{ID: a.fresh("approve"), To: &token, Data: b.PackApprove(spender, amount)}, call{})
 	return err
 }
 

@@ -126,19 +126,36 @@ func (a *Account) do(ctx context.Context, act act) (Done, *types.Receipt, error)
 		contract := a.addresses.Of(c.contract)
 		c.to = &contract
 	}
-	intent := client.Intent{ID: a.fresh(act.name()), To: c.to, Data: c.input, Value: c.value}
-	if c.pays != "" && a.tell != nil {
-		var most *big.Int
-		if intent.Gas, most, err = a.sender.Cost(ctx, intent); err != nil {
-			return Done{}, nil, err
-		}
-		a.tell(Spending{c.what, c.pays, intent.Gas, Amount{most}})
-	}
-	receipt, err := a.sender.Send(ctx, intent)
+	receipt, err := a.send(ctx, client.Intent{ID: a.fresh(act.name()), To: c.to, Data: c.input, Value: c.value}, c)
 	if err != nil {
 		return Done{}, receipt, err
 	}
 	return doneBy(receipt), receipt, nil
+}
+
+// send sends an intent that the account can pay the gas of: another would lie in the
+// journal, in the way of all that come after.
+func (a *Account) send(ctx context.Context, i client.Intent, c call) (*types.Receipt, error) {
+	gas, most, err := a.sender.Cost(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	i.Gas = gas
+	has, err := a.client.Balance(ctx, common.Address(a.id))
+	if err != nil {
+		return nil, err
+	}
+	needs := new(big.Int).Set(most)
+	if i.Value != nil {
+		needs.Add(needs, i.Value)
+	}
+	if has.Cmp(needs) < 0 {
+		return nil, fmt.Errorf("%w: it needs up to %s of the chain's coin, %s has %s: give it some", ErrTooLittle, HUDL(needs), a.id, HUDL(has))
+	}
+	if c.pays != "" && a.tell != nil {
+		a.tell(Spending{c.what, c.pays, gas, Amount{most}})
+	}
+	return a.sender.Send(ctx, i)
 }
 
 // simply is an act whose transaction needs nothing before it.

@@ -144,6 +144,13 @@ func hasTooLittle(t *testing.T, n *network) {
 			t.Errorf("%s: got %v, want ErrTooLittle with what it has", name, err)
 		}
 	}
+	without := n.unlock(t, 10) // nobody funded it
+	if _, err := without.Delegate(ctx, drtc.NodeID{0: 7}, []uint64{1}); err == nil || errors.Is(err, account.ErrTooLittle) {
+		t.Errorf("what is refused anyway: got %v, want the contract's reason", err)
+	}
+	if _, err := without.Authorise(ctx, drtc.NodeID{0: 7}, big.NewInt(1), 1000); !errors.Is(err, account.ErrTooLittle) || !strings.Contains(err.Error(), "of the chain's coin") {
+		t.Errorf("without coin for gas: got %v, want ErrTooLittle", err)
+	}
 	sale.Remaining = 3
 	if _, err := poor.BuyKeys(ctx, sale, 4, poor.ID()); err == nil || !strings.Contains(err.Error(), "want at most 3, which are for sale in EU") {
 		t.Errorf("more than there are: got %v", err)

@@ -238,7 +238,7 @@ func (s *Sender) estimate(ctx context.Context, i Intent) (uint64, error) {
 	if i.To != nil {
 		call["to"] = i.To
 	}
-	gas, err := ask(ctx, s.client, "gas", func(ctx context.Context) (uint64, error) {
+	gas, err := ask(ctx, s.client, "transaction", func(ctx context.Context) (uint64, error) {
 		var gas hexutil.Uint64
 		err := s.client.rpc.CallContext(ctx, &gas, "eth_estimateGas", call, "pending")
 		return uint64(gas), err

@@ -167,6 +167,9 @@ func newCreditsAuthorise() *cobra.Command {
 		if file != "" {
 			return f.present(ctx, w, file)
 		}
+		if valid <= 0 {
+			return fmt.Errorf("--valid: want a time above 0, got %s", valid)
+		}
 		to, err := readAddress("--orchestrator", orchestrator)
 		if err != nil {
 			return err

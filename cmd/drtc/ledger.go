@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -187,15 +188,30 @@ func readAddress(name, text string) (drtc.NodeID, error) {
 	return id, nil
 }
 
-// readIDs reads ids of keys.
+// readIDs reads ids of keys, as "3" or "3-7".
 func readIDs(texts []string) ([]uint64, error) {
-	ids := make([]uint64, len(texts))
-	for i, text := range texts {
-		id, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || id == 0 {
-			return nil, fmt.Errorf("id: want the number of a key, from 1 on, got %.30q", text)
+	var ids []uint64
+	for _, text := range texts {
+		low, high, isRange := strings.Cut(text, "-")
+		if !isRange {
+			high = low
 		}
-		ids[i] = id
+		first, err := strconv.ParseUint(low, 10, 64)
+		last, err2 := strconv.ParseUint(high, 10, 64)
+		if err != nil || err2 != nil || first == 0 || last < first {
+			return nil, fmt.Errorf("id: want the number of a key, from 1 on, or several as 3-7, got %.30q", text)
+		}
+		if last-first >= account.MaxAtOnce || len(ids)+int(last-first) >= account.MaxAtOnce {
+			return nil, fmt.Errorf("id: want at most %d keys at once", account.MaxAtOnce)
+		}
+		for ; ; first++ {
+			if slices.Contains(ids, first) {
+				return nil, fmt.Errorf("id: key %d is named twice", first)
+			}
+			if ids = append(ids, first); first == last {
+				break
+			}
+		}
 	}
 	return ids, nil
 }

@@ -44,6 +44,9 @@ func newPoolConsent() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("--commission: %w", err)
 		}
+		if valid <= 0 {
+			return fmt.Errorf("--valid: want a time above 0, got %s", valid)
+		}
 		if !given() {
 			return errors.New("--key-file: want the private key of the Media Node")
 		}

@@ -81,6 +81,9 @@ func TestRun_chain(t *testing.T) {
 			if with && (r.Chain == nil || r.Chain.ChainID != 5 || r.Chain.PID == 0 || r.Chain.KeyFile == r.Chain.DeployerKeyFile) {
 				t.Errorf("chain: got %+v, want one with two key files", r.Chain)
 			}
+			if found, err := FindChain(cfg.Dir); with && (err != nil || found.URL != r.Chain.URL || found.Addresses != r.Chain.Addresses || found.KeyFile != r.Chain.KeyFile) {
+				t.Errorf("found in the folder: %+v (%v), want what the ready file says, %+v", found, err, r.Chain)
+			}
 			if !with && r.Chain != nil {
 				t.Errorf("chain: got %+v, want none", r.Chain)
 			}

@@ -156,7 +156,7 @@ func readHoldings(ctx context.Context, l *account.Ledger, owner drtc.NodeID) (h 
 	return h, now, err
 }
 
-func printHoldings(t *tabwriter.Writer, h holdings, now uint64) {
+func printHoldings(t io.Writer, h holdings, now uint64) {
 	fmt.Fprintf(t, "account\t%s\n", h.Account)
 	fmt.Fprintf(t, "HUDL\t%s\n", account.HUDL(h.HUDL.Int))
 	fmt.Fprintf(t, "veHUDL\t%s\n", account.HUDL(h.VeHUDL.Int))

@@ -205,7 +205,7 @@ func newPoolShow() *cobra.Command {
 	return cmd
 }
 
-func printPool(t *tabwriter.Writer, p account.Pool) {
+func printPool(t io.Writer, p account.Pool) {
 	fmt.Fprintf(t, "node\t%s\n", p.Node)
 	fmt.Fprintf(t, "pool\t%s\n", p.Address)
 	fmt.Fprintf(t, "operator\t%s\n", p.Operator)

@@ -119,7 +119,7 @@ func (a *Account) BuyKeys(ctx context.Context, sale Sale, count uint64, to drtc.
 		}
 		return call{
 			contract: "MediaNodeKey", input: b.PackBuy(region3(sale.Region), number(count), cost, common.Address(to)),
-			what: fmt.Sprintf("buy %d keys of %s", count, sale.Region), pays: HUDL(cost) + " HUDL",
+			what: fmt.Sprintf("buy %s of %s", keysText(count), sale.Region), pays: HUDL(cost) + " HUDL",
 		}, a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("MediaNodeKey"), cost)
 	}})
 	if err != nil {
@@ -134,6 +134,13 @@ func (a *Account) BuyKeys(ctx context.Context, sale Sale, count uint64, to drtc.
 		bought.IDs = append(bought.IDs, event.FirstId.Uint64()+i)
 	}
 	return bought, nil
+}
+
+func keysText(count uint64) string {
+	if count == 1 {
+		return "a key"
+	}
+	return fmt.Sprintf("%d keys", count)
 }
 
 // Delegate gives keys of the account to a node's pool. They count from the next

@@ -92,9 +92,11 @@ func TestExplained_saysWhatToDo(t *testing.T) {
 			t.Errorf("got %v, want %v with %q", err, c.err, c.want)
 		}
 	}
-	other := errors.New("other")
-	if explained(other) != other || explained(nil) != nil {
-		t.Error("what says enough is changed")
+	if err := explained(errors.New("other")); err == nil || err.Error() != "other" {
+		t.Errorf("what says enough is changed to %v", err)
+	}
+	if err := explained(nil); err != nil {
+		t.Errorf("nothing is changed to %v", err)
 	}
 }
 

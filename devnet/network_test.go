@@ -262,10 +262,10 @@ func TestRun_childThatDiesEarlyEndsTheStart(t *testing.T) {
 
 func TestRun_childThatIsNeverReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = 300 * time.Millisecond
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "registry-1 silent")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"registry-1 was not ready within 0.3 s", "listens at 127.0.0.1:0"} {
+	for _, want := range []string{"registry-1 was not ready within 3.0 s", "listens at 127.0.0.1:0"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}
@@ -274,10 +274,10 @@ func TestRun_childThatIsNeverReady(t *testing.T) {
 
 func TestRun_orchestratorWithoutNodesIsNotReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = time.Second
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "orchestrator alone")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"orchestrator was not ready within 1.0 s", "commands 0 of 3 media nodes"} {
+	for _, want := range []string{"orchestrator was not ready within 3.0 s", "commands 0 of 3 media nodes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}

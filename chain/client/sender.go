@@ -325,6 +325,9 @@ func (s *Sender) result(ctx context.Context, o Outcome) (*types.Receipt, error) 
 		return nil, fmt.Errorf("%w: %q, nonce %d", ErrNonceTaken, o.ID, o.Nonce)
 	}
 	receipt, err := s.client.Receipt(ctx, o.Hash)
+	for errors.Is(err, ErrUnavailable) && s.pause(ctx, nil) == nil {
+		receipt, err = s.client.Receipt(ctx, o.Hash)
+	}
 	if err != nil || o.OK {
 		return receipt, err
 	}

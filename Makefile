@@ -11,9 +11,10 @@ CORES := identity rpcauth envelope admission econ epoch sim medianode/negotiate 
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
 # the answer, as on its long ways. examples/economy is one goroutine that plays
-# through chain/client and chain/devchain, which have tests of their own.
+# through chain/client and chain/devchain, which have tests of their own; so does
+# chain/account, one account at a time on five networks.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/chain/account|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20

@@ -11,15 +11,16 @@ CORES := identity rpcauth envelope admission econ epoch receipt beacon schedule 
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
 # the answer, as on its long ways. examples/economy is one goroutine that plays
-# through chain/client and chain/devchain, which have tests of their own.
+# through chain/client and chain/devchain, which have tests of their own; so does
+# chain/account, one account at a time on five networks.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/rpcauth|/identity|/beacon|/($(subst $(empty) ,|,$(filter-out rpcauth identity beacon,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/chain/account|/rpcauth|/identity|/beacon|/($(subst $(empty) ,|,$(filter-out rpcauth identity beacon,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate schedule-statistics scores fanout cities chaos fuzz generate generated web-check contracts browser clean economy
+.PHONY: help run build check test race bench soak soak-rooms simulate schedule-statistics scores fanout cities chaos fuzz generate generated web-check economy contracts mutants browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,8 +94,11 @@ economy: ## play the economy on a chain of its own: keys, credits, epochs, claim
 	@go run ./examples/economy $(FLAGS)
 
 contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests; 100,000 rewards against econ
-	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && node --test layout.test.mjs && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
+	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && node --test layout.test.mjs mutants.test.mjs && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
 	@$(LANE) rewards env DRTC_LEAVES=100000 go test -count=1 -run TestRewards_payAsEconToTheWei ./chain/deploy
+
+mutants: chain/contracts/node_modules ## make the contracts worse in 200 ways, one at a time: does a test notice? An hour; ONLY=WORD tries fewer
+	@$(LANE) mutants node chain/contracts/mutate.mjs $(ONLY)
 
 # The ways to carry media that the default does not use, each with what a call needs.
 CALL := call three rebind layers resume

@@ -44,11 +44,7 @@ func (n *Network) startChain(ctx context.Context, s *supervisor, files *layout) 
 		return nil, err
 	}
 	chain.KeyFile, chain.DeployerKeyFile = keys[0], keys[1]
-	h, err := files.child("chain")
-	if err != nil {
-		return nil, err
-	}
-	chain.Addresses = h.addresses()
+	chain.Addresses = home(filepath.Join(files.dir, "chain")).addresses()
 	return chain, n.deploy(ctx, s, files, chain, funded[0].Address.String())
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -236,7 +237,7 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	}
 	if r.Chain != nil {
 		fmt.Fprintf(&b, "    Chain        %s   id %d, for Ethereum tools\n", r.Chain.URL, r.Chain.ChainID)
-		fmt.Fprintf(&b, "    Keys         %s key list --rpc %s --addresses %s --key-file %s\n", cmp.Or(n.cfg.Command, "drtc"), r.Chain.URL, r.Chain.Addresses, r.Chain.KeyFile)
+		fmt.Fprintf(&b, "    Keys         %s key list --devnet %s\n", cmp.Or(n.cfg.Command, "drtc"), filepath.Dir(filepath.Dir(r.Chain.Addresses)))
 	}
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {

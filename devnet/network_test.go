@@ -81,6 +81,9 @@ func TestRun_chain(t *testing.T) {
 			if with && (r.Chain == nil || r.Chain.ChainID != 5 || r.Chain.PID == 0 || r.Chain.KeyFile == r.Chain.DeployerKeyFile) {
 				t.Errorf("chain: got %+v, want one with two key files", r.Chain)
 			}
+			if found, err := FindChain(cfg.Dir); with && (err != nil || found.URL != r.Chain.URL || found.Addresses != r.Chain.Addresses || found.KeyFile != r.Chain.KeyFile) {
+				t.Errorf("found in the folder: %+v (%v), want what the ready file says, %+v", found, err, r.Chain)
+			}
 			if !with && r.Chain != nil {
 				t.Errorf("chain: got %+v, want none", r.Chain)
 			}
@@ -259,10 +262,10 @@ func TestRun_childThatDiesEarlyEndsTheStart(t *testing.T) {
 
 func TestRun_childThatIsNeverReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = 300 * time.Millisecond
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "registry-1 silent")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"registry-1 was not ready within 0.3 s", "listens at 127.0.0.1:0"} {
+	for _, want := range []string{"registry-1 was not ready within 3.0 s", "listens at 127.0.0.1:0"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}
@@ -271,10 +274,10 @@ func TestRun_childThatIsNeverReady(t *testing.T) {
 
 func TestRun_orchestratorWithoutNodesIsNotReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = time.Second
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "orchestrator alone")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"orchestrator was not ready within 1.0 s", "commands 0 of 3 media nodes"} {
+	for _, want := range []string{"orchestrator was not ready within 3.0 s", "commands 0 of 3 media nodes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/api"
 	"github.com/drtc-network/drtc/registry/record"
 )
@@ -15,8 +16,21 @@ import (
 func (r *Registry) backend() api.Backend {
 	return api.Backend{
 		Registry: r.ID(), Network: r.config.Network,
-		Records: heldRecords{r}, Nodes: shownNodes{r}, Peering: peering{r}, Health: r.health,
+		Records: heldRecords{r}, Nodes: shownNodes{r}, Peering: peering{r}, Health: r.health, Receipts: r.receipts,
 	}
+}
+
+// receipts are the pages of a node of an epoch, in order.
+func (r *Registry) receipts(node drtc.NodeID, epoch uint64) []envelope.Envelope {
+	var pages []envelope.Envelope
+	for n := range uint16(receipt.MaxPages) {
+		e, ok := r.ledger.Get(record.Key{Kind: record.KindReceipt, Subject: receipt.PageSubject(node, epoch, n), Issuer: node})
+		if !ok {
+			break // they are numbered without a gap
+		}
+		pages = append(pages, e)
+	}
+	return pages
 }
 
 func (r *Registry) health() api.Health {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/api"
 	"github.com/drtc-network/drtc/registry/bonding"
 	"github.com/drtc-network/drtc/registry/gossip"
@@ -65,6 +66,9 @@ type Config struct {
 	// network, and so is Epoch, over which availability is taken.
 	Probers int           `toml:"probers"`
 	Epoch   time.Duration `toml:"epoch"`
+	// Receipts says what the network's receipts are; without a contract there are
+	// none, and records of them are refused.
+	Receipts receipt.Network `toml:"receipts"`
 	// ProbeEvery is the time between two dials of a node, give or take a fifth.
 	ProbeEvery time.Duration `toml:"probe_every"`
 	// AllowPrivateTargets lets nodes be at private and loopback addresses, for
@@ -119,6 +123,7 @@ func DefaultConfig() Config {
 		Probing:                  true,
 		Probers:                  verdicts.Probers,
 		Epoch:                    verdicts.Epoch,
+		Receipts:                 receipt.DefaultNetwork(),
 		ProbeEvery:               liveness.DefaultProberConfig().Every,
 		BackupEvery:              time.Hour,
 		MaxRecords:               rules.MaxRecords,
@@ -162,6 +167,9 @@ func (c Config) Validate() error {
 	case c.ShutdownTimeout <= 0:
 		return fmt.Errorf("registry: shutdown_timeout must be above 0, is %s", c.ShutdownTimeout)
 	}
+	if err := c.Receipts.Validate(); err != nil {
+		return fmt.Errorf("registry: receipts: %w", err)
+	}
 	if err := errors.Join(c.ledger(bonding.AllowAll{}).Validate(), c.liveness().Validate(), c.prober().Validate(),
 		c.verdicts(drtc.NodeID{1}).Validate(), c.gossip().Validate(), c.api().Validate()); err != nil {
 		return fmt.Errorf("registry: %w", err)
@@ -178,7 +186,7 @@ func (c Config) keyFile() string {
 
 func (c Config) ledger(b record.Bonding) ledger.Config {
 	r := record.DefaultRules(c.Network)
-	r.Kinds, r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = wire.Kinds(), b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
+	r.Kinds, r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = wire.Kinds(c.Receipts), b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
 	l := ledger.DefaultConfig(r)
 	l.ExpireEvery = c.ExpireEvery
 	return l

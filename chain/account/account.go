@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"strconv"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -109,11 +108,17 @@ type Account struct {
 	id     drtc.NodeID
 	sender *client.Sender
 	now    func() time.Time
+	tell   func(Spending)
+	// resumed are the receipts of what an earlier process left under way, by the
+	// name of the act.
+	resumed  map[string]*types.Receipt
+	finished []Finished
 }
 
 // Unlock gives a ledger the key of an account. journal is the file that belongs to
-// the key; what an earlier process left under way is waited for.
-func (l *Ledger) Unlock(ctx context.Context, key *identity.Key, journal string) (*Account, error) {
+// the key; what an earlier process left under way is waited for. tell hears of
+// what an act spends before it is sent; it may be nil.
+func (l *Ledger) Unlock(ctx context.Context, key *identity.Key, journal string, tell func(Spending)) (*Account, error) {
 	wallet, err := client.NewWallet(key)
 	if err != nil {
 		return nil, err
@@ -122,10 +127,11 @@ func (l *Ledger) Unlock(ctx context.Context, key *identity.Key, journal string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := sender.Resume(ctx); err != nil {
+	a := &Account{Ledger: l, id: key.ID(), sender: sender, now: time.Now, tell: tell, resumed: make(map[string]*types.Receipt)}
+	if err := a.resume(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("account: what was under way: %w", err), sender.Close())
 	}
-	return &Account{Ledger: l, id: key.ID(), sender: sender, now: time.Now}, nil
+	return a, nil
 }
 
 // ID is the account's address.
@@ -135,24 +141,6 @@ func (a *Account) ID() drtc.NodeID { return a.id }
 func (a *Account) Close() error {
 	a.Ledger.Close()
 	return a.sender.Close()
-}
-
-// Done is a transaction that had effect.
-type Done struct {
-	Transaction common.Hash `json:"transaction"`
-	Block       uint64      `json:"block"`
-	GasUsed     uint64      `json:"gas_used"`
-}
-
-// do sends one transaction and waits until it is settled.
-func (a *Account) do(ctx context.Context, what, contract string, input []byte) (Done, *types.Receipt, error) {
-	to := a.addresses.Of(contract)
-	id := what + "-" + strconv.FormatInt(a.now().UnixNano(), 36)
-	receipt, err := a.sender.Send(ctx, client.Intent{ID: id, To: &to, Data: input})
-	if err != nil {
-		return Done{}, receipt, err
-	}
-	return Done{receipt.TxHash, receipt.BlockNumber.Uint64(), receipt.GasUsed}, receipt, nil
 }
 
 // allow lets a contract take so much HUDL (or another token) from the account.
@@ -165,8 +153,7 @@ func (a *Account) allow(ctx context.Context, token, spender common.Address, amou
 	if allowed.Cmp(amount) >= 0 {
 		return nil
 	}
-	id := "approve-" + strconv.FormatInt(a.now().UnixNano(), 36)
-	_, err = a.sender.Send(ctx, client.Intent{ID: id, To: &token, Data: b.PackApprove(spender, amount)})
+	_, err = a.send(ctx, client.Intent{ID: a.fresh("approve"), To: &token, Data: b.PackApprove(spender, amount)}, call{})
 	return err
 }
 
@@ -177,10 +164,10 @@ func (a *Account) affordable(ctx context.Context, cost *big.Int) error {
 		return err
 	}
 	if has.HUDL.Cmp(cost) < 0 {
-		return fmt.Errorf("%w: it costs %s HUDL, %s has %s", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL.Int))
+		return fmt.Errorf("%w: it costs %s HUDL, %s has %s HUDL", ErrTooLittle, HUDL(cost), a.id, HUDL(has.HUDL.Int))
 	}
 	return nil
 }
 
 // ErrTooLittle says that the account has less than something costs. Nothing was sent.
-var ErrTooLittle = errors.New("account: too little HUDL")
+var ErrTooLittle = errors.New("account: too little to pay with")

@@ -35,6 +35,7 @@ type network struct {
 	addresses deploy.Addresses
 	reporters []*identity.Key
 	dir       string
+	observer  *client.Client
 }
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -77,6 +78,7 @@ func newNetwork(t *testing.T) *network {
 		t.Fatal(err)
 	}
 	t.Cleanup(dialled.Close)
+	n.observer = dialled
 	first, err := dialled.BlockAt(t.Context(), 1)
 	for errors.Is(err, client.ErrNotFound) { // it is being made
 		first, err = dialled.BlockAt(t.Context(), 1)
@@ -103,7 +105,7 @@ func (n *network) unlock(t *testing.T, seed byte) *account.Account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := l.Unlock(t.Context(), key(t, seed), filepath.Join(n.dir, string('a'+rune(seed))+".journal"))
+	a, err := l.Unlock(t.Context(), key(t, seed), filepath.Join(n.dir, string('a'+rune(seed))+".journal"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,22 +147,43 @@ func hudl(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(
 
 // served commits an epoch in which a node served an application so many bytes, as
 // reporters do, and returns what they publish.
-func (n *network) served(t *testing.T, a *account.Account, number, previous uint64, node, application, orchestrator drtc.NodeID, served econ.Bytes, root [32]byte) (account.EpochData, *epoch.Closed) {
+func (n *network) served(t *testing.T, number, previous uint64, node, application, orchestrator drtc.NodeID, served econ.Bytes, root [32]byte) (account.EpochData, *epoch.Closed) {
 	t.Helper()
-	proof := bindings.NewProofOfResource()
+	closed := closeEpoch(t, number, previous, node, root, epoch.Charge{Application: application, Orchestrator: orchestrator, Bytes: served})
+	leaves, charges, err := epoch.Decode(closed.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.commit(t, closed, charges)
+	n.advance(t, epochSeconds/4)
+	return account.EpochData{Leaves: leaves, Charges: charges}, closed
+}
+
+// closeEpoch is the end of an epoch in which one node served what the charges say.
+func closeEpoch(t *testing.T, number, previous uint64, node drtc.NodeID, root [32]byte, charges ...epoch.Charge) *epoch.Closed {
+	t.Helper()
+	var served econ.Bytes
+	for _, c := range charges {
+		served = served.Add(c.Bytes)
+	}
 	leaf := epoch.Leaf{
 		Node: node, Epoch: number, Previous: previous, ClientBytes: served, ProvenMbps: 500,
 		Scores: econ.Scores{Availability: econ.One, History: econ.One / 2, Location: econ.One, Coverage: econ.One, Quality: econ.One},
 	}
-	charge := epoch.Charge{Application: application, Orchestrator: orchestrator, Bytes: served}
 	closed, err := epoch.Close(epoch.Open{
 		Epoch: number, Parameters: econ.DefaultParameters(), ParametersVersion: 1, High: 5_000_000,
 		Supply: must(econ.WeiFromBig(hudl(1_000_000_000))), Beta: econ.InitialBeta, PreviousRoot: root,
-		Leaves: []epoch.Leaf{leaf}, Charges: []epoch.Charge{charge},
+		Leaves: []epoch.Leaf{leaf}, Charges: charges,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return closed
+}
+
+// commit sends an epoch's commit with all signatures and some of its charges.
+func (n *network) commit(t *testing.T, closed *epoch.Closed, charges []epoch.Charge) {
+	t.Helper()
 	ids := slices.SortedFunc(slices.Values(n.reporters), func(x, y *identity.Key) int {
 		a, b := x.ID(), y.ID()
 		return bytes.Compare(a[:], b[:])
@@ -171,18 +194,19 @@ func (n *network) served(t *testing.T, a *account.Account, number, previous uint
 		signatures = append(signatures, signature[:])
 	}
 	c := closed.Commit
-	input := proof.PackCommit(bindings.EpochCommit{
+	n.send(t, 8, "ProofOfResource", bindings.NewProofOfResource().PackCommit(bindings.EpochCommit{
 		Epoch: c.Epoch, Root: c.Root, LeafCount: c.LeafCount, TotalBytes: c.TotalBytes.Big(), RewardTotal: c.RewardTotal.Big(),
 		MintTotal: c.MintTotal.Big(), ChargesHash: c.ChargesHash, ChargeCount: c.ChargeCount, DataHash: c.DataHash,
 		PreviousRoot: c.PreviousRoot, ParametersVersion: c.ParametersVersion, RMax: c.Scale.Big(),
-	}, []bindings.Charge{{Application: charge.Application, Orchestrator: common.Address(orchestrator), Bytes: served.Big()}}, signatures)
-	n.send(t, 8, "ProofOfResource", input)
-	leaves, charges, err := epoch.Decode(closed.Data)
-	if err != nil {
-		t.Fatal(err)
+	}, chargesOf(charges), signatures))
+}
+
+func chargesOf(charges []epoch.Charge) []bindings.Charge {
+	out := make([]bindings.Charge, len(charges))
+	for i, c := range charges {
+		out[i] = bindings.Charge{Application: c.Application, Orchestrator: common.Address(c.Orchestrator), Bytes: c.Bytes.Big()}
 	}
-	n.advance(t, epochSeconds/4)
-	return account.EpochData{Leaves: leaves, Charges: charges}, closed
+	return out
 }
 
 // send is for what has no method: it is nobody's business but reporters'.
@@ -234,7 +258,7 @@ func TestAccount_earnsWhatItsKeysEarn(t *testing.T) {
 	delegated := must(owner.Epoch(ctx)) // they count from the next
 	n.pass(t, owner, delegated+2)
 	served := econ.NewWei(100 * econ.GB)
-	data, closed := n.served(t, owner, delegated+1, epoch.None, node.ID(), treasury.ID(), orchestrator, served, [32]byte{})
+	data, closed := n.served(t, delegated+1, epoch.None, node.ID(), treasury.ID(), orchestrator, served, [32]byte{})
 
 	claimed := must(operator.ClaimRewards(ctx, node.ID(), []account.EpochData{data}))
 	payout := closed.Payouts[0].Big()
@@ -260,8 +284,17 @@ func TestAccount_earnsWhatItsKeysEarn(t *testing.T) {
 		record.PaidWei.Cmp(payout) != 0 || record.High8 != 5_000_000 || record.Settlement == nil || record.ClaimableFrom == nil {
 		t.Errorf("the epoch's record is %+v", record)
 	}
+	if s := record.Totals; s == nil || s.Leaves != 1 || s.Charges != 1 || s.Bytes.Cmp(served.Big()) != 0 || s.RewardWei.Cmp(payout) != 0 {
+		t.Errorf("the epoch's totals are %+v, want one leaf and one charge of %s bytes", s, served)
+	}
+	if p := record.Parameters; p == nil || p.DCPerGB != 5000 || p.WeightsBps.Coverage != 2500 {
+		t.Errorf("the epoch's parameters are %+v, want those of the devnet", p)
+	}
 	if latest := must(owner.LatestEpoch(ctx)); latest != delegated+1 {
 		t.Errorf("the latest epoch is %d, want %d", latest, delegated+1)
+	}
+	if ever := must(owner.Authorised(ctx, treasury.ID())); !slices.Equal(ever, []drtc.NodeID{orchestrator}) {
+		t.Errorf("authorised were %v, want %v alone", ever, orchestrator)
 	}
 	credits := must(owner.Credits(ctx, treasury.ID(), []drtc.NodeID{orchestrator}))
 	if credits.Credits.Cmp(big.NewInt(5_000_000-500_000)) != 0 || credits.Authorisations[0].Credits.Cmp(big.NewInt(3_500_000)) != 0 {
@@ -299,9 +332,9 @@ func TestClaimRewards_namesWhatIsWrong(t *testing.T) {
 	first := must(a.Epoch(ctx)) + 1
 	n.pass(t, a, first+1)
 	served := econ.NewWei(econ.GB)
-	one, closed := n.served(t, a, first, epoch.None, node.ID(), a.ID(), orchestrator, served, [32]byte{})
+	one, closed := n.served(t, first, epoch.None, node.ID(), a.ID(), orchestrator, served, [32]byte{})
 	n.pass(t, a, first+2)
-	two, _ := n.served(t, a, first+1, first, node.ID(), a.ID(), orchestrator, served, closed.Commit.Root)
+	two, _ := n.served(t, first+1, first, node.ID(), a.ID(), orchestrator, served, closed.Commit.Root)
 
 	forged := account.EpochData{Leaves: slices.Clone(one.Leaves)}
 	forged.Leaves[0].ClientBytes = econ.NewWei(1000 * econ.GB)
@@ -313,8 +346,8 @@ func TestClaimRewards_namesWhatIsWrong(t *testing.T) {
 	}{
 		{"the later alone", node.ID(), []account.EpochData{two}, "give those between too"},
 		{"a forged leaf", node.ID(), []account.EpochData{forged}, "the chain has 0x"},
-		{"another node", drtc.NodeID{0: 9}, []account.EpochData{one}, "none of node 0x09"},
-		{"nothing", node.ID(), nil, "none of node"},
+		{"another node", drtc.NodeID{0: 9}, []account.EpochData{one}, "not paid yet: of node 0x09"},
+		{"nothing", node.ID(), nil, "not paid yet"},
 	} {
 		if _, err := a.ClaimRewards(ctx, c.node, c.data); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
@@ -323,8 +356,21 @@ func TestClaimRewards_namesWhatIsWrong(t *testing.T) {
 	must(a.ClaimRewards(ctx, node.ID(), []account.EpochData{two, one})) // in any order
 }
 
-func TestOpen_refusesAnotherChain(t *testing.T) {
+// To put the contracts on a chain takes longer than what these try with them.
+func TestAccount_onOneNetwork(t *testing.T) {
 	n := newNetwork(t)
+	for name, try := range map[string]func(*testing.T, *network){
+		"Open refuses another chain":       openRefusesAnotherChain,
+		"a quote is what a purchase gives": quoteIsWhatAPurchaseGives,
+		"it tells what it spends":          tellsWhatItSpends,
+		"it has too little":                hasTooLittle,
+		"credits are bought with a coin":   creditsForCoin,
+	} {
+		t.Run(name, func(t *testing.T) { try(t, n) })
+	}
+}
+
+func openRefusesAnotherChain(t *testing.T, n *network) {
 	other := n.addresses
 	other.Genesis = common.Hash{1}
 	if _, err := account.Open(t.Context(), n.config, other, quiet); !errors.Is(err, account.ErrOtherChain) {

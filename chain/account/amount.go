@@ -25,28 +25,45 @@ func ParseHUDL(text string) (*big.Int, error) {
 	default:
 		return nil, fmt.Errorf("want HUDL or wei after the number, got %.20q", unit)
 	}
-	whole, fraction, _ := strings.Cut(number, ".")
-	if len(whole) > 60 || len(fraction) > digits || !onlyDigits(whole) || !onlyDigits(fraction) || whole+fraction == "" {
+	amount, ok := ParseDecimal(number, digits)
+	if !ok {
 		return nil, fmt.Errorf("want an amount such as 1.5 with at most %d digits after the point, or such as \"2500 wei\", got %.60q", decimals, text)
 	}
-	amount, _ := new(big.Int).SetString(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10)
 	if amount.Sign() == 0 || amount.Cmp(maxAmount) >= 0 {
 		return nil, fmt.Errorf("want more than 0 and less than 2^128 wei, got %.60q", text)
 	}
 	return amount, nil
 }
 
+// ParseDecimal reads a number without sign or exponent, as "12" or "12.5", that has
+// at most so many digits after the point, in units of the last of them. It has at
+// most 60 digits before the point.
+func ParseDecimal(text string, digits int) (*big.Int, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	if len(whole) > 60 || len(fraction) > digits || !onlyDigits(whole) || !onlyDigits(fraction) || whole+fraction == "" {
+		return nil, false
+	}
+	return new(big.Int).SetString(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10)
+}
+
 func onlyDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // HUDL writes an amount of wei in HUDL, exactly.
-func HUDL(wei *big.Int) string {
-	if wei == nil {
+func HUDL(wei *big.Int) string { return Decimal(wei, decimals) }
+
+// Decimal writes a number of units of which 10^digits are one, exactly; 0 for nil.
+func Decimal(units *big.Int, digits int) string {
+	if units == nil {
 		return "0"
 	}
-	text := fmt.Sprintf("%0*s", decimals+1, new(big.Int).Abs(wei).String())
-	point := len(text) - decimals
-	text = strings.TrimRight(strings.TrimRight(text[:point]+"."+text[point:], "0"), ".")
-	if wei.Sign() < 0 {
+	text := fmt.Sprintf("%0*s", digits+1, new(big.Int).Abs(units).String())
+	point := len(text) - digits
+	if fraction := strings.TrimRight(text[point:], "0"); fraction != "" {
+		text = text[:point] + "." + fraction
+	} else {
+		text = text[:point]
+	}
+	if units.Sign() < 0 {
 		text = "-" + text
 	}
 	return text
@@ -56,6 +73,28 @@ func HUDL(wei *big.Int) string {
 func USD(credits *big.Int) string {
 	text := fmt.Sprintf("%06s", credits.String())
 	return text[:len(text)-5] + "." + text[len(text)-5:]
+}
+
+// creditsDigits are those after the point of a USD, of which the last is a credit.
+const creditsDigits = 5
+
+// ParseCredits reads an amount of credits, as "5000", or what they are worth, as
+// "0.05 USD". It is above zero and below 2^127.
+func ParseCredits(text string) (*big.Int, error) {
+	number, unit, _ := strings.Cut(strings.TrimSpace(text), " ")
+	digits := 0
+	switch strings.ToLower(strings.TrimSpace(unit)) {
+	case "", "credits":
+	case "usd":
+		digits = creditsDigits
+	default:
+		return nil, fmt.Errorf("want credits or USD after the number, got %.20q", unit)
+	}
+	credits, ok := ParseDecimal(number, digits)
+	if !ok || credits.Sign() == 0 || credits.BitLen() > 127 {
+		return nil, fmt.Errorf("want a whole number of credits above 0, or what they are worth, such as \"0.05 USD\", got %.60q", text)
+	}
+	return credits, nil
 }
 
 // Amount is a number of wei or credits. As JSON it is a string of decimal digits,

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/bindings"
+	"github.com/drtc-network/drtc/chain/client"
 	"github.com/drtc-network/drtc/identity"
 )
 
@@ -55,24 +58,25 @@ func (l *Ledger) Credits(ctx context.Context, application drtc.NodeID, orchestra
 	return c, nil
 }
 
-// Quote is how many credits an amount of HUDL buys now.
-type Quote struct {
-	Wei     Amount `json:"wei"`
-	Price8  uint64 `json:"price8"` // USD x 10^8 per HUDL: the lower of spot and average
-	Credits Amount `json:"credits"`
-}
-
-// Quote for an amount of wei.
-func (l *Ledger) Quote(ctx context.Context, wei *big.Int) (Quote, error) {
-	b := bindings.NewPriceOracle()
-	low, err := read(ctx, l, "PriceOracle", b.PackLow(), b.UnpackLow)
-	if err != nil {
-		return Quote{}, err
+// Authorised are the Orchestrators that an application has ever authorised, in the
+// order in which it first did. It looks through all blocks since the contracts are
+// there, which takes long on a long chain.
+func (l *Ledger) Authorised(ctx context.Context, application drtc.NodeID) ([]drtc.NodeID, error) {
+	query := client.Query{
+		Contracts: []common.Address{l.addresses.Of("DataCredits")},
+		Topics:    [][]common.Hash{{topic(authorised)}, {common.BytesToHash(application[:])}},
+		From:      l.addresses.Block,
 	}
-	// E25: dc = floor(wei * price8 * 10^5 / 10^26)
-	credits := new(big.Int).Mul(wei, low)
-	credits.Div(credits, new(big.Int).Exp(big.NewInt(10), big.NewInt(21), nil))
-	return Quote{Amount{wei}, low.Uint64(), Amount{credits}}, nil
+	var found []drtc.NodeID
+	b := bindings.NewDataCredits()
+	err := l.events(ctx, query, func(log types.Log) (bool, error) {
+		event, err := b.UnpackAuthorisedEvent(&log)
+		if err == nil && !slices.Contains(found, drtc.NodeID(event.Orchestrator)) {
+			found = append(found, drtc.NodeID(event.Orchestrator))
+		}
+		return false, err
+	})
+	return found, err
 }
 
 // BoughtCredits is what a purchase gave.
@@ -85,28 +89,34 @@ type BoughtCredits struct {
 // BuyCredits buys credits for an application with the account's HUDL. It takes at
 // least so many, or nothing.
 func (a *Account) BuyCredits(ctx context.Context, application drtc.NodeID, wei, least *big.Int) (BoughtCredits, error) {
-	if err := a.affordable(ctx, wei); err != nil {
-		return BoughtCredits{}, err
-	}
-	if err := a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("DataCredits"), wei); err != nil {
-		return BoughtCredits{}, err
-	}
 	b := bindings.NewDataCredits()
-	return a.bought(ctx, b.PackBuy(common.Address(application), wei, least))
+	return a.buyCredits(ctx, act{"buy-credits", []any{application, wei}, func() (call, error) {
+		if err := a.affordable(ctx, wei); err != nil {
+			return call{}, err
+		}
+		return call{
+			contract: "DataCredits", input: b.PackBuy(common.Address(application), wei, least),
+			what: fmt.Sprintf("buy at least %s credits", least), pays: HUDL(wei) + " HUDL",
+		}, a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("DataCredits"), wei)
+	}})
 }
 
-// BuyCreditsWithStable buys credits with a token that the contract's buyer takes,
-// in the token's own units.
-func (a *Account) BuyCreditsWithStable(ctx context.Context, application drtc.NodeID, token drtc.NodeID, amount, least *big.Int) (BoughtCredits, error) {
+// BuyCreditsWithStable is BuyCredits with units of the coin of Stable.
+func (a *Account) BuyCreditsWithStable(ctx context.Context, application drtc.NodeID, coin Stable, units, least *big.Int) (BoughtCredits, error) {
 	b := bindings.NewDataCredits()
-	if err := a.allow(ctx, common.Address(token), a.addresses.Of("DataCredits"), amount); err != nil {
-		return BoughtCredits{}, err
-	}
-	return a.bought(ctx, b.PackBuyWithStable(common.Address(application), amount, least))
+	return a.buyCredits(ctx, act{"buy-credits", []any{application, coin.Token, units}, func() (call, error) {
+		if err := a.affordableIn(ctx, coin, units); err != nil {
+			return call{}, err
+		}
+		return call{
+			contract: "DataCredits", input: b.PackBuyWithStable(common.Address(application), units, least),
+			what: fmt.Sprintf("buy at least %s credits", least), pays: coin.Text(units),
+		}, a.allow(ctx, common.Address(coin.Token), a.addresses.Of("DataCredits"), units)
+	}})
 }
 
-func (a *Account) bought(ctx context.Context, input []byte) (BoughtCredits, error) {
-	done, receipt, err := a.do(ctx, "buy-credits", "DataCredits", input)
+func (a *Account) buyCredits(ctx context.Context, act act) (BoughtCredits, error) {
+	done, receipt, err := a.do(ctx, act)
 	if err != nil {
 		return BoughtCredits{}, err
 	}
@@ -151,21 +161,21 @@ func (a *Account) Present(ctx context.Context, p Permission) (Done, error) {
 		return Done{}, fmt.Errorf("account: permission: credits: want more than 0, got %v", p.Credits)
 	}
 	b := bindings.NewDataCredits()
-	done, _, err := a.do(ctx, "authorise", "DataCredits", b.PackAuthoriseBySignature(common.Address(p.Application), common.Address(p.Orchestrator),
-		p.Credits.Int, p.EndEpoch, seconds(p.Deadline), p.Signature[:]))
+	done, _, err := a.do(ctx, simply("authorise", "DataCredits", b.PackAuthoriseBySignature(common.Address(p.Application), common.Address(p.Orchestrator),
+		p.Credits.Int, p.EndEpoch, seconds(p.Deadline), p.Signature[:]), p.Signature))
 	return done, err
 }
 
 // Authorise lets an Orchestrator use the account's own credits.
 func (a *Account) Authorise(ctx context.Context, orchestrator drtc.NodeID, credits *big.Int, endEpoch uint64) (Done, error) {
 	b := bindings.NewDataCredits()
-	done, _, err := a.do(ctx, "authorise", "DataCredits", b.PackAuthorise(common.Address(orchestrator), credits, endEpoch))
+	done, _, err := a.do(ctx, simply("authorise", "DataCredits", b.PackAuthorise(common.Address(orchestrator), credits, endEpoch), orchestrator, credits, endEpoch))
 	return done, err
 }
 
 // Revoke ends an Orchestrator's authority after the current epoch.
 func (a *Account) Revoke(ctx context.Context, orchestrator drtc.NodeID) (Done, error) {
 	b := bindings.NewDataCredits()
-	done, _, err := a.do(ctx, "revoke", "DataCredits", b.PackRevoke(common.Address(orchestrator)))
+	done, _, err := a.do(ctx, simply("revoke", "DataCredits", b.PackRevoke(common.Address(orchestrator)), orchestrator))
 	return done, err
 }

@@ -5,14 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
-
-	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/bindings"
 	"github.com/drtc-network/drtc/chain/client"
 	"github.com/drtc-network/drtc/epoch"
@@ -57,8 +51,24 @@ type EpochRecord struct {
 	// Low8 and High8 are the prices recorded for it, in USD x 10^8; 0 while none are.
 	Low8  uint64 `json:"low8"`
 	High8 uint64 `json:"high8"`
+	// Parameters are those of its version; nil while it is not open.
+	Parameters *Parameters `json:"parameters,omitempty"`
+	// Totals are what its reporters signed; nil while it is not committed, and when
+	// the commit came through another contract.
+	Totals *Totals `json:"totals,omitempty"`
 	// Settlement is there when all charges came.
 	Settlement *Settlement `json:"settlement,omitempty"`
+}
+
+// Totals of an epoch's commit (spec/epoch.md P9).
+type Totals struct {
+	Leaves uint32 `json:"leaves"`
+	// Bytes that were served, weighted.
+	Bytes Amount `json:"bytes"`
+	// Charges of its payers: they come with the commit, or all after it.
+	Charges uint32 `json:"charges"`
+	// RewardWei is M0, the rewards before a cut.
+	RewardWei Amount `json:"reward_wei"`
 }
 
 // Settlement is what an epoch's end did to the supply (spec/economics.md E16 to E24).
@@ -102,7 +112,7 @@ func (l *Ledger) EpochRecord(ctx context.Context, n uint64) (EpochRecord, error)
 	e.Status, e.Root, e.Cut = statuses[r.Status], r.Root, r.IsCut
 	e.MintWei.Int, e.PaidWei.Int, e.ScaleWei.Int = r.MintTotal, r.Paid, r.RMax
 	e.ParametersVersion = r.ParametersVersion.Uint64()
-	if r.CommittedAt != 0 {
+	if r.CommittedAt != 0 && e.Status != Opened { // of an open one it is the id of the last
 		at := time.Unix(int64(r.CommittedAt), 0).UTC()
 		e.CommittedAt = &at
 	}
@@ -110,14 +120,21 @@ func (l *Ledger) EpochRecord(ctx context.Context, n uint64) (EpochRecord, error)
 	if err != nil {
 		return e, err
 	}
-	if standing.LastEpoch == n && standing.WindowEnds != 0 {
+	if standing.LastEpoch == n && e.Status == Committed {
 		at := time.Unix(int64(standing.WindowEnds), 0).UTC()
 		e.ClaimableFrom = &at
 	}
 	if err := l.prices(ctx, &e); err != nil {
 		return e, err
 	}
-	e.Settlement, err = l.settlement(ctx, n)
+	if e.ParametersVersion != 0 {
+		if e.Parameters, err = l.parameters(ctx, e.ParametersVersion); err != nil {
+			return e, err
+		}
+	}
+	if e.CommittedAt != nil {
+		err = l.history(ctx, &e)
+	}
 	return e, err
 }
 
@@ -154,110 +171,4 @@ func (l *Ledger) prices(ctx context.Context, e *EpochRecord) error {
 	}
 	e.Low8, e.High8 = p.Arg0.Uint64(), p.Arg1.Uint64()
 	return nil
-}
-
-// settlement is the newest of an epoch's events; nil while there is none.
-func (l *Ledger) settlement(ctx context.Context, n uint64) (*Settlement, error) {
-	b := bindings.NewProofOfResource()
-	follower := l.client.Follower(client.Query{
-		Contracts: []common.Address{l.addresses.Of("ProofOfResource")},
-		Topics:    [][]common.Hash{{settledTopic()}, {common.BigToHash(number(n))}},
-		From:      l.addresses.Block,
-	}, client.Cursor{})
-	var logs []types.Log
-	for more := true; more; {
-		var err error
-		if more, err = follower.Step(ctx, func(found []types.Log, _ client.Cursor) error {
-			logs = append(logs, found...)
-			return nil
-		}); err != nil {
-			return nil, err
-		}
-	}
-	if len(logs) == 0 {
-		return nil, nil
-	}
-	s, err := b.UnpackSettledEvent(&logs[len(logs)-1])
-	if err != nil {
-		return nil, fmt.Errorf("account: epoch %d: %w", n, err)
-	}
-	return &Settlement{Amount{s.ConsumedDC}, Amount{s.Received}, Amount{s.BurnWei}, Amount{s.FillerWei}, Amount{s.Supply}, s.BetaBps}, nil
-}
-
-func settledTopic() common.Hash {
-	return crypto.Keccak256Hash([]byte("Settled(uint64,uint256,uint256,uint256,uint256,uint256,uint256,uint16)"))
-}
-
-// claimable makes of published epochs what Rewards wants for a node: leaves in
-// order from the first that is not paid, each with its proof.
-func (a *Account) claimable(ctx context.Context, node drtc.NodeID, epochs []EpochData) ([]bindings.Leaf, [][][32]byte, error) {
-	rewards, resource := bindings.NewRewards(), bindings.NewProofOfResource()
-	paid, err := read(ctx, a.Ledger, "Rewards", rewards.PackLastRewardedBatch(common.Address(node)), rewards.UnpackLastRewardedBatch)
-	if err != nil {
-		return nil, nil, err
-	}
-	type proven struct {
-		leaf  epoch.Leaf
-		proof [][32]byte
-	}
-	var own []proven
-	for _, e := range epochs {
-		hashes := make([][32]byte, len(e.Leaves))
-		at := -1
-		for i, leaf := range e.Leaves {
-			hashes[i] = leaf.Hash()
-			if leaf.Node == node {
-				at = i
-			}
-		}
-		if at < 0 || paid != epoch.None && e.Leaves[at].Epoch <= paid {
-			continue
-		}
-		tree := epoch.NewTree(hashes)
-		n := e.Leaves[at].Epoch
-		record, err := read(ctx, a.Ledger, "ProofOfResource", resource.PackEpochs(n), resource.UnpackEpochs)
-		if err != nil {
-			return nil, nil, err
-		}
-		if record.Root != tree.Root() {
-			return nil, nil, fmt.Errorf("account: leaves of epoch %d: their root is 0x%x, the chain has 0x%x: take the published set of that epoch", n, tree.Root(), record.Root)
-		}
-		own = append(own, proven{e.Leaves[at], tree.Proof(at)})
-	}
-	if len(own) == 0 {
-		return nil, nil, fmt.Errorf("account: leaves: none of node %s that is not paid yet", node)
-	}
-	slices.SortFunc(own, func(x, y proven) int {
-		if x.leaf.Epoch < y.leaf.Epoch {
-			return -1
-		}
-		return 1
-	})
-	if own[0].leaf.Previous != paid {
-		return nil, nil, fmt.Errorf("account: leaves: the last epoch paid to node %s is %s, so the next is that whose leaf says so; the first here, of epoch %d, follows on %s: give those between too",
-			node, epochText(paid), own[0].leaf.Epoch, epochText(own[0].leaf.Previous))
-	}
-	var leaves []bindings.Leaf
-	var proofs [][][32]byte
-	for _, o := range own {
-		leaves, proofs = append(leaves, leafOf(o.leaf)), append(proofs, o.proof)
-	}
-	return leaves, proofs, nil
-}
-
-func epochText(n uint64) string {
-	if n == epoch.None {
-		return "none"
-	}
-	return fmt.Sprint(n)
-}
-
-// leafOf is a leaf as the contracts take it.
-func leafOf(l epoch.Leaf) bindings.Leaf {
-	return bindings.Leaf{
-		Version: epoch.LeafVersion, Node: common.Address(l.Node), Epoch: l.Epoch, PreviousEpoch: l.Previous,
-		Availability: uint64(l.Scores.Availability), History: uint64(l.Scores.History), Location: uint64(l.Scores.Location),
-		Coverage: uint64(l.Scores.Coverage), Quality: uint64(l.Scores.Quality),
-		ClientBytes: l.ClientBytes.Big(), RelayBytes: l.RelayBytes.Big(), ProvenMbps: l.ProvenMbps,
-	}
 }

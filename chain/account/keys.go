@@ -108,28 +108,39 @@ func (a *Account) BuyKeys(ctx context.Context, sale Sale, count uint64, to drtc.
 	if count < 1 || count > MaxAtOnce {
 		return Bought{}, fmt.Errorf("account: count: want 1 to %d keys at once, got %d", MaxAtOnce, count)
 	}
-	cost := new(big.Int).Mul(sale.PriceWei.Int, number(count))
-	if err := a.affordable(ctx, cost); err != nil {
-		return Bought{}, err
-	}
-	if err := a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("MediaNodeKey"), cost); err != nil {
-		return Bought{}, err
-	}
 	b := bindings.NewMediaNodeKey()
-	done, receipt, err := a.do(ctx, "buy-keys", "MediaNodeKey", b.PackBuy(region3(sale.Region), number(count), cost, common.Address(to)))
+	done, receipt, err := a.do(ctx, act{"buy-keys", []any{sale.Region, count, to}, func() (call, error) {
+		cost := new(big.Int).Mul(sale.PriceWei.Int, number(count))
+		if sale.Remaining < count {
+			return call{}, fmt.Errorf("account: count: want at most %d, which are for sale in %s, got %d", sale.Remaining, sale.Region, count)
+		}
+		if err := a.affordable(ctx, cost); err != nil {
+			return call{}, err
+		}
+		return call{
+			contract: "MediaNodeKey", input: b.PackBuy(region3(sale.Region), number(count), cost, common.Address(to)),
+			what: fmt.Sprintf("buy %s of %s", keysText(count), sale.Region), pays: HUDL(cost) + " HUDL",
+		}, a.allow(ctx, a.addresses.Of("HUDL"), a.addresses.Of("MediaNodeKey"), cost)
+	}})
 	if err != nil {
 		return Bought{}, err
 	}
-	bought := Bought{Done: done, CostWei: Amount{cost}}
 	event, err := find(receipt, b.UnpackKeyBoughtEvent)
 	if err != nil {
-		return bought, err
+		return Bought{Done: done}, err
 	}
-	bought.CostWei.Int = event.Cost
+	bought := Bought{Done: done, CostWei: Amount{event.Cost}}
 	for i := range event.Count.Uint64() {
 		bought.IDs = append(bought.IDs, event.FirstId.Uint64()+i)
 	}
 	return bought, nil
+}
+
+func keysText(count uint64) string {
+	if count == 1 {
+		return "a key"
+	}
+	return fmt.Sprintf("%d keys", count)
 }
 
 // Delegate gives keys of the account to a node's pool. They count from the next
@@ -140,18 +151,31 @@ func (a *Account) Delegate(ctx context.Context, node drtc.NodeID, ids []uint64) 
 		return Done{}, err
 	}
 	b := bindings.NewPoolManager()
-	done, _, err := a.do(ctx, "delegate", "PoolManager", b.PackDelegate(common.Address(node), numbers))
+	done, _, err := a.do(ctx, simply("delegate", "PoolManager", b.PackDelegate(common.Address(node), numbers), node, ids))
 	return done, err
 }
 
-// Undelegate takes keys back. They do not count for the current epoch any more.
+// Undelegate takes keys back from a node, or with the zero node from where the
+// first of them is. They do not count for the current epoch any more.
 func (a *Account) Undelegate(ctx context.Context, node drtc.NodeID, ids []uint64) (Done, error) {
 	numbers, err := numbersOf(ids)
 	if err != nil {
 		return Done{}, err
 	}
 	b := bindings.NewPoolManager()
-	done, _, err := a.do(ctx, "undelegate", "PoolManager", b.PackUndelegate(common.Address(node), numbers))
+	done, _, err := a.do(ctx, act{"undelegate", []any{node, ids}, func() (call, error) {
+		if node.IsZero() {
+			key, err := a.Key(ctx, ids[0])
+			if err != nil {
+				return call{}, err
+			}
+			if key.Node == nil {
+				return call{}, fmt.Errorf("account: key %d is not delegated", ids[0])
+			}
+			node = *key.Node
+		}
+		return call{contract: "PoolManager", input: b.PackUndelegate(common.Address(node), numbers)}, nil
+	}})
 	return done, err
 }
 
@@ -167,7 +191,7 @@ func (a *Account) TransferKeys(ctx context.Context, to drtc.NodeID, ids []uint64
 	}
 	b := bindings.NewMediaNodeKey()
 	input := b.PackSafeBatchTransferFrom(common.Address(a.id), common.Address(to), numbers, ones, nil)
-	done, _, err := a.do(ctx, "transfer-keys", "MediaNodeKey", input)
+	done, _, err := a.do(ctx, simply("transfer-keys", "MediaNodeKey", input, to, ids))
 	return done, err
 }
 

@@ -141,15 +141,15 @@ func (a *Account) CreatePool(ctx context.Context, c Consent) (Done, error) {
 		return Done{}, fmt.Errorf("account: consent: it is for operator %s, this account is %s", c.Operator, a.id)
 	}
 	b := bindings.NewPoolManager()
-	done, _, err := a.do(ctx, "create-pool", "PoolManager",
-		b.PackCreatePool(common.Address(c.Node), c.CommissionBps, seconds(c.Deadline), c.Signature[:]))
+	done, _, err := a.do(ctx, simply("create-pool", "PoolManager",
+		b.PackCreatePool(common.Address(c.Node), c.CommissionBps, seconds(c.Deadline), c.Signature[:]), c.Node, c.CommissionBps))
 	return done, err
 }
 
 // SetCommission announces another commission of a pool that the account runs.
 func (a *Account) SetCommission(ctx context.Context, node drtc.NodeID, bps uint16) (Done, error) {
 	b := bindings.NewPoolManager()
-	done, _, err := a.do(ctx, "set-commission", "PoolManager", b.PackSetCommission(common.Address(node), bps))
+	done, _, err := a.do(ctx, simply("set-commission", "PoolManager", b.PackSetCommission(common.Address(node), bps), node, bps))
 	return done, err
 }
 
@@ -161,21 +161,23 @@ type Claimed struct {
 
 // ClaimOwed has pools pay what they owe to somebody, as veHUDL.
 func (a *Account) ClaimOwed(ctx context.Context, to drtc.NodeID, nodes []drtc.NodeID) (Claimed, error) {
-	sum := new(big.Int)
-	addresses := make([]common.Address, len(nodes))
-	for i, node := range nodes {
-		owed, err := a.Owed(ctx, node, to)
-		if err != nil {
-			return Claimed{}, err
-		}
-		sum.Add(sum, owed)
-		addresses[i] = common.Address(node)
-	}
-	if sum.Sign() == 0 {
-		return Claimed{}, fmt.Errorf("account: these pools owe nothing to %s: rewards come with drtc pool claim --leaves after an epoch's challenge window", to)
-	}
 	b := bindings.NewPoolManager()
-	done, receipt, err := a.do(ctx, "claim-owed", "PoolManager", b.PackClaim(common.Address(to), addresses))
+	done, receipt, err := a.do(ctx, act{"claim-owed", []any{to, nodes}, func() (call, error) {
+		sum := new(big.Int)
+		addresses := make([]common.Address, len(nodes))
+		for i, node := range nodes {
+			owed, err := a.Owed(ctx, node, to)
+			if err != nil {
+				return call{}, err
+			}
+			sum.Add(sum, owed)
+			addresses[i] = common.Address(node)
+		}
+		if sum.Sign() == 0 {
+			return call{}, fmt.Errorf("account: these pools owe nothing to %s: rewards come with drtc pool claim --leaves after an epoch's challenge window", to)
+		}
+		return call{contract: "PoolManager", input: b.PackClaim(common.Address(to), addresses)}, nil
+	}})
 	if err != nil {
 		return Claimed{}, err
 	}
@@ -199,12 +201,18 @@ type EpochData struct {
 // in whatever order, from the first that is not paid yet. Each epoch's data is
 // held against the root on the chain.
 func (a *Account) ClaimRewards(ctx context.Context, node drtc.NodeID, epochs []EpochData) (Claimed, error) {
-	leaves, proofs, err := a.claimable(ctx, node, epochs)
-	if err != nil {
-		return Claimed{}, err
-	}
 	b := bindings.NewRewards()
-	done, receipt, err := a.do(ctx, "claim-rewards", "Rewards", b.PackClaim(leaves, proofs))
+	of := []any{node}
+	for _, e := range epochs {
+		of = append(of, epoch.NewTree(hashesOf(e.Leaves)).Root())
+	}
+	done, receipt, err := a.do(ctx, act{"claim-rewards", of, func() (call, error) {
+		leaves, proofs, err := a.claimable(ctx, node, epochs)
+		if err != nil {
+			return call{}, err
+		}
+		return call{contract: "Rewards", input: b.PackClaim(leaves, proofs)}, nil
+	}})
 	if err != nil {
 		return Claimed{}, err
 	}

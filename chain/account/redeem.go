@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"math/big"
 	"time"
 
@@ -38,10 +39,24 @@ func (l *Ledger) Redemptions(ctx context.Context, of drtc.NodeID) ([]Redemption,
 	return open, nil
 }
 
-// Redeem burns veHUDL; its HUDL may be withdrawn after the lock.
+// ErrNoVeHUDL says that an account has none to redeem.
+var ErrNoVeHUDL = errors.New("account: the account has no veHUDL: pools pay it, drtc pool claim")
+
+// Redeem burns veHUDL, all of it with nil; its HUDL may be withdrawn after the lock.
 func (a *Account) Redeem(ctx context.Context, wei *big.Int) (Done, Redemption, error) {
 	b := bindings.NewVeHUDL()
-	done, receipt, err := a.do(ctx, "redeem", "VeHUDL", b.PackRequestRedeem(wei))
+	done, receipt, err := a.do(ctx, act{"redeem", []any{wei}, func() (call, error) {
+		if wei == nil {
+			has, err := a.Balances(ctx, a.id)
+			if err != nil {
+				return call{}, err
+			}
+			if wei = has.VeHUDL.Int; wei.Sign() == 0 {
+				return call{}, ErrNoVeHUDL
+			}
+		}
+		return call{contract: "VeHUDL", input: b.PackRequestRedeem(wei), what: "redeem", pays: HUDL(wei) + " veHUDL"}, nil
+	}})
 	if err != nil {
 		return done, Redemption{}, err
 	}
@@ -55,6 +70,6 @@ func (a *Account) Redeem(ctx context.Context, wei *big.Int) (Done, Redemption, e
 // Withdraw takes the HUDL of a redemption.
 func (a *Account) Withdraw(ctx context.Context, id uint64) (Done, error) {
 	b := bindings.NewVeHUDL()
-	done, _, err := a.do(ctx, "withdraw", "VeHUDL", b.PackWithdraw(number(id)))
+	done, _, err := a.do(ctx, simply("withdraw", "VeHUDL", b.PackWithdraw(number(id)), id))
 	return done, err
 }

@@ -78,21 +78,27 @@ func (r *Reader) load() error {
 	if err != nil {
 		return err
 	}
-	var k kept
-	if err := json.Unmarshal(text, &k); err != nil {
-		return fmt.Errorf("%s is damaged: %w", r.config.File, err)
-	}
-	if k.Format != format || k.ChainID != r.addresses.ChainID || k.Genesis != r.addresses.Genesis || k.Contract != r.contract {
-		return fmt.Errorf("%s is of another version, chain or contract", r.config.File)
-	}
-	f, err := k.fold()
+	f, at, err := r.parse(text)
 	if err != nil {
-		return fmt.Errorf("%s is damaged: %w", r.config.File, err)
+		return fmt.Errorf("%s: %w", r.config.File, err)
 	}
 	r.begin(f)
-	state := f.state(k.Time)
+	state := f.state(at)
 	r.state = &state
 	return nil
+}
+
+// parse reads a file, and the time of its block.
+func (r *Reader) parse(text []byte) (*fold, time.Time, error) {
+	var k kept
+	if err := json.Unmarshal(text, &k); err != nil {
+		return nil, time.Time{}, err
+	}
+	if k.Format != format || k.ChainID != r.addresses.ChainID || k.Genesis != r.addresses.Genesis || k.Contract != r.contract {
+		return nil, time.Time{}, errors.New("is of another version, chain or contract")
+	}
+	f, err := k.fold()
+	return f, k.Time, err
 }
 
 func (k kept) fold() (*fold, error) {

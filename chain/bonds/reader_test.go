@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"pgregory.net/rapid"
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/chain/client"
+	"github.com/drtc-network/drtc/chain/deploy"
 )
 
 func ids(numbers ...byte) []drtc.NodeID {
@@ -297,6 +299,30 @@ func TestOpen_goesOnWithWhatWasKept(t *testing.T) {
 	}
 }
 
+// Whatever is in the file, it is of this contract and makes sense, or is refused.
+func FuzzParse(f *testing.F) {
+	const good = `{"format":1,"chain_id":4242,"genesis":"0x0200000000000000000000000000000000000000000000000000000000000000",` +
+		`"contract":"0x00000000000000000000000000000000000000b0","at":{"block":4,"hash":"0x0100000000000000000000000000000000000000000000000000000000000000"},` +
+		`"time":"2026-01-02T03:04:05Z","changed":3,"reporters":[],"active":[[],["0x0000000000000000000000000000000000000001"],[]],` +
+		`"generations":[{"kind":1,"identity":"0x0000000000000000000000000000000000000001","generation":2}]}`
+	for old, replaced := range map[string]string{"": "", `"changed":3`: `"changed":9`, `"kind":1`: `"kind":9`, `]],`: `],[]],`, `b0"`: `b1"`, `"0x01`: `"0x1`} {
+		f.Add([]byte(strings.Replace(good, old, replaced, 1)))
+	}
+	r := &Reader{addresses: deploy.Addresses{ChainID: fakeChainID, Genesis: common.Hash{2}}, contract: contractAt}
+	if _, _, err := r.parse([]byte(good)); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fold, at, err := r.parse(text)
+		if err != nil {
+			return
+		}
+		if s := fold.state(at); s.Block.Hash == (common.Hash{}) || s.Changed > s.Block.Block {
+			t.Errorf("%q: took %+v", text, s)
+		}
+	})
+}
+
 // normal has times that can be compared.
 func normal(s State) State {
 	s.Time = s.Time.UTC()
@@ -326,6 +352,63 @@ func TestRead_manyPages(t *testing.T) {
 	f.do(many...)
 	if s := read(t, open(t, f.config(t.TempDir()))); len(s.Nodes) != len(many) {
 		t.Errorf("got %d nodes, want %d", len(s.Nodes), len(many))
+	}
+	// The one of which no event tells is alone on its page.
+	f.with(func() { f.silent = func(o op) bool { return o.id == many[len(many)-1].id } })
+	if _, err := open(t, f.config(t.TempDir())).Read(t.Context()); !errors.Is(err, ErrDisagree) {
+		t.Errorf("with one left out: got %v, want ErrDisagree", err)
+	}
+}
+
+// Of several blocks at once all is taken in or nothing.
+func TestRead_eventsThatCannotBeReadChangeNothing(t *testing.T) {
+	f := newFake(t)
+	r := open(t, f.config(t.TempDir()))
+	f.do(bonded(Orchestrator, 1))
+	read(t, r)
+	for name, bad := range map[string]func(*types.Log){
+		"another kind":     func(l *types.Log) { l.Topics[1] = common.Hash{31: 3} },
+		"no name":          func(l *types.Log) { l.Topics = nil },
+		"an unknown name":  func(l *types.Log) { l.Topics[0][0] ^= 1 },
+		"a topic too few":  func(l *types.Log) { l.Topics = l.Topics[:2] },
+		"half of its data": func(l *types.Log) { l.Data = l.Data[:5] },
+	} {
+		good, spoilt := f.log(3, 0, unbonded(Orchestrator, 1)), f.log(3, 1, unbonded(Orchestrator, 2))
+		bad(&spoilt)
+		before := r.fold.state(time.Time{})
+		if err := r.take([]types.Log{good, spoilt}, client.Cursor{Block: 4, Hash: common.Hash{1}}); !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, ErrContract) {
+			t.Errorf("%s: got %v, want ErrUnavailable or ErrContract", name, err)
+		}
+		if after := r.fold.state(time.Time{}); !reflect.DeepEqual(before, after) {
+			t.Errorf("%s: changed %+v to %+v", name, before, after)
+		}
+	}
+}
+
+func TestRead_pagesAreComparedWithEveryChange(t *testing.T) {
+	f := newFake(t)
+	r := open(t, f.config(t.TempDir()))
+	f.do(bonded(NodeOperator, 1))
+	read(t, r)
+	f.with(func() { f.silent = func(o op) bool { return o.event == "UnbondingStarted" } })
+	f.do(unbonded(NodeOperator, 1), bonded(NodeOperator, 2))
+	if _, err := r.Read(t.Context()); !errors.Is(err, ErrDisagree) {
+		t.Errorf("got %v, want ErrDisagree", err)
+	}
+}
+
+// A key that is bonded as several things has one life: the highest generation holds.
+func TestRead_highestGenerationOfAKey(t *testing.T) {
+	f := newFake(t)
+	var ops []op
+	for n := range byte(10) {
+		ops = append(ops, raised(Registry, n+1, 2), raised(Orchestrator, n+1, 7), raised(NodeOperator, n+1, 3))
+	}
+	f.do(ops...)
+	for id, g := range read(t, open(t, f.config(t.TempDir()))).Generations {
+		if g != 7 {
+			t.Errorf("%s: got %d, want 7", id, g)
+		}
 	}
 }
 

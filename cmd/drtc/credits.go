@@ -27,99 +27,133 @@ func newCredits() *cobra.Command {
 	return cmd
 }
 
+// purchase is what "credits buy" is told.
+type purchase struct {
+	hudl, stable       string
+	application, least string
+}
+
 func newCreditsBuy() *cobra.Command {
-	var hudl, application, token, amount, least string
+	var p purchase
 	var quote bool
 	cmd := newLedgerCommand("buy", "Buy credits with HUDL, or with a stablecoin", cobra.NoArgs, func(ctx context.Context, f *ledgerFlags, w io.Writer, _ []string) error {
-		if (hudl == "") == (token == "") {
-			return errors.New("want --hudl, or --stable and --amount")
-		}
-		var wei, units *big.Int
-		var err error
-		if hudl != "" {
-			if wei, err = account.ParseHUDL(hudl); err != nil {
-				return fmt.Errorf("--hudl: %w", err)
-			}
-		} else if units, err = readUnits("--amount", amount); err != nil {
-			return err
+		if (p.hudl == "") == (p.stable == "") {
+			return errors.New("want either --hudl or --stable")
 		}
 		if quote {
-			return f.quoteCredits(ctx, w, wei)
-		}
-		a, err := f.unlock(ctx)
-		if err != nil {
-			return err
-		}
-		buyer := a.ID()
-		if application != "" {
-			if buyer, err = readAddress("--application", application); err != nil {
+			l, err := f.open(ctx)
+			if err != nil {
 				return err
 			}
-		}
-		fewest, err := f.fewest(ctx, a, wei, least)
-		if err != nil {
-			return err
-		}
-		var bought account.BoughtCredits
-		if wei != nil {
-			bought, err = a.BuyCredits(ctx, buyer, wei, fewest)
-		} else {
-			var stable drtc.NodeID
-			if stable, err = readAddress("--stable", token); err == nil {
-				bought, err = a.BuyCreditsWithStable(ctx, buyer, stable, units, fewest)
+			o, err := p.offer(ctx, l)
+			if err != nil {
+				return err
 			}
+			return f.show(w, o, func(t *tabwriter.Writer) { printOffer(t, o) })
 		}
+		bought, application, err := f.buyCredits(ctx, p)
 		if err != nil {
 			return err
 		}
 		return f.show(w, bought, func(t *tabwriter.Writer) {
-			fmt.Fprintf(t, "bought\t%s credits, worth %s USD, for %s\n", bought.Credits, account.USD(bought.Credits.Int), buyer)
+			fmt.Fprintf(t, "bought\t%s credits, worth %s USD, for %s\n", bought.Credits, account.USD(bought.Credits.Int), application)
 			fmt.Fprintf(t, "in escrow\t%s HUDL\n", account.HUDL(bought.Wei.Int))
 			done(t, bought.Done)
 		})
 	})
-	cmd.Example = "  drtc credits buy --hudl 100 --key-file application.key"
-	cmd.Flags().StringVar(&hudl, "hudl", "", "HUDL to spend, such as 12.5 or \"2500 wei\"")
-	cmd.Flags().StringVar(&application, "application", "", "address whose credits they become (default: the account)")
-	cmd.Flags().StringVar(&token, "stable", "", "address of a stablecoin to pay with, if the network takes one")
-	cmd.Flags().StringVar(&amount, "amount", "", "with --stable: how much, in the coin's smallest units")
-	cmd.Flags().StringVar(&least, "least", "", "fewest credits to accept (default with --hudl: 99 % of what they buy now)")
-	cmd.Flags().BoolVar(&quote, "quote", false, "only say how many credits --hudl buys now")
+	cmd.Example = `  drtc credits buy --hudl 100 --quote
+  drtc credits buy --hudl 100 --key-file application.key
+  drtc credits buy --stable 25 --key-file treasurer.key --application 0x...`
+	cmd.Flags().StringVar(&p.hudl, "hudl", "", "HUDL to spend, such as 12.5 or \"2500 wei\"")
+	cmd.Flags().StringVar(&p.stable, "stable", "", "how much to spend of the stablecoin that the network takes, such as 12.5")
+	cmd.Flags().StringVar(&p.application, "application", "", "address whose credits they become (default: the account)")
+	cmd.Flags().StringVar(&p.least, "least", "", "fewest credits to accept (default: 99 % of what they buy now)")
+	cmd.Flags().BoolVar(&quote, "quote", false, "only say how many credits it buys now")
 	return cmd
 }
 
-// fewest is the least number of credits that a purchase accepts.
-func (f *ledgerFlags) fewest(ctx context.Context, a *account.Account, wei *big.Int, least string) (*big.Int, error) {
-	if least != "" {
-		return readUnits("--least", least)
+// offer is how many credits a purchase gives now, and what it pays.
+type offer struct {
+	Wei    *account.Amount `json:"wei,omitempty"`
+	Coin   *account.Stable `json:"coin,omitempty"`
+	Units  *account.Amount `json:"units,omitempty"`
+	Price8 uint64          `json:"price8,omitempty"` // of a HUDL
+	Gives  account.Amount  `json:"credits"`
+}
+
+func (p purchase) offer(ctx context.Context, l *account.Ledger) (offer, error) {
+	if p.stable != "" {
+		coin, err := l.Stable(ctx)
+		if err != nil {
+			return offer{}, fmt.Errorf("--stable: %w", err)
+		}
+		units, err := coin.Parse(p.stable)
+		if err != nil {
+			return offer{}, fmt.Errorf("--stable: %s", printable(err.Error()))
+		}
+		return offer{Coin: &coin, Units: &account.Amount{Int: units}, Gives: account.Amount{Int: coin.Quote(units)}}, nil
 	}
-	if wei == nil {
-		return nil, errors.New("--least: want the fewest credits to accept for stablecoins")
-	}
-	q, err := a.Quote(ctx, wei)
+	wei, err := account.ParseHUDL(p.hudl)
 	if err != nil {
-		return nil, err
+		return offer{}, fmt.Errorf("--hudl: %w", err)
 	}
-	fewest := new(big.Int).Mul(q.Credits.Int, big.NewInt(99))
+	q, err := l.Quote(ctx, wei)
+	return offer{Wei: &q.Wei, Price8: q.Price8, Gives: q.Credits}, err
+}
+
+func printOffer(t io.Writer, o offer) {
+	pays := ""
+	if o.Coin != nil {
+		pays = printable(o.Coin.Text(o.Units.Int))
+	} else {
+		pays = account.HUDL(o.Wei.Int) + " HUDL"
+	}
+	fmt.Fprintf(t, "%s\tbuy %s credits, worth %s USD\n", pays, o.Gives, account.USD(o.Gives.Int))
+	if o.Price8 != 0 {
+		fmt.Fprintf(t, "price of HUDL\t%s USD, the lower of spot and average\n", price(o.Price8))
+	}
+}
+
+// fewest is the least number of credits that a purchase accepts.
+func (p purchase) fewest(o offer) (*big.Int, error) {
+	if p.least != "" {
+		least, err := account.ParseCredits(p.least)
+		if err != nil {
+			return nil, fmt.Errorf("--least: %w", err)
+		}
+		return least, nil
+	}
+	fewest := new(big.Int).Mul(o.Gives.Int, big.NewInt(99))
 	return fewest.Div(fewest, big.NewInt(100)), nil
 }
 
-func (f *ledgerFlags) quoteCredits(ctx context.Context, w io.Writer, wei *big.Int) error {
-	if wei == nil {
-		return errors.New("--quote: want --hudl")
+func (f *ledgerFlags) buyCredits(ctx context.Context, p purchase) (bought account.BoughtCredits, application drtc.NodeID, err error) {
+	if p.application != "" {
+		if application, err = readAddress("--application", p.application); err != nil {
+			return bought, application, err
+		}
 	}
-	l, err := f.open(ctx)
+	a, err := f.unlock(ctx)
 	if err != nil {
-		return err
+		return bought, application, err
 	}
-	q, err := l.Quote(ctx, wei)
+	if p.application == "" {
+		application = a.ID()
+	}
+	o, err := p.offer(ctx, a.Ledger)
 	if err != nil {
-		return err
+		return bought, application, err
 	}
-	return f.show(w, q, func(t *tabwriter.Writer) {
-		fmt.Fprintf(t, "%s HUDL\tbuy %s credits, worth %s USD\n", account.HUDL(q.Wei.Int), q.Credits, account.USD(q.Credits.Int))
-		fmt.Fprintf(t, "price of HUDL\t%s USD, the lower of spot and average\n", price(q.Price8))
-	})
+	least, err := p.fewest(o)
+	if err != nil {
+		return bought, application, err
+	}
+	if o.Coin != nil {
+		bought, err = a.BuyCreditsWithStable(ctx, application, *o.Coin, o.Units.Int, least)
+	} else {
+		bought, err = a.BuyCredits(ctx, application, o.Wei.Int, least)
+	}
+	return bought, application, err
 }
 
 func newCreditsAuthorise() *cobra.Command {
@@ -133,13 +167,16 @@ func newCreditsAuthorise() *cobra.Command {
 		if file != "" {
 			return f.present(ctx, w, file)
 		}
+		if valid <= 0 {
+			return fmt.Errorf("--valid: want a time above 0, got %s", valid)
+		}
 		to, err := readAddress("--orchestrator", orchestrator)
 		if err != nil {
 			return err
 		}
-		credits, err := readUnits("--limit", limit)
+		credits, err := account.ParseCredits(limit)
 		if err != nil {
-			return err
+			return fmt.Errorf("--limit: %w", err)
 		}
 		l, err := f.open(ctx)
 		if err != nil {
@@ -181,7 +218,7 @@ printed is signed by the application's key, and anybody may bring it to the chai
 with --signed, so the application needs no coin for gas.`
 	cmd.Example = `  drtc credits authorise --orchestrator 0x... --limit 500000 --epochs 30 --key-file application.key`
 	cmd.Flags().StringVar(&orchestrator, "orchestrator", "", "address of the Orchestrator")
-	cmd.Flags().StringVar(&limit, "limit", "", "credits that it may use; one is 0.00001 USD")
+	cmd.Flags().StringVar(&limit, "limit", "", "credits that it may use, such as 500000 or \"5 USD\"")
 	cmd.Flags().Uint64Var(&epochs, "epochs", 30, "for how many epochs after this one")
 	cmd.Flags().Uint64Var(&end, "end-epoch", 0, "last epoch, instead of --epochs")
 	cmd.Flags().BoolVar(&sign, "sign", false, "print a signed permission and send nothing")
@@ -237,6 +274,7 @@ func newCreditsRevoke() *cobra.Command {
 func newCreditsBalance() *cobra.Command {
 	var of string
 	var orchestrators []string
+	var all bool
 	cmd := newLedgerCommand("balance", "Show an application's credits, and what Orchestrators may use of them", cobra.NoArgs, func(ctx context.Context, f *ledgerFlags, w io.Writer, _ []string) error {
 		application, err := f.whose(of)
 		if err != nil {
@@ -251,6 +289,13 @@ func newCreditsBalance() *cobra.Command {
 		l, err := f.open(ctx)
 		if err != nil {
 			return err
+		}
+		if all {
+			ever, err := l.Authorised(ctx, application)
+			if err != nil {
+				return err
+			}
+			asked = append(asked, ever...)
 		}
 		c, err := l.Credits(ctx, application, asked)
 		if err != nil {
@@ -271,14 +316,6 @@ func newCreditsBalance() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&of, "account", "", "address of the application (default: that of the key)")
 	cmd.Flags().StringSliceVar(&orchestrators, "orchestrator", nil, "also show what these may use, with commas")
+	cmd.Flags().BoolVar(&all, "all", false, "also show what every Orchestrator may use that was ever authorised; slow on a long chain")
 	return cmd
-}
-
-// readUnits reads a whole number above 0.
-func readUnits(name, text string) (*big.Int, error) {
-	n, ok := new(big.Int).SetString(text, 10)
-	if !ok || n.Sign() <= 0 || n.BitLen() > 127 || len(text) > 40 {
-		return nil, fmt.Errorf("%s: want a whole number above 0, got %.30q", name, text)
-	}
-	return n, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -157,7 +156,7 @@ func readHoldings(ctx context.Context, l *account.Ledger, owner drtc.NodeID) (h 
 	return h, now, err
 }
 
-func printHoldings(t *tabwriter.Writer, h holdings, now uint64) {
+func printHoldings(t io.Writer, h holdings, now uint64) {
 	fmt.Fprintf(t, "account\t%s\n", h.Account)
 	fmt.Fprintf(t, "HUDL\t%s\n", account.HUDL(h.HUDL.Int))
 	fmt.Fprintf(t, "veHUDL\t%s\n", account.HUDL(h.VeHUDL.Int))
@@ -222,26 +221,15 @@ func (f *ledgerFlags) change(ctx context.Context, w io.Writer, node string, args
 	if err != nil {
 		return err
 	}
-	if node == "" && verb != "delegated" {
-		key, err := a.Key(ctx, ids[0])
-		if err != nil {
-			return err
-		}
-		if key.Node == nil {
-			return fmt.Errorf("key %d is not delegated", ids[0])
-		}
-		at = *key.Node
-	}
 	d, err := do(a, ctx, at, ids)
 	if err != nil {
 		return err
 	}
 	return f.show(w, struct {
 		account.Done
-		IDs  []uint64    `json:"ids"`
-		Node drtc.NodeID `json:"node"`
-	}{d, ids, at}, func(t *tabwriter.Writer) {
-		fmt.Fprintf(t, "%s\tkeys %v, node %s: %s\n", verb, ids, at, effect)
+		IDs []uint64 `json:"ids"`
+	}{d, ids}, func(t *tabwriter.Writer) {
+		fmt.Fprintf(t, "%s\tkeys %v: %s\n", verb, ids, effect)
 		done(t, d)
 	})
 }
@@ -290,15 +278,6 @@ func newKeyRedeem() *cobra.Command {
 		a, err := f.unlock(ctx)
 		if err != nil {
 			return err
-		}
-		if wei == nil {
-			has, err := a.Balances(ctx, a.ID())
-			if err != nil {
-				return err
-			}
-			if wei = has.VeHUDL.Int; wei.Sign() == 0 {
-				return errors.New("the account has no veHUDL: pools pay it, drtc pool claim")
-			}
 		}
 		d, r, err := a.Redeem(ctx, wei)
 		if err != nil {

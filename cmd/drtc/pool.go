@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,9 @@ func newPool() *cobra.Command {
 func newPoolConsent() *cobra.Command {
 	var operator, commission string
 	var valid time.Duration
-	cmd := newLedgerCommand("consent", "Sign with a node's key that somebody may make its pool", cobra.NoArgs, func(ctx context.Context, f *ledgerFlags, w io.Writer, _ []string) error {
+	var cmd *cobra.Command
+	given := func() bool { return cmd.Flags().Changed("key-file") } // a devnet's default is no node's
+	cmd = newLedgerCommand("consent", "Sign with a node's key that somebody may make its pool", cobra.NoArgs, func(ctx context.Context, f *ledgerFlags, w io.Writer, _ []string) error {
 		by, err := readAddress("--operator", operator)
 		if err != nil {
 			return err
@@ -40,6 +43,12 @@ func newPoolConsent() *cobra.Command {
 		bps, err := readBps(commission)
 		if err != nil {
 			return fmt.Errorf("--commission: %w", err)
+		}
+		if valid <= 0 {
+			return fmt.Errorf("--valid: want a time above 0, got %s", valid)
+		}
+		if !given() {
+			return errors.New("--key-file: want the private key of the Media Node")
 		}
 		node, err := f.key()
 		if err != nil {
@@ -196,7 +205,7 @@ func newPoolShow() *cobra.Command {
 	return cmd
 }
 
-func printPool(t *tabwriter.Writer, p account.Pool) {
+func printPool(t io.Writer, p account.Pool) {
 	fmt.Fprintf(t, "node\t%s\n", p.Node)
 	fmt.Fprintf(t, "pool\t%s\n", p.Address)
 	fmt.Fprintf(t, "operator\t%s\n", p.Operator)
@@ -249,20 +258,7 @@ func newPoolClaim() *cobra.Command {
 				done(t, claimed.Done)
 			})
 		}
-		all := []account.Claimed{}
-		for _, node := range nodes {
-			claimed, err := a.ClaimRewards(ctx, node, epochs)
-			if err != nil {
-				return err
-			}
-			all = append(all, claimed)
-		}
-		return f.show(w, all, func(t *tabwriter.Writer) {
-			for i, claimed := range all {
-				fmt.Fprintf(t, "into the pool of %s\t%s HUDL\n", nodes[i], account.HUDL(claimed.Wei.Int))
-				done(t, claimed.Done)
-			}
-		})
+		return f.claimRewards(ctx, w, a, nodes, epochs)
 	})
 	cmd.Long = `Without --leaves: has the pools of these nodes pay what they owe an account, as
 veHUDL. Anybody may do that for anybody.
@@ -274,6 +270,33 @@ what Registries publish of each epoch; they are held against the root on the cha
 	cmd.Flags().StringVar(&of, "account", "", "address that is paid (default: that of the key)")
 	cmd.Flags().StringSliceVar(&leaves, "leaves", nil, "published leaf sets, one file for each epoch, with commas")
 	return cmd
+}
+
+// claimRewards claims for one node after the other; of several those that have
+// nothing more to claim are left out.
+func (f *ledgerFlags) claimRewards(ctx context.Context, w io.Writer, a *account.Account, nodes []drtc.NodeID, epochs []account.EpochData) error {
+	type rewarded struct {
+		Node drtc.NodeID `json:"node"`
+		account.Claimed
+	}
+	all := []rewarded{}
+	for _, node := range nodes {
+		claimed, err := a.ClaimRewards(ctx, node, epochs)
+		if errors.Is(err, account.ErrAllPaid) && len(nodes) > 1 {
+			fmt.Fprintf(f.notices, "drtc: %v\n", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		all = append(all, rewarded{node, claimed})
+	}
+	return f.show(w, all, func(t *tabwriter.Writer) {
+		for _, r := range all {
+			fmt.Fprintf(t, "into the pool of %s\t%s HUDL\n", r.Node, account.HUDL(r.Wei.Int))
+			done(t, r.Done)
+		}
+	})
 }
 
 // maxLeavesFile bounds a published set: 100,000 leaves are 38 MB.

@@ -79,7 +79,8 @@ func checkEpochs(t *testing.T, r Result) {
 		if e.Number != uint64(i) || e.Mint.IsZero() || e.Burn.IsZero() || e.Burn.Cmp(e.Mint) > 0 {
 			t.Errorf("seed %d: epoch %d minted %s and burned %s, want more minted than burned, and both", r.Seed, e.Number, e.Mint, e.Burn)
 		}
-		if want := i == 3; e.Cut != want || e.Cut != (e.Mint.Cmp(e.Reward) < 0) {
+		// In the fifth the token is still as cheap, so what was served may be too much too.
+		if want := i == 3; e.Cut != want && i < 4 || e.Cut != (e.Mint.Cmp(e.Reward) < 0) {
 			t.Errorf("seed %d: epoch %d: cut is %t with %s paid of %s, want %t", r.Seed, i, e.Cut, e.Mint, e.Reward, want)
 		}
 	}

@@ -69,6 +69,13 @@ func Repository() Rules {
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
 			{"econ/...", Core, "scores, rewards, credits, supply and policy in integers (whitepaper 2.3 and 3), and their reference vectors"},
 			{"epoch", Core, "what an epoch commits: leaves, charges, totals, their hashes and signatures (5.7)"},
+			{"score", Core, "scores and quarantine from results, receipts and uptimes (2.3.1, 4.2.4)"},
+			{"qos", Core, "what a test measured as scores and V (4.3.8, 4.2.4)"},
+			{"challenge", Core, "tests between two nodes: order, both sides, samples, judgement (4.3.8)"},
+			{"beacon", Core, "rounds of randomness that nobody chose, verified (4.2.4)"},
+			{"beacon/drand", Shell, "fetches rounds from sources that are not believed"},
+			{"schedule", Core, "the common plan of QoS tests, from a round and agreed data (4.2.4)"},
+			{"receipt", Core, "who signs how much for what was served, who is cut off, and which receipt counts (3.3)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -82,6 +89,7 @@ func Repository() Rules {
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
 			{"medianode/admit", Shell, "keeps the list of who may command the node"},
+			{"medianode/till", Shell, "the node's accounts with Orchestrators, on disk and at Registries"},
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 
@@ -97,7 +105,7 @@ func Repository() Rules {
 			{"registry/store", Shell, "records on disk"},
 			{"registry/audit", Shell, "verifies stored records again"},
 			{"registry/gossip", Shell, "the network between Registries"},
-			{"registry/bonding", Shell, "who may take part, from a file that may change"},
+			{"registry/bonding", Shell, "who may take part, from a file or from whoever reads a chain"},
 			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
 			{"registry/status", Shell, "what the status pages show, and the pages"},
@@ -116,6 +124,7 @@ func Repository() Rules {
 			{"orchestrator/gate", Shell, "lets holders of tokens on a chain into rooms"},
 			{"orchestrator/moderate", Shell, "hosts of rooms over HTTP"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
+			{"orchestrator/billing", Shell, "receipts for nodes, usage of rooms and API keys, budgets"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/memory", Shell, "that interface in memory"},
@@ -151,6 +160,7 @@ func Repository() Rules {
 			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
 			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"internal/served", TestOnly, "what is paid, with whole roles in one process"},
 			{"internal/scenario/...", TestOnly, "whole networks whose rooms span nodes, measured"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},
@@ -161,9 +171,10 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
-			"github.com/holiman/uint256",                    // integers of 256 bits; its owner below narrows it
-			"github.com/golang/geo/s2",                      // geometry
-			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
+			"github.com/consensys/gnark-crypto/ecc/bls12-381", // pairings; its owner below narrows it
+			"github.com/holiman/uint256",                      // integers of 256 bits; its owner below narrows it
+			"github.com/golang/geo/s2",                        // geometry
+			"google.golang.org/protobuf/encoding/protowire",   // the wire format alone
 		},
 		Owners: []Owner{
 			{"github.com/pion/dtls", []string{"medianode/transport", "loadtest/floor"}, "one package of the product speaks DTLS; the floor hears its keys"},
@@ -186,6 +197,7 @@ func Repository() Rules {
 			{"github.com/ethereum/go-ethereum", []string{"identity", "chain", "examples/chain", "examples/economy"}, "chain/ speaks to the chain; of the rest of the product identity takes crypto/secp256k1, for speed"},
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
 			{"github.com/holiman/uint256", []string{"econ"}, "one package has the numbers that pay"},
+			{"github.com/consensys", []string{"beacon"}, "one package verifies signatures of drand"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
 			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 )
 
@@ -76,8 +77,12 @@ func (c Config) Validate() error {
 }
 
 // maxMessage bounds an RPC message after decompression: the largest record of
-// any kind that is submitted by RPC, and its fields.
-const maxMessage = 8 << 10
+// any kind that is submitted by RPC, and its fields. maxPublished is that of
+// Publish.
+const (
+	maxMessage   = 8 << 10
+	maxPublished = envelope.MaxSize + 1<<10
+)
 
 // New returns the handler of all paths. Metrics are registered with, and
 // served from, the given registry.
@@ -91,7 +96,13 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 	}
 	mux := http.NewServeMux()
 	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
-		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)}, connect.WithReadMaxBytes(maxMessage))
+		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)},
+		connect.WithReadMaxBytes(maxMessage), connect.WithConditionalHandlerOptions(func(s connect.Spec) []connect.HandlerOption {
+			if s.Procedure == registryv1connect.RegistryServicePublishProcedure {
+				return []connect.HandlerOption{connect.WithReadMaxBytes(maxPublished)}
+			}
+			return nil
+		}))
 	mux.Handle(rpcPath, rpc)
 	newRest(b).register(mux)
 	if b.Status != nil {

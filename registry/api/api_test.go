@@ -65,10 +65,13 @@ func (b *backend) Peers() ([]string, []Peer)                    { return []strin
 func (b *backend) Health() Health {
 	return Health{Version: "0.1.0", Problem: b.problem, Bonding: b.bonding}
 }
+func (b *backend) Receipts(id drtc.NodeID, epoch uint64) []envelope.Envelope {
+	return b.about[fmt.Sprint("receipt", epoch, id)]
+}
 
 // all is b in every part of a Backend.
 func (b *backend) all() Backend {
-	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health}
+	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health, Receipts: b.Receipts}
 }
 
 func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n)} }
@@ -245,6 +248,9 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/records?ids=" + strings.TrimSuffix(many, ","):      {400, "invalid", "ids"},
 		"/records?kind=qos&ids=" + nodeID(1).String():        {400, "invalid", "kind"},
 		"/records?kind=node":                                 {400, "invalid", "ids"},
+		"/receipts?epoch=1":                                  {400, "invalid", "ids"},
+		"/receipts?epoch=-1&ids=" + nodeID(1).String():       {400, "invalid", "epoch"},
+		"/receipts?ids=" + nodeID(1).String():                {400, "invalid", "epoch"},
 		"/peers?limit=1":                                     {400, "unknown_parameter", "limit"},
 		"/openapi.json?x=":                                   {400, "unknown_parameter", "x"},
 		"/healthz?x=1":                                       {400, "unknown_parameter", "x"},

@@ -24,6 +24,8 @@ type Backend struct {
 	Health   func() Health
 	// Status serves the status pages and what they show; nil for none.
 	Status http.Handler
+	// Receipts returns the pages of a node's receipts of an epoch that are held.
+	Receipts func(node drtc.NodeID, epoch uint64) []envelope.Envelope
 }
 
 // Records is what the Registry holds.

@@ -61,13 +61,13 @@ func (m *meter) observe(next http.Handler) http.Handler {
 // knownPath keeps strangers from making up label values.
 func knownPath(path string) string {
 	switch path {
-	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/peers", "/healthz", "/openapi.json", "/metrics",
+	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/receipts", "/peers", "/healthz", "/openapi.json", "/metrics",
 		registryv1connect.RegistryServiceRegisterNodeProcedure,
 		registryv1connect.RegistryServiceRefreshNodeProcedure,
 		registryv1connect.RegistryServiceDeregisterNodeProcedure,
 		registryv1connect.RegistryServiceKeepAliveProcedure,
 		registryv1connect.RegistryServiceWatchProcedure,
-		registryv1connect.RegistryServiceGetAdmissionProcedure:
+		registryv1connect.RegistryServicePublishProcedure, registryv1connect.RegistryServiceGetAdmissionProcedure:
 		return path
 	}
 	if slices.Contains(status.Paths(), path) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,6 +72,25 @@ func (s *service) DeregisterNode(ctx context.Context, r *connect.Request[registr
 		return nil, err
 	}
 	return connect.NewResponse(&registryv1.DeregisterNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
+}
+
+// publishable are the kinds that Publish takes.
+var publishable = []string{record.KindReceipt}
+
+// Publish takes a record of a kind that has no call of its own.
+func (s *service) Publish(ctx context.Context, r *connect.Request[registryv1.PublishRequest]) (*connect.Response[registryv1.PublishResponse], error) {
+	e, err := wire.FromProto(r.Msg.GetRecord())
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if !slices.Contains(publishable, e.Kind) {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("record.kind: want one of %v, got %q", publishable, e.Kind))
+	}
+	accepted, held, err := s.submit(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&registryv1.PublishResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
 }
 
 // GetAdmission gives who takes part, for nodes to hold calls against.

@@ -186,11 +186,12 @@ func (c *Chain) fail(now time.Time, err error, log *slog.Logger) {
 		c.since = now
 	}
 	c.failed = err
-	if (c.list.Load() != nil && !c.away(now)) || now.Sub(c.warned) < repeatEvery {
+	first := c.list.Load() == nil
+	if first && errors.Is(err, ErrMisconfigured) || !first && !c.away(now) || now.Sub(c.warned) < repeatEvery {
 		return
 	}
 	c.warned = now
-	if c.list.Load() == nil {
+	if first {
 		log.Warn("this registry waits for the chain, to learn who may take part", slog.Any("error", err))
 		return
 	}

@@ -85,7 +85,7 @@ func run(t *testing.T, c bonding.ChainConfig, r *reader) (*bonding.Chain, *journ
 
 // pass lets time of the bubble's clock pass.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 

@@ -29,6 +29,8 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     using SupplyBand for SupplyBand.Projection;
 
     uint40 private constant NO_LAST = type(uint40).max;
+    /// @dev Wei by which payouts of a cut may exceed an M that was signed for another Q: less than one per leaf.
+    uint256 private constant MOST_DUST = type(uint32).max;
     bytes32 private constant NAME_HASH = keccak256("dRTC ProofOfResource");
 
     /// @dev One slot, read and written once by each commit.
@@ -237,19 +239,11 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
         State memory state = s.state;
         if (state.paused) revert ProofOfResource_Paused();
         if (state.status != Status.Void || state.lastEpoch != c.epoch) revert ProofOfResource_NotVoid(c.epoch);
-        Record storage record = s.records[c.epoch];
-        Cut storage cut = s.cuts[c.epoch];
-        // As the chain settled it: of the void commit itself only a short hash is known.
-        uint256 most = record.isCut ? cut.rewardTotal : record.mintTotal;
-        if (_keptHash(c) != s.kept.hash || c.rewardTotal > most) revert ProofOfResource_ReplacementDiffers(c.epoch);
+        bool isCut = _checkReplacement(c);
         address[] memory signers = Committee.check(s.committee, replacementDigestOf(c), signatures);
-        bool isCut = record.isCut && c.rewardTotal > cut.cap;
-        (uint256 least, uint256 highest) = _mintRange(c.rewardTotal, c.leafCount, isCut, cut.cap);
-        if (c.mintTotal < least || c.mintTotal > highest) {
-            revert ProofOfResource_MintTotal(c.mintTotal, least, highest);
-        }
+        Record storage record = s.records[c.epoch];
         uint256 before = record.mintTotal;
-        if (isCut) cut.rewardTotal = uint128(c.rewardTotal);
+        if (isCut) s.cuts[c.epoch].rewardTotal = uint128(c.rewardTotal);
         record.root = c.root;
         record.mintTotal = uint128(c.mintTotal);
         record.isCut = isCut;
@@ -283,15 +277,27 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     }
 
     /// @inheritdoc IProofOfResource
-    function takeRewards(uint64[] calldata epochs_, uint256[] calldata amounts) external override {
+    function takeRewards(uint64[] calldata epochs_, uint256[] calldata amounts)
+        external
+        override
+        returns (uint256[] memory fewer)
+    {
         if (msg.sender != _rewards) revert ProofOfResource_NotRewards(msg.sender);
         Store storage s = _store();
         for (uint256 i = 0; i < epochs_.length; ++i) {
             Record storage record = s.records[epochs_[i]];
             (uint256 total, uint256 paid) = (record.mintTotal, record.paid);
-            if (amounts[i] > total - paid) revert ProofOfResource_MoreThanMinted(epochs_[i], amounts[i], total - paid);
+            uint256 amount = amounts[i];
+            if (amount > total - paid) {
+                uint256 left = total - paid;
+                if (!record.isCut || amount - left > MOST_DUST) {
+                    revert ProofOfResource_MoreThanMinted(epochs_[i], amount, left);
+                }
+                if (fewer.length == 0) fewer = amounts;
+                fewer[i] = amount = left;
+            }
             // paid + amount <= mintTotal, which is a uint128.
-            record.paid = uint128(paid + amounts[i]);
+            record.paid = uint128(paid + amount);
         }
     }
 
@@ -565,6 +571,22 @@ contract ProofOfResource is IProofOfResource, UUPSUpgradeable, AccessManagedUpgr
     {
         if (!isCut) return (rewardTotal, rewardTotal);
         return (cap > leafCount ? cap - leafCount + 1 : 0, cap);
+    }
+
+    /// @dev Charges and all that came of them stay, M0 does not grow, and M is what M0 and the cut allow.
+    /// @return isCut Whether the void commit's cut still cuts.
+    function _checkReplacement(EpochCommit calldata c) private view returns (bool isCut) {
+        Store storage s = _store();
+        Record storage record = s.records[c.epoch];
+        Cut storage cut = s.cuts[c.epoch];
+        // As the chain settled it: of the void commit itself only a short hash is known.
+        uint256 mostReward = record.isCut ? cut.rewardTotal : record.mintTotal;
+        if (_keptHash(c) != s.kept.hash || c.rewardTotal > mostReward) {
+            revert ProofOfResource_ReplacementDiffers(c.epoch);
+        }
+        isCut = record.isCut && c.rewardTotal > cut.cap;
+        (uint256 least, uint256 most) = _mintRange(c.rewardTotal, c.leafCount, isCut, cut.cap);
+        if (c.mintTotal < least || c.mintTotal > most) revert ProofOfResource_MintTotal(c.mintTotal, least, most);
     }
 
     /// @dev The last epoch is committed, its window is open, and it is this commit by these signers.

@@ -153,10 +153,11 @@ contract Rewards is IRewards, UUPSUpgradeable, AccessManagedUpgradeable, Pausabl
         if (pool == address(0)) revert Rewards_NoPool(node);
         // An epoch that is over is far below 2^64 - 1.
         _store().nextBatch[node] = epochs[epochs.length - 1] + 1;
+        uint256[] memory fewer = _proofOfResource.takeRewards(epochs, amounts);
+        if (fewer.length != 0) amounts = fewer;
         uint256 total;
         for (uint256 i = 0; i < epochs.length; ++i) total += amounts[i];
         emit Rewarded(node, pool, epochs, amounts);
-        _proofOfResource.takeRewards(epochs, amounts);
         // A claim of nothing is paid back nothing either.
         if (total != 0) reimburses = _reserve.payPool(pool, total);
         _poolManager.distribute(node, epochs, amounts, provenMbps);

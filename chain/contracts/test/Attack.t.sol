@@ -150,6 +150,21 @@ contract AttackTest is Economy {
         assertEq(proof.committee().length, 9, "committee after the window");
     }
 
+    /// @dev Nor while the epoch waits for charges, after which its window begins.
+    function test_committee_staysWhileAnEpochIsCharged() public {
+        (EpochCommit memory c, Charge[] memory charges,) = twoPayers();
+        commit(c, new Charge[](0));
+        for (uint256 i = 0; i < 2; i++) admitReporter(uint256(keccak256(abi.encode("joins", i))));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IProofOfResource.ProofOfResource_LastEpochOpen.selector, 3, IProofOfResource.Status.Charging
+            )
+        );
+        proof.refreshCommittee();
+        proof.continueCharges(3, charges, 0);
+        assertEq(proof.committee().length, 7, "committee");
+    }
+
     function firstMembers(uint256 count) private view returns (address[] memory list) {
         address[] memory members = proof.committee();
         list = new address[](count);

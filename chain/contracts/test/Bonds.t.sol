@@ -169,6 +169,30 @@ contract BondsTest is Network {
         bonds.withdraw(Kind.Registry, registry);
     }
 
+    /// @dev A bond is moved by its owner alone, by the identity that it stands for neither.
+    function test_owner_aloneMovesABond() public {
+        place(Kind.Registry, "registry", 100);
+        address[2] memory others = [registry, makeAddress("mallory")];
+        for (uint256 i = 0; i < 2; i++) {
+            bytes memory refusal =
+                abi.encodeWithSelector(IBonds.Bonds_NotOwner.selector, Kind.Registry, registry, others[i], alice);
+            vm.startPrank(others[i]);
+            vm.expectRevert(refusal);
+            bonds.startUnbonding(Kind.Registry, registry);
+            vm.expectRevert(refusal);
+            bonds.raiseGeneration(Kind.Registry, registry, 9);
+            vm.expectRevert(refusal);
+            bonds.bond(Kind.Registry, registry, 1, block.timestamp, "");
+            vm.stopPrank();
+        }
+        vm.prank(alice);
+        bonds.startUnbonding(Kind.Registry, registry);
+        vm.warp(block.timestamp + 10 days);
+        vm.prank(others[1]);
+        vm.expectPartialRevert(IBonds.Bonds_NotOwner.selector);
+        bonds.withdraw(Kind.Registry, registry);
+    }
+
     function test_generation_onlyRisesAndOutlivesTheBond() public {
         place(Kind.Registry, "registry", 100);
         vm.startPrank(alice);
@@ -298,6 +322,23 @@ contract BondsTest is Network {
         bytes memory signatureB = signed("orchestrator", b);
         vm.expectPartialRevert(IBonds.Bonds_NoContradiction.selector);
         bonds.forfeitForReceipts(a, signatureA, b, signatureB);
+    }
+
+    /// @dev Receipts of another application, node, epoch or sequence say something else and contradict nothing.
+    function test_forfeit_receiptsOfDifferentThingsAreFine() public {
+        place(Kind.Orchestrator, "orchestrator", 50);
+        Receipt memory a = receiptOf(3, 100);
+        for (uint256 field = 0; field < 4; field++) {
+            Receipt memory b = receiptOf(3, 99);
+            if (field == 0) b.application = makeAddress("another");
+            if (field == 1) b.node = makeAddress("another");
+            if (field == 2) b.epoch = 8;
+            if (field == 3) b.sequence = 4;
+            bytes memory signatureA = signed("orchestrator", a);
+            bytes memory signatureB = signed("orchestrator", b);
+            vm.expectPartialRevert(IBonds.Bonds_NoContradiction.selector);
+            bonds.forfeitForReceipts(a, signatureA, b, signatureB);
+        }
     }
 
     // Somebody else's signature under an Orchestrator's name costs nobody anything.

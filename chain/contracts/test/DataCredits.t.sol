@@ -7,6 +7,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {DataCredits} from "../src/DataCredits.sol";
 import {IDataCredits} from "../src/interfaces/IDataCredits.sol";
 import {IHUDLBuyer} from "../src/interfaces/IHUDLBuyer.sol";
+import {IPriceOracle} from "../src/interfaces/IPriceOracle.sol";
 import {InventoryBuyer} from "../src/InventoryBuyer.sol";
 import {Charge} from "../src/types/Charge.sol";
 import {Economy} from "./base/Economy.sol";
@@ -55,6 +56,35 @@ contract DataCreditsTest is Economy {
         assertEq(a.dc, 50_000, "credits");
         assertEq(a.escrowWei, 10e18, "escrow");
         assertEq(hudl.balanceOf(address(credits)), 10e18, "HUDL held");
+    }
+
+    /// @dev Whichever of spot and average is lower: a price of a moment sells no cheap credits.
+    function test_buy_neverAtAPriceOfAMoment() public {
+        address[2] memory feeders = [makeAddress("feeder0"), makeAddress("feeder1")];
+        for (uint256 i = 0; i < 2; i++) oracle.addFeeder(feeders[i]);
+        oracle.fixPrice(0);
+        feed(feeders, PRICE);
+        vm.warp(block.timestamp + 12 hours);
+        feed(feeders, PRICE * 6 / 5);
+        assertEq(oracle.spot(), PRICE * 6 / 5, "spot");
+        assertEq(oracle.twap(), PRICE, "average");
+        assertEq(buyCredits(application, 10e18), 50_000, "credits while spot is higher");
+        vm.warp(block.timestamp + 1 hours);
+        feed(feeders, PRICE * 96 / 100);
+        assertGe(oracle.twap(), PRICE, "average");
+        assertEq(buyCredits(application, 10e18), 48_000, "credits while spot is lower");
+        vm.warp(block.timestamp + 1 days + 1);
+        give(address(this), 1e18);
+        hudl.approve(address(credits), 1e18);
+        vm.expectPartialRevert(IPriceOracle.PriceOracle_Stale.selector);
+        credits.buy(application, 1e18, 0);
+    }
+
+    function feed(address[2] memory feeders, uint64 price8) private {
+        for (uint256 i = 0; i < 2; i++) {
+            vm.prank(feeders[i]);
+            oracle.feed(price8);
+        }
     }
 
     function test_buy_refusesFewerThanWanted() public {
@@ -124,6 +154,13 @@ contract DataCreditsTest is Economy {
             bytes32(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector),
             "what the second call met"
         );
+    }
+
+    function test_charge_isForProofOfResource() public {
+        buyCredits(application, 10e18);
+        vm.prank(application);
+        vm.expectRevert(abi.encodeWithSelector(IDataCredits.DataCredits_NotProofOfResource.selector, application));
+        credits.charge(0, 1, chargesOf(application, application, 1));
     }
 
     function test_charge_releasesEscrowInProportion() public {

@@ -82,6 +82,30 @@ contract ProofOfResourceTest is Economy {
         assertEq(s.windowEnds, block.timestamp + 6 hours, "window");
     }
 
+    function feedAll(address[2] memory feeders, uint64 price8) private {
+        for (uint256 i = 0; i < 2; i++) {
+            vm.prank(feeders[i]);
+            oracle.feed(price8);
+        }
+    }
+
+    /// @dev Rewards per GB are those of the higher of spot and average, the cap of credits that of the lower.
+    function test_open_takesThePriceThatPaysLess() public {
+        address[2] memory feeders = [makeAddress("feeder0"), makeAddress("feeder1")];
+        for (uint256 i = 0; i < 2; i++) oracle.addFeeder(feeders[i]);
+        oracle.fixPrice(0);
+        for (uint256 hour = 70; hour < 96; hour += 2) {
+            vm.warp(GENESIS + hour * 1 hours);
+            feedAll(feeders, hour < 90 ? PRICE : PRICE * 4 / 5);
+        }
+        toEpoch(4);
+        proof.open(3);
+        (uint256 low, uint256 high) = oracle.epochPrices(3);
+        assertEq(low, PRICE * 4 / 5, "spot, the lower");
+        assertGe(high, low + 1, "average, the higher");
+        assertEq(proof.epochs(3).rMax, 9000 * 5000 * 1e17 / high, "highest reward per GB");
+    }
+
     /// @dev Above the floor of the band the projection burns what beta says.
     function test_commit_burnsAboveTheFloor() public {
         buyCredits(application, 1e6 * 1e18);
@@ -197,6 +221,25 @@ contract ProofOfResourceTest is Economy {
         toEpoch(5);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_EpochNotOver.selector, 5, 5));
         proof.open(5);
+        toEpoch(8);
+        commitAt8();
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IProofOfResource.ProofOfResource_WindowOpen.selector, 5, proof.standing().windowEnds
+            )
+        );
+        proof.open(6);
+        vm.warp(proof.standing().windowEnds - 1);
+        vm.expectPartialRevert(IProofOfResource.ProofOfResource_WindowOpen.selector);
+        proof.open(6);
+        pastWindow();
+        proof.open(6);
+    }
+
+    /// @dev Epoch 5, so late that the next two are over too.
+    function commitAt8() private {
+        EpochCommit memory c = makeCommit(5, oneLeaf(5, 1e12), oneCharge(1e12), 1000e18);
+        commit(c, oneCharge(1e12));
     }
 
     /// @dev An epoch opened before another one was committed is opened again, with the new previous root.
@@ -412,7 +455,9 @@ contract ProofOfResourceTest is Economy {
     function test_commit_settlesUnderACutAlthoughQMoved() public {
         toEpoch(4);
         Charge[] memory charges = oneCharge(1e12);
-        EpochCommit memory c = makeCommit(3, oneLeaf(3, 1e15), charges, 1000e18);
+        Leaf[] memory leaves = new Leaf[](3);
+        for (uint160 i = 0; i < 3; i++) leaves[i] = makeLeaf(address(i + 1), 3, NO_EPOCH, 1e15);
+        EpochCommit memory c = makeCommit(3, leaves, charges, 1000e18);
         oracle.fixPrice(PRICE / 2);
         buyCredits(application, 1e18);
         uint256 cap = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18 + received(5e6);
@@ -420,7 +465,7 @@ contract ProofOfResourceTest is Economy {
         expectRefusal(
             c,
             charges,
-            abi.encodeWithSelector(IProofOfResource.ProofOfResource_MintTotal.selector, c.mintTotal, cap, cap)
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_MintTotal.selector, c.mintTotal, cap - 2, cap)
         );
         commit(c, new Charge[](0));
         proof.continueCharges(3, charges, 0);
@@ -563,7 +608,13 @@ contract ProofOfResourceTest is Economy {
         bytes memory second = signature(reporterKeys[0], proof.replacementDigestOf(r));
         vm.expectPartialRevert(IBonds.Bonds_SignersDiffer.selector);
         bonds.forfeitForCommits(c, first, r, second);
-        proof.replace(r, quorumSignatures(proof.replacementDigestOf(r)));
+        bytes[] memory signatures = quorumSignatures(proof.replacementDigestOf(r));
+        vm.prank(guardian);
+        proof.pause();
+        vm.expectRevert(IProofOfResource.ProofOfResource_Paused.selector);
+        proof.replace(r, signatures);
+        proof.unpause();
+        proof.replace(r, signatures);
         assertEq(proof.epochs(3).root, r.root, "root");
     }
 
@@ -577,6 +628,14 @@ contract ProofOfResourceTest is Economy {
         proofs[0] = equivocation(c, other, reporterKeys[0]);
         address[] memory signers = signersOf(0, 6);
         vm.expectRevert(abi.encodeWithSelector(IProofOfResource.ProofOfResource_QuorumRemains.selector, 5, 5));
+        proof.voidEpoch(c, signers, proofs);
+        // Shown twice it is still one.
+        proofs = new IProofOfResource.Equivocation[](2);
+        proofs[0] = proofs[1] = equivocation(c, other, reporterKeys[0]);
+        address twice = vm.addr(reporterKeys[0]);
+        vm.expectRevert(
+            abi.encodeWithSelector(IProofOfResource.ProofOfResource_ProofsNotAscending.selector, twice, twice)
+        );
         proof.voidEpoch(c, signers, proofs);
         proofs = new IProofOfResource.Equivocation[](2);
         proofs[0] = equivocation(c, other, reporterKeys[4]);

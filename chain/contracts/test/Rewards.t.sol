@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IProofOfResource} from "../src/interfaces/IProofOfResource.sol";
 import {IReserve} from "../src/interfaces/IReserve.sol";
 import {IRewards} from "../src/interfaces/IRewards.sol";
@@ -10,29 +11,30 @@ import {Pool} from "../src/Pool.sol";
 import {Charge} from "../src/types/Charge.sol";
 import {EpochCommit} from "../src/types/EpochCommit.sol";
 import {Leaf, NO_EPOCH} from "../src/types/Leaf.sol";
+import {ParameterSet} from "../src/types/ParameterSet.sol";
 import {Economy} from "./base/Economy.sol";
 import {Tree} from "./base/Tree.sol";
 
-/// @dev Claims, and tries to claim again while it is paid its gas back.
-contract ReenteringClaimant {
-    IRewards private immutable _rewards;
-    bytes private _call;
-    uint256 public received;
+/// @dev Claims or commits, and comes back in while it is paid its gas. It then has the gas for a call that is refused
+/// and to remember by what, but not for one that writes.
+contract Reentering {
+    address private immutable _target;
+    bytes private _back;
+    bytes4 private transient _refusal;
 
-    constructor(IRewards rewards) {
-        _rewards = rewards;
+    constructor(address target, bytes memory back) {
+        (_target, _back) = (target, back);
     }
 
-    function claim(bytes calldata call) external {
-        _call = call;
-        (bool ok,) = address(_rewards).call(call);
-        require(ok, "first claim");
+    function go(bytes calldata call) external returns (bytes4) {
+        (bool ok,) = _target.call(call);
+        require(ok, "first call");
+        return _refusal;
     }
 
     receive() external payable {
-        received += msg.value;
-        (bool ok,) = address(_rewards).call(_call);
-        require(!ok, "claimed again");
+        (bool ok, bytes memory out) = _target.call(_back);
+        _refusal = ok ? bytes4(0) : bytes4(out);
     }
 }
 
@@ -204,6 +206,7 @@ contract RewardsTest is Economy {
         assertEq(hudl.balanceOf(address(pool)), 0, "pool");
         assertEq(rewards.lastRewardedBatch(node), 3, "last epoch paid");
         leaf = makeLeaf(node, 4, 3, 1e12);
+        leaf.quality = 0.2e18;
         commitLeaves(single(leaf));
         claimOne(single(leaf), 0);
         assertGe(hudl.balanceOf(address(pool)), 1, "pool of the next");
@@ -241,6 +244,51 @@ contract RewardsTest is Economy {
         assertEq(reserve.owed(), 0, "owed");
     }
 
+    /// @dev Four nodes with pools that earned several times what may be minted.
+    function farAboveTheCeiling() private returns (Leaf[] memory leaves) {
+        leaves = new Leaf[](4);
+        for (uint256 i = 0; i < 4; i++) {
+            (address n,) = createPool(string(abi.encode("n", i)), makeAddress("operator"), 0);
+            leaves[i] = makeLeaf(n, 3, NO_EPOCH, uint128(1e15 + i));
+        }
+    }
+
+    /// @dev Under a cut M may be signed for a Q that has moved since by some wei: payouts then sum to a little more. Who
+    /// claims last goes short of less than a wei per leaf, but neither this epoch nor a later one is lost to him.
+    function test_claim_ofTheLastUnderACutPaysWhatIsLeft() public {
+        Leaf[] memory leaves = farAboveTheCeiling();
+        toEpoch(4);
+        EpochCommit memory c = makeCommit(3, leaves, new Charge[](0), 0);
+        uint256 cap = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18;
+        assertGe(c.mintTotal, cap - 2, "sum of payouts");
+        c.mintTotal = cap - 3;
+        commit(c, new Charge[](0));
+        pastWindow();
+        for (uint256 i = 0; i < 4; i++) claimOne(leaves, i);
+        assertEq(proof.epochs(3).paid, c.mintTotal, "paid");
+        assertEq(reserve.owed(), 0, "owed");
+        address last = manager.poolOf(leaves[3].node);
+        assertEq(Pool(last).owed(makeAddress("operator")), hudl.balanceOf(last), "balance of the last pool");
+        assertEq(rewards.lastRewardedBatch(leaves[3].node), 3, "last epoch paid");
+    }
+
+    /// @dev Not so a leaf that is worth more than M by as much as somebody would notice.
+    function test_claim_underACutNeverExceedsM() public {
+        Leaf[] memory leaves = farAboveTheCeiling();
+        toEpoch(4);
+        EpochCommit memory c = makeCommit(3, leaves, new Charge[](0), 0);
+        // As if there were two and a half leaves.
+        c.rewardTotal = c.rewardTotal * 5 / 8;
+        c.mintTotal = GENESIS_SUPPLY * 382_982_750_338_958 / 1e18;
+        commit(c, new Charge[](0));
+        pastWindow();
+        claimOne(leaves, 0);
+        claimOne(leaves, 1);
+        (Leaf[] memory list, bytes32[][] memory proofs) = proven(leaves, 2);
+        vm.expectPartialRevert(IProofOfResource.ProofOfResource_MoreThanMinted.selector);
+        rewards.claim(list, proofs);
+    }
+
     /// @dev Overflow edge: counters of 2^96 and more are refused by name, one less is paid.
     function test_claim_overflowEdges() public {
         Leaf[] memory leaves = several(3, NO_EPOCH);
@@ -269,19 +317,67 @@ contract RewardsTest is Economy {
         assertEq(hudl.balanceOf(address(pool)), GENESIS_SUPPLY * 382_982_750_338_958 / 1e18, "the whole ceiling");
     }
 
-    /// @dev Reentrancy: the claimant's own code runs when its gas is paid back, after everything is settled.
-    function test_claim_reentrancy() public {
+    function payGas() private {
         vm.deal(address(reserve), 1e18);
         reserve.setGasAllowance(IReserve.GasAllowance(1e18, 1e6, 1e9));
         vmGas.txGasPrice(1e9);
+    }
+
+    /// @dev Reentrancy: the claimant's own code runs when its gas is paid back, after everything is settled. It can
+    /// neither claim nor commit then.
+    function test_claim_reentrancy() public {
+        payGas();
         Leaf[] memory leaves = several(3, NO_EPOCH);
         commitLeaves(leaves);
         uint256 want = rewards.payoutOf(leaves[2]);
         (Leaf[] memory list, bytes32[][] memory proofs) = proven(leaves, 2);
-        ReenteringClaimant claimant = new ReenteringClaimant(rewards);
-        claimant.claim(abi.encodeCall(rewards.claim, (list, proofs)));
+        Reentering claimant =
+            new Reentering(address(rewards), abi.encodeCall(rewards.claim, (new Leaf[](0), new bytes32[][](0))));
+        bytes4 refusal = claimant.go(abi.encodeCall(rewards.claim, (list, proofs)));
+        assertEq(bytes32(refusal), bytes32(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector), "refusal");
+        assertGe(address(claimant).balance, 1, "gas paid back");
         assertEq(hudl.balanceOf(address(pool)), want, "paid once");
         assertEq(rewards.lastRewardedBatch(node), 3, "last epoch paid");
+    }
+
+    function test_commit_reentrancy() public {
+        payGas();
+        toEpoch(4);
+        EpochCommit memory c = makeCommit(3, several(3, NO_EPOCH), new Charge[](0), 0);
+        bytes[] memory signatures = quorumSignatures(proof.digestOf(c));
+        Reentering committer =
+            new Reentering(address(proof), abi.encodeCall(proof.continueCharges, (3, new Charge[](0), 0)));
+        bytes4 refusal = committer.go(abi.encodeCall(proof.commit, (c, new Charge[](0), signatures)));
+        assertEq(bytes32(refusal), bytes32(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector), "refusal");
+        assertGe(address(committer).balance, 1, "gas paid back");
+    }
+
+    /// @dev Or whoever makes leaves of nothing would live on the gas allowance.
+    function test_claim_ofNothingIsPaidNoGas() public {
+        payGas();
+        Leaf memory leaf = makeLeaf(node, 3, NO_EPOCH, 1e12);
+        leaf.quality = 0;
+        commitLeaves(single(leaf));
+        (Leaf[] memory list, bytes32[][] memory proofs) = proven(single(leaf), 0);
+        vm.prank(stranger);
+        rewards.claim(list, proofs);
+        assertEq(stranger.balance, 0, "gas paid back");
+    }
+
+    /// @dev Each epoch of a batch is paid by the parameters and the price that it was committed with.
+    function test_claim_ofEpochsWithDifferentParameters() public {
+        Leaf[] memory first = single(makeLeaf(node, 3, NO_EPOCH, 1e12));
+        commitLeaves(first);
+        ParameterSet memory p = defaults();
+        (p.reward.alphaBps, p.reward.k) = (5000, 20e18);
+        parameters.set(p);
+        Leaf[] memory second = single(makeLeaf(node, 6, 3, 1e12));
+        EpochCommit memory c = commitLeaves(second);
+        Leaf[] memory list = new Leaf[](2);
+        (list[0], list[1]) = (first[0], second[0]);
+        rewards.claim(list, new bytes32[][](2));
+        uint256 want = payoutBeforeCut(first[0], defaults().reward, 0.9e18) + payoutBeforeCut(second[0], p.reward, c.rMax);
+        assertEq(hudl.balanceOf(address(pool)), want, "pool");
     }
 
     function test_pause_stopsClaims() public {

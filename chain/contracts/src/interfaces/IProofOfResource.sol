@@ -170,7 +170,11 @@ interface IProofOfResource {
     function abandonCharges(uint64 epoch) external;
 
     /// @notice Counts claims against M; for Rewards alone.
-    function takeRewards(uint64[] calldata epochs, uint256[] calldata amounts) external;
+    /// @return fewer Empty if these amounts are to be paid, else the amounts that are: Q may have moved since M was
+    /// signed, so that the last claim of an epoch that was cut finds some wei less than its payout.
+    function takeRewards(uint64[] calldata epochs, uint256[] calldata amounts)
+        external
+        returns (uint256[] memory fewer);
 
     /// @notice What a claim of each of these epochs needs; reverts if one cannot be claimed yet.
     function claimTerms(uint64[] calldata epochs) external view returns (ClaimTerms[] memory);

@@ -154,6 +154,8 @@ abstract contract Economy is Test {
         access.setTargetFunctionRole(address(proof), one(IProofOfResource.voidByGuardian.selector), Roles.GUARDIAN);
         access.setTargetFunctionRole(address(rewards), one(Rewards.pause.selector), Roles.GUARDIAN);
         access.setTargetFunctionRole(address(credits), one(DataCredits.pause.selector), Roles.GUARDIAN);
+        access.setTargetFunctionRole(address(bonds), one(Bonds.pause.selector), Roles.GUARDIAN);
+        access.setTargetFunctionRole(address(manager), one(IPoolManager.pause.selector), Roles.GUARDIAN);
         keys.setSale("EU", 0, type(uint64).max);
     }
 

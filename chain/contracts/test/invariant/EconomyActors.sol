@@ -411,8 +411,11 @@ abstract contract EconomyActors is Economy {
         uint256 want;
         for (uint256 i = 0; i < count; i++) want += rewards.payoutOf(list[i]);
         rewards.claim(list, proofs);
-        assertEq(hudl.balanceOf(pools[node]) - before, want, "paid");
-        claimedWei[node] += want;
+        uint256 got = hudl.balanceOf(pools[node]) - before;
+        // Where Q has moved since a cut was signed the last claim of the epoch finds less, by less than a wei per leaf.
+        assertLe(got, want, "paid");
+        assertGe(got + count * (NODES - 1), want, "paid of what was earned");
+        claimedWei[node] += got;
         claimedLeaves[node] += count;
         claims += count;
     }

@@ -95,7 +95,7 @@ func newWorld(t *testing.T) *world {
 	w.config.Addresses = must(deploy.Run(t.Context(), dialled, must(client.NewWallet(key(t, 9))), g,
 		deploy.Config{Addresses: filepath.Join(dir, "addresses.json"), Journal: filepath.Join(dir, "deployer.journal"), Pipelined: true}, quiet))
 	ledger := must(account.Open(t.Context(), w.config.Client, w.config.Addresses, quiet))
-	w.owner = must(ledger.Unlock(t.Context(), key(t, 1), filepath.Join(dir, "owner.journal")))
+	w.owner = must(ledger.Unlock(t.Context(), key(t, 1), filepath.Join(dir, "owner.journal"), nil))
 	t.Cleanup(func() { _ = w.owner.Close() })
 	return w
 }

@@ -7,18 +7,20 @@ LANE  := tools/lane
 
 # Cores have no goroutines, so the race detector has nothing to find in them.
 # internal/repocheck holds that this list is complete.
-CORES := identity rpcauth envelope admission econ epoch sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
+CORES := identity rpcauth envelope admission econ epoch receipt beacon schedule qos challenge score sim medianode/negotiate medianode/datapacket medianode/engine medianode/transport/record registry/node registry/record registry/liveness registry/index registry/reconcile registry/place internal/netlink/shape orchestrator/room orchestrator/allocate orchestrator/plan orchestrator/tenure/roll medianode/relay orchestrator/cascade
 # internal/scenario is left out too: what it measures are processes without the
 # detector, and pion, its clients, races with itself where media is faster than
-# the answer, as on its long ways.
+# the answer, as on its long ways. examples/economy is one goroutine that plays
+# through chain/client and chain/devchain, which have tests of their own; so does
+# chain/account, one account at a time on five networks.
 empty :=
-SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/rpcauth|/identity|/($(subst $(empty) ,|,$(filter-out rpcauth identity,$(CORES))))(/.*)?)$$')
+SHELLS = $(shell go list ./... | grep -vE '/drtc(|/gen(/.*)?|/internal/scenario(/.*)?|/examples/economy(/.*)?|/chain/account|/rpcauth|/identity|/beacon|/($(subst $(empty) ,|,$(filter-out rpcauth identity beacon,$(CORES))))(/.*)?)$$')
 
 FUZZTIME ?= 10s
 SOAK     ?= 20
 MINUTES  ?= 5
 
-.PHONY: help run build check test race bench soak soak-rooms simulate fanout cities chaos fuzz generate generated web-check contracts mutants browser clean
+.PHONY: help run build check test race bench soak soak-rooms simulate schedule-statistics scores fanout cities chaos fuzz generate generated web-check economy contracts mutants browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +35,7 @@ build: ## build bin/drtc (the first build compiles every dependency: some minute
 check: bin/golangci-lint ## gofmt, vet, linter, unit tests: under 3 minutes when warm
 	@$(LANE) gofmt bash -c 'bad=$$(find . -name "*.go" -not -path "*/node_modules/*" -not -path "./gen/*" | xargs gofmt -l); [ -z "$$bad" ] || { echo "not gofmt-clean:" $$bad; exit 1; }'
 	@$(LANE) vet go vet ./...
-	@$(LANE) lint bin/golangci-lint run ./...
+	@$(LANE) lint bin/golangci-lint run --allow-parallel-runners ./...
 	@$(LANE) unit go test ./...
 
 test: ## everything: check, race, generated files, web, browsers; installs what it needs
@@ -48,6 +50,12 @@ bench: build ## every benchmark with allocations, then servers side by side (PEE
 
 simulate: ## 10,000 random schedules of a network of Registries in virtual time: 3 CPU minutes
 	@$(LANE) simulate go test -run '^$$' -bench Schedules -benchtime 10000x -timeout 1h ./registry/simulation
+
+scores: ## what liars do to scores and quarantine, in 40 seeds and 600,000 node-epochs: 6 CPU minutes
+	@DRTC_SCORE_RUNS=40 go test -count=1 -v -timeout 1h -run 'TestQuality_what|TestStanding_(fallen|honest)' ./score
+
+schedule-statistics: ## the plan of tests and its oracle, 500 seeds of 30 epochs of 200 nodes each: 5 CPU minutes (a run replaces what the oracle recorded)
+	@$(LANE) schedule-statistics go test -v -timeout 2h -run Statistics ./schedule -statistics 500 -record-oracle
 
 fanout: build ## 1 publisher, 600 viewers over a tree of 13 nodes; then what a hop adds to the delay: 3 minutes (FLAGS=--json)
 	@go run ./internal/scenario/run fanout $(FLAGS)
@@ -82,8 +90,12 @@ web-check: web/node_modules ## types and unit tests of the page
 
 FORGE := node_modules/.bin/forge
 
-contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests
+economy: ## play the economy on a chain of its own: keys, credits, epochs, claims, a vote, against a model (FLAGS="--seed n")
+	@go run ./examples/economy $(FLAGS)
+
+contracts: chain/contracts/node_modules ## compile and test the contracts: unit, fuzz and invariant tests; 100,000 rewards against econ
 	@$(LANE) contracts bash -c 'cd chain/contracts && $(FORGE) build --sizes --skip test >/dev/null && node --test layout.test.mjs mutants.test.mjs && FORGE_SNAPSHOT_CHECK=true $(FORGE) test'
+	@$(LANE) rewards env DRTC_LEAVES=100000 go test -count=1 -run TestRewards_payAsEconToTheWei ./chain/deploy
 
 mutants: chain/contracts/node_modules ## make the contracts worse in 200 ways, one at a time: does a test notice? An hour; ONLY=WORD tries fewer
 	@$(LANE) mutants node chain/contracts/mutate.mjs $(ONLY)

@@ -28,8 +28,18 @@ type (
 		Bootstrap           []string `toml:"bootstrap,omitempty"`
 		GossipListen        string   `toml:"gossip_listen"`
 		AllowPrivateTargets bool     `toml:"allow_private_targets"`
-		BondingFile         string   `toml:"bonding_file"`
-		LogLevel            string   `toml:"log_level"`
+		// One of the two says who takes part.
+		BondingFile string `toml:"bonding_file,omitempty"`
+		LogLevel    string `toml:"log_level"`
+		Chain       *bonds `toml:"chain,omitempty"`
+	}
+	bonds struct {
+		RPC       string `toml:"rpc"`
+		Addresses string `toml:"addresses"`
+		// What this chain has said of a block stays true, so the newest will do.
+		Finality  string        `toml:"finality"`
+		PollEvery time.Duration `toml:"poll_every"`
+		AnyNode   bool          `toml:"any_node"`
 	}
 	medianodeFile struct {
 		Network       string      `toml:"network"`

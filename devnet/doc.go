@@ -10,14 +10,15 @@
 //	                                 store
 //
 // Registries find each other through the first. devnet makes the keys beforehand
-// and writes the list of who takes part (bonding.json); a node obeys the
-// Orchestrator once a quorum of the Registries has signed that list.
+// and has everybody bonded on the chain, or, without a chain, writes the list of who
+// takes part (bonding.json); a node obeys the Orchestrator once a quorum of the
+// Registries has signed that list.
 //
 // Several Orchestrators are those of one operator: they have one key, and their
 // rooms are in a store that is a process of its own, so that each of them can die.
 //
-// The chain is a process of its own, before them all; its contracts stand for
-// nothing outside.
+// The chain is a process of its own, before them all, and another one deploys the
+// contracts, which stand for nothing outside.
 //
 // A stage starts when every child of the one before says it is ready, which a
 // child does by writing its ready file. A child that ends early or is not ready

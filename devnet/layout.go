@@ -69,8 +69,17 @@ func (h home) key() string    { return filepath.Join(string(h), "key") }
 func (h home) state() string  { return filepath.Join(string(h), "state") }
 func (h home) ready() string  { return filepath.Join(string(h), "ready.json") }
 
-// admission is where a node remembers who may command it.
-func (h home) admission() string { return filepath.Join(string(h), "admission.json") }
+// addresses is where the contracts of a chain are written down.
+func (h home) addresses() string { return filepath.Join(string(h), "addresses.json") }
+
+// admission is where a node remembers who may command it. Lists of a chain and of
+// the file are numbered apart, and so they are remembered.
+func (h home) admission(chain bool) string {
+	if chain {
+		return filepath.Join(string(h), "admission-chain.json")
+	}
+	return filepath.Join(string(h), "admission.json")
+}
 
 // apiKey is what an application shows to the Orchestrator.
 type apiKey struct {

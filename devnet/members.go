@@ -31,6 +31,8 @@ type bonding struct {
 
 func registryName(i int) string { return fmt.Sprintf("registry-%d", i+1) }
 
+func nodeName(i int) string { return fmt.Sprintf("medianode-%d", i+1) }
+
 const orchestratorName = "orchestrator"
 
 // members makes the keys of the Registries and the Orchestrator, and writes the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -91,7 +92,7 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 			return nil, err
 		}
 	}
-	if ready.Registries, err = n.startRegistries(ctx, s, files, members); err != nil {
+	if ready.Registries, err = n.startRegistries(ctx, s, files, members, ready.Chain); err != nil {
 		return nil, err
 	}
 	if ready.Nodes, err = n.startNodes(ctx, s, files, ready.Registries, members); err != nil {
@@ -105,7 +106,7 @@ func (n *Network) start(ctx context.Context, s *supervisor, files *layout) (*Rea
 
 // startRegistries starts the first Registry alone: the others are told where it
 // is and find each other through it.
-func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *layout, m members) ([]string, error) {
+func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *layout, m members, c *Chain) ([]string, error) {
 	var urls []string
 	for _, stage := range [][2]int{{0, 1}, {1, n.cfg.Registries}} {
 		from, to := stage[0], stage[1]
@@ -116,11 +117,17 @@ func (n *Network) startRegistries(ctx context.Context, s *supervisor, files *lay
 		servers := make([]Server, to-from)
 		for i := range children {
 			child, err := prepare(files, "registry", registryName(from+i), func(h home) any {
-				return registryFile{
+				file := registryFile{
 					Network: networkName, KeyFile: h.key(), Dir: h.state(), LogLevel: n.cfg.LogLevel,
 					Listen: "127.0.0.1:0", Bootstrap: urls[:from], GossipListen: "127.0.0.1:0",
-					AllowPrivateTargets: true, BondingFile: m.file,
+					AllowPrivateTargets: true,
 				}
+				if c == nil {
+					file.BondingFile = m.file
+				} else {
+					file.Chain = &bonds{RPC: c.URL, Addresses: c.Addresses, Finality: "safe", PollEvery: 2 * time.Second, AnyNode: true}
+				}
+				return file
 			}, &servers[i], func() string { return servers[i].URL })
 			if err != nil {
 				return nil, err
@@ -162,13 +169,13 @@ func (n *Network) startNodes(ctx context.Context, s *supervisor, files *layout, 
 		if err != nil {
 			return nil, err
 		}
-		child, err := prepare(files, "medianode", fmt.Sprintf("medianode-%d", i+1), func(h home) any {
+		child, err := prepare(files, "medianode", nodeName(i), func(h home) any {
 			return medianodeFile{
 				Network: networkName, KeyFile: h.key(), LogLevel: n.cfg.LogLevel,
 				Listen: "127.0.0.1:0", MediaListen: []string{bind}, AdvertiseIPs: advertise, MetricsListen: "127.0.0.1:0",
 				Registries: homesOf(i, registries),
 				Region:     where.region, Place: placeTable(where.at), PlaceName: where.name, Owner: owner,
-				Admission: admission{Mode: "network", Registries: m.registries, File: h.admission()}, media: n.cfg.media(),
+				Admission: admission{Mode: "network", Registries: m.registries, File: h.admission(n.cfg.Chain)}, media: n.cfg.media(),
 			}
 		}, &nodes[i], func() string {
 			return fmt.Sprintf("%s (%s), node %s, media udp %s", where.name, where.region, nodes[i].ID.Short(), nodes[i].UDP)
@@ -225,10 +232,12 @@ func (n *Network) summary(r *Ready, took time.Duration) string {
 	fmt.Fprintf(&b, "    API secret   %s\n", r.APISecret)
 	fmt.Fprintf(&b, "    Token        %s token create --api-key %s --api-secret %s --identity alice --room demo\n", cmp.Or(n.cfg.Command, "drtc"), r.APIKey, r.APISecret)
 	if len(r.Registries) > 0 {
+		fmt.Fprintf(&b, "    Status       %s/status   nodes, tests, epochs, payouts\n", r.Registries[0])
 		fmt.Fprintf(&b, "    Nodes        %s registry nodes --registry %s\n", cmp.Or(n.cfg.Command, "drtc"), strings.Join(r.Registries, ","))
 	}
 	if r.Chain != nil {
 		fmt.Fprintf(&b, "    Chain        %s   id %d, for Ethereum tools\n", r.Chain.URL, r.Chain.ChainID)
+		fmt.Fprintf(&b, "    Keys         %s key list --devnet %s\n", cmp.Or(n.cfg.Command, "drtc"), filepath.Dir(filepath.Dir(r.Chain.Addresses)))
 	}
 	fmt.Fprintf(&b, "    Stop         Ctrl-C\n\n")
 	if !n.listen.Addr().IsLoopback() {

@@ -81,6 +81,9 @@ func TestRun_chain(t *testing.T) {
 			if with && (r.Chain == nil || r.Chain.ChainID != 5 || r.Chain.PID == 0 || r.Chain.KeyFile == r.Chain.DeployerKeyFile) {
 				t.Errorf("chain: got %+v, want one with two key files", r.Chain)
 			}
+			if found, err := FindChain(cfg.Dir); with && (err != nil || found.URL != r.Chain.URL || found.Addresses != r.Chain.Addresses || found.KeyFile != r.Chain.KeyFile) {
+				t.Errorf("found in the folder: %+v (%v), want what the ready file says, %+v", found, err, r.Chain)
+			}
 			if !with && r.Chain != nil {
 				t.Errorf("chain: got %+v, want none", r.Chain)
 			}
@@ -90,6 +93,14 @@ func TestRun_chain(t *testing.T) {
 			all := out.all()
 			if said := strings.Contains(all, "Chain        http://"); said != with {
 				t.Errorf("the final block tells of a chain: %t, want %t", said, with)
+			}
+			bonds := "deploy       | bonds 4 registries, 1 orchestrators and 3 nodes at http://127.0.0.1:0, chain 5"
+			by := "registry-2   | registry-2 goes by file true, by chain \"\" with addresses false"
+			if with {
+				by = "registry-2   | registry-2 goes by file false, by chain \"http://127.0.0.1:0\" with addresses true"
+			}
+			if strings.Contains(all, bonds) != with || !strings.Contains(all, by) || strings.Contains(all, "nobody reads this") {
+				t.Errorf("want %q if there is a chain, and %q:\n%s", bonds, by, all)
 			}
 			if with && strings.Index(all, "chain says goodbye") < strings.Index(all, "registry-1 says goodbye") {
 				t.Errorf("the chain did not stop last:\n%s", all)
@@ -178,6 +189,46 @@ func TestRun_sameDirKeepsTheKey(t *testing.T) {
 	}
 }
 
+// A folder that is kept keeps its bonds: nodes may come and go, who reports stays.
+func TestRun_sameDirKeepsTheBonds(t *testing.T) {
+	cfg, out := testConfig(t)
+	for _, step := range []struct {
+		nodes int
+		bonds string
+	}{{2, "and 2 nodes"}, {3, "and 3 nodes"}, {1, "and 3 nodes"}} {
+		cfg.Nodes = step.nodes
+		stop := run(t, cfg)
+		out.await(t, "Ctrl-C\n\n")
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if all := out.all(); !strings.Contains(all, step.bonds) {
+			t.Errorf("with %d nodes: no %q in\n%s", step.nodes, step.bonds, all)
+		}
+		out.seen.Reset()
+	}
+	cfg.Registries = 3
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "give --registries 4, another --dir, or --chain=false") {
+		t.Errorf("with another number of Registries: got %v, want an error that says what to do", err)
+	}
+}
+
+func TestRun_deploymentThatFailsEndsTheStart(t *testing.T) {
+	cfg, _ := testConfig(t)
+	t.Setenv("DEVNET_TEST_BEHAVIOUR", "deploy dies")
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "deploy failed: exit status 3") || !strings.Contains(err.Error(), "no gas today") {
+		t.Errorf("got %v, want the status and the last words", err)
+	}
+}
+
 func TestRun_temporaryFolderIsRemoved(t *testing.T) {
 	cfg, out := testConfig(t)
 	t.Setenv("TMPDIR", t.TempDir())
@@ -211,10 +262,10 @@ func TestRun_childThatDiesEarlyEndsTheStart(t *testing.T) {
 
 func TestRun_childThatIsNeverReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = 300 * time.Millisecond
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "registry-1 silent")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"registry-1 was not ready within 0.3 s", "listens at 127.0.0.1:0"} {
+	for _, want := range []string{"registry-1 was not ready within 3.0 s", "listens at 127.0.0.1:0"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}
@@ -223,10 +274,10 @@ func TestRun_childThatIsNeverReady(t *testing.T) {
 
 func TestRun_orchestratorWithoutNodesIsNotReady(t *testing.T) {
 	cfg, _ := testConfig(t)
-	cfg.Patience = time.Second
+	cfg.Patience = 3 * time.Second
 	t.Setenv("DEVNET_TEST_BEHAVIOUR", "orchestrator alone")
 	err := runToEnd(t, cfg)
-	for _, want := range []string{"orchestrator was not ready within 1.0 s", "commands 0 of 3 media nodes"} {
+	for _, want := range []string{"orchestrator was not ready within 3.0 s", "commands 0 of 3 media nodes"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
 		}

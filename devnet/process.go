@@ -33,6 +33,9 @@ func startProcess(program string, child Child, term *terminal) (*process, error)
 	}
 	p.cmd.Env = append(os.Environ(), child.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if child.Silent {
+		p.cmd.Stdout = nil
+	}
 	p.cmd.WaitDelay = time.Second // a grandchild may hold the pipe
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 

@@ -71,6 +71,8 @@ type Chain struct {
 	// else. devnet fills them in.
 	KeyFile         string `json:"key_file,omitempty"`
 	DeployerKeyFile string `json:"deployer_key_file,omitempty"`
+	// Addresses is the file that says where the contracts are; from devnet too.
+	Addresses string `json:"addresses,omitempty"`
 }
 
 // Store is what the store of several Orchestrators writes into its ready file.

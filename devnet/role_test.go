@@ -16,6 +16,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/identity/keyfile"
 )
 
 // The test binary is also the program that devnet supervises: with a role as
@@ -40,6 +41,9 @@ func pretend(role string, args []string) int {
 	if role == "orchestrator" && args[0] == "store" {
 		return pretendStore(args[1:])
 	}
+	if role == "chain" && args[0] == "deploy" {
+		return pretendDeploy(args[1:])
+	}
 	flags := flag.NewFlagSet(role, flag.ExitOnError)
 	config := flags.String("config", "", "")
 	ready := flags.String("ready-file", "", "")
@@ -52,6 +56,7 @@ func pretend(role string, args []string) int {
 		PlaceName  string   `toml:"place_name"`
 		Registries []string `toml:"registries"`
 		Bootstrap  []string `toml:"bootstrap"`
+		Bonding    string   `toml:"bonding_file"`
 		Member     string   `toml:"member"`
 		MemberURL  string   `toml:"member_url"`
 		KeyFile    string   `toml:"key_file"`
@@ -59,6 +64,10 @@ func pretend(role string, args []string) int {
 			Kind string   `toml:"kind"`
 			URLs []string `toml:"urls"`
 		} `toml:"state"`
+		Chain struct {
+			RPC       string `toml:"rpc"`
+			Addresses string `toml:"addresses"`
+		} `toml:"chain"`
 		Admission struct {
 			Mode       string   `toml:"mode"`
 			Registries []string `toml:"registries"`
@@ -74,6 +83,7 @@ func pretend(role string, args []string) int {
 		name, file.Listen, len(file.Registries), *devTokens, os.Getenv("DRTC_API_SECRET") != "")
 	if role == "registry" {
 		fmt.Printf("%s was told of %q\n", name, file.Bootstrap)
+		fmt.Printf("%s goes by file %t, by chain %q with addresses %t\n", name, file.Bonding != "", file.Chain.RPC, file.Chain.Addresses != "")
 	}
 	if file.Member != "" {
 		parts := strings.Split(file.KeyFile, string(os.PathSeparator))
@@ -137,6 +147,40 @@ func pretend(role string, args []string) int {
 	}
 	<-terminate
 	fmt.Println(name, "says goodbye")
+	return 0
+}
+
+// pretendDeploy writes who reports, as the file of addresses has it.
+func pretendDeploy(args []string) int {
+	flags := flag.NewFlagSet("deploy", flag.ExitOnError)
+	addresses := flags.String("addresses", "", "")
+	values := map[string]*string{}
+	for _, name := range []string{"rpc", "chain-id", "key-file", "guardian", "reporter-key-files", "orchestrator-key-files", "node-key-files", "log-level"} {
+		values[name] = flags.String(name, "", "")
+	}
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if strings.Contains(os.Getenv("DEVNET_TEST_BEHAVIOUR"), "deploy dies") {
+		fmt.Fprintln(os.Stderr, "no gas today")
+		return 3
+	}
+	record := map[string][]drtc.NodeID{}
+	for _, path := range strings.Split(*values["reporter-key-files"], ",") {
+		key, err := keyfile.Load(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		record["reporters"] = append(record["reporters"], key.ID())
+	}
+	fmt.Println("nobody reads this")
+	fmt.Fprintf(os.Stderr, "bonds %d registries, %d orchestrators and %d nodes at %s, chain %s\n", len(record["reporters"]),
+		len(strings.Split(*values["orchestrator-key-files"], ",")), len(strings.Split(*values["node-key-files"], ",")), *values["rpc"], *values["chain-id"])
+	if err := WriteReady(*addresses, record); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
 	return 0
 }
 

@@ -17,6 +17,8 @@ type Child struct {
 	Args []string
 	// Env is added to devnet's own environment, "NAME=value".
 	Env []string
+	// Silent throws away what it prints; log lines are kept.
+	Silent bool
 	// Ready returns once the child serves, with what to tell about it. It
 	// gives up when ctx ends, which it does when the child ends.
 	Ready func(ctx context.Context) (detail string, err error)
@@ -100,6 +102,32 @@ func (s *supervisor) awaitReady(ctx context.Context, p *process) error {
 	}
 	s.term.say(p.child.Name, fmt.Sprintf("ready in %s: %s", p.age(), detail))
 	return nil
+}
+
+// runOnce runs a child to its end, which is to be a good one.
+func (s *supervisor) runOnce(ctx context.Context, child Child) error {
+	p, err := startProcess(s.program, child, s.term)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		p.signal(syscall.SIGKILL)
+		<-p.ended
+	}
+	switch {
+	case p.cmd.ProcessState.Success():
+		s.term.say(child.Name, "done in "+p.age())
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("devnet: %s was not done within %s; %s", child.Name, seconds(s.patience), p.lastWords())
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("devnet: %s failed: %s; %s", child.Name, p.state, p.lastWords())
 }
 
 // watch reports the end of a child that nobody asked to end.

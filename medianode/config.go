@@ -71,6 +71,9 @@ type Config struct {
 	MaxSessions int `toml:"max_sessions"`
 	// Admission says which Orchestrators may command the node.
 	Admission control.Admission `toml:"admission"`
+	// Receipts says what the network's receipts are and how much Orchestrators may
+	// owe.
+	Receipts Receipts `toml:"receipts"`
 	// AllowBareAuth also takes calls signed in the paper's bare form, which
 	// anybody who sees one can replay for two minutes.
 	AllowBareAuth bool `toml:"allow_bare_auth"`
@@ -93,6 +96,7 @@ func DefaultConfig() Config {
 		CapacityMbps:    1000,
 		MaxSessions:     500,
 		RelayMaxVersion: relay.Newest,
+		Receipts:        defaultReceipts(),
 		Admission:       control.Admission{Mode: control.AdmitAllowList, Grace: 24 * time.Hour},
 	}
 }
@@ -163,6 +167,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Admission.Validate(); err != nil {
 		return bad("admission", "%v", err)
+	}
+	if err := c.Receipts.validate(); err != nil {
+		return bad("receipts", "%v", err)
 	}
 	if c.Admission.Mode == control.AdmitNetwork && len(c.Registries) == 0 {
 		return bad("registries", "want at least one URL where admission.mode is %q: the list comes from there", control.AdmitNetwork)

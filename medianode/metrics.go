@@ -69,7 +69,7 @@ func (n *Node) admissionRefusals() func(reason string) {
 		Name: "drtc_medianode_admission_refusals_total", Help: "Sessions that were not admitted, by reason.",
 	}, []string{"reason"})
 	n.registry.MustRegister(refusals)
-	for _, reason := range []string{control.RefusedDraining, control.RefusedSessions, control.RefusedEgress, control.RefusedOverload} {
+	for _, reason := range []string{control.RefusedDraining, control.RefusedSessions, control.RefusedEgress, control.RefusedOverload, control.RefusedReceipts} {
 		refusals.WithLabelValues(reason)
 	}
 	return func(reason string) { refusals.WithLabelValues(reason).Inc() }

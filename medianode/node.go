@@ -26,8 +26,10 @@ import (
 	"github.com/drtc-network/drtc/medianode/admit"
 	"github.com/drtc-network/drtc/medianode/control"
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/medianode/engine/meter"
 	"github.com/drtc-network/drtc/medianode/enrol"
 	"github.com/drtc-network/drtc/medianode/negotiate"
+	"github.com/drtc-network/drtc/medianode/till"
 	"github.com/drtc-network/drtc/medianode/transport"
 	"github.com/drtc-network/drtc/rpcauth"
 	"github.com/drtc-network/drtc/rpcauth/httpauth"
@@ -50,6 +52,7 @@ type Node struct {
 	gate       *admit.Gate      // nil unless the Registries say who may command the node
 	load       atomic.Uint64    // bits per second
 	usage      *usage
+	till       *till.Till // nil where no receipts are asked for
 	memory     memory
 }
 
@@ -71,6 +74,9 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 	if n.key, err = keyfile.LoadOrCreate(cfg.KeyFile); err != nil {
 		return nil, fmt.Errorf("medianode: key_file: %w", err)
 	}
+	if err := n.openTill(); err != nil {
+		return nil, err
+	}
 	handler := &reports{}
 	if err := n.openMedia(handler); err != nil {
 		return nil, err
@@ -79,11 +85,15 @@ func New(cfg Config, logger *slog.Logger) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("medianode: %w", err)
 	}
-	n.service = control.New(control.Config{
+	commands := control.Config{
 		MaxSessions: cfg.MaxSessions, CapacityBps: uint64(cfg.CapacityMbps) * 1e6, Candidates: n.candidates,
 		Fingerprint: fingerprint, Self: n.key.ID(), Instance: instance(), Refused: n.admissionRefusals(),
 		Key: n.key, RelayMaxVersion: uint8(cfg.RelayMaxVersion),
-	}, n.transport)
+	}
+	if n.till != nil {
+		commands.Receipts = n.till
+	}
+	n.service = control.New(commands, n.transport)
 	handler.to = n.service
 	if err := n.openGate(); err != nil {
 		return nil, err
@@ -279,6 +289,7 @@ func (n *Node) Run(ctx context.Context) error {
 	media, stopMedia := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
 		defer stopMedia() // sessions say goodbye while the socket is still open
+		defer n.takeUsage()
 		return n.service.Run(ctx)
 	})
 	if n.cfg.Alone {
@@ -287,6 +298,9 @@ func (n *Node) Run(ctx context.Context) error {
 		defer runtime.GOMAXPROCS(before)
 	}
 	g.Go(func() error { return n.transport.Run(media) })
+	if n.till != nil {
+		g.Go(func() error { return n.keepTill(ctx, media) })
+	}
 	g.Go(func() error { return serve(ctx, n.listener, n.handler) })
 	if n.metrics != nil {
 		g.Go(func() error { return serve(ctx, n.metrics, n.observability()) })
@@ -344,15 +358,29 @@ func (n *Node) measure(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			var sent uint64
-			n.transport.Each(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
-				sent += c.Counters().SentBytes
-				c.TakeUsage(n.usage.add)
-			})
+			sent := n.takeUsage()
 			n.load.Store((sent - before) * 8)
 			n.service.ReportEgress((sent - before) * 8)
 			n.memory.observe(sent-before, n.service.Shedding().Ratio > 0)
 			before = sent
 		}
 	}
+}
+
+// takeUsage moves what sessions counted to the accounts, and returns the bytes that
+// were sent since the start.
+func (n *Node) takeUsage() (sent uint64) {
+	taken := map[string]meter.Counters{} // so that no core waits for the accounts
+	n.transport.Each(func(_ time.Time, c *engine.Core, _ *engine.Batch) {
+		sent += c.Counters().SentBytes
+		c.TakeUsage(func(label string, counted meter.Counters) {
+			sum := taken[label]
+			sum.Add(counted)
+			taken[label] = sum
+		})
+	})
+	for label, counted := range taken {
+		n.usage.add(label, counted)
+	}
+	return sent
 }

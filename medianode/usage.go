@@ -5,16 +5,20 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drtc-network/drtc/medianode/control"
 	"github.com/drtc-network/drtc/medianode/engine/meter"
+	"github.com/drtc-network/drtc/medianode/till"
+	"github.com/drtc-network/drtc/receipt"
 )
 
 // maxApplications is how many applications have byte counters of their own.
 const maxApplications = 256
 
-// usage shows the paid bytes of each application (design decision 12). Use
-// newUsage.
+// usage shows the paid bytes of each application (design decision 12) and hands
+// them to who keeps the accounts. Use newUsage.
 type usage struct {
 	client, relay *prometheus.Desc
+	till          *till.Till // nil where no receipts are asked for
 
 	mu     sync.Mutex // guards ledger
 	ledger *meter.Ledger
@@ -31,11 +35,15 @@ func newUsage() *usage {
 	}
 }
 
-// add takes what sessions of an application counted.
-func (u *usage) add(application string, counted meter.Counters) {
+// add takes what sessions of a payer counted.
+func (u *usage) add(label string, counted meter.Counters) {
+	payer, known := control.ReadPayer(label)
+	if known && u.till != nil {
+		u.till.Count(payer.Orchestrator, payer.Account, receipt.Counters{Client: counted.Client, Relay: counted.Relay})
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.ledger.Add(application, counted)
+	u.ledger.Add(payer.Application, counted)
 }
 
 // Describe implements prometheus.Collector.

@@ -189,15 +189,19 @@ func (a *actor) perform(effects []room.Effect) (ended bool) {
 
 // toNode hands a command to the node's queue. Its result comes back as a letter.
 func (a *actor) toNode(e room.ToNode) {
-	switch e.Command.(type) {
+	switch c := e.Command.(type) {
 	case room.OpenSession:
-		a.o.routes.add(e.Session, e.Node, a)
+		a.o.routes.add(e.Session, e.Node, a, c.Unreported)
+		if !c.Guest {
+			a.o.billing.Meet(e.Node, sessionMeeting(e.Session), a.spender(c.APIKey))
+		}
 	case room.CloseSession:
 		a.o.routes.remove(e.Session, e.Node)
 	case room.OpenRelay:
-		a.o.routes.join(e.Command.(room.OpenRelay).Link, a)
+		a.o.routes.join(c.Link, a)
+		a.o.billing.Meet(e.Node, linkMeeting(c.Link), a.spender(""))
 	case room.CloseRelay:
-		a.o.routes.leave(e.Command.(room.CloseRelay).Link)
+		a.o.routes.leave(c.Link)
 	}
 	a.o.pool.Send(nodes.Order{
 		Node: e.Node, Session: e.Session, Command: e.Command, Term: a.term.Load(),

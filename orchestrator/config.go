@@ -16,6 +16,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/signal"
 	"github.com/drtc-network/drtc/orchestrator/webhook"
 	"github.com/drtc-network/drtc/orchestrator/whip"
+	"github.com/drtc-network/drtc/receipt"
 )
 
 // Config of an Orchestrator. Start from DefaultConfig.
@@ -91,6 +92,10 @@ type Config struct {
 	// Gates let holders of tokens on a chain into rooms. Key of each is one of
 	// Keys, and its Secret comes from there.
 	Gates []gate.Config `toml:"gates"`
+	// Receipts says what the network's receipts are, and how they are given.
+	Receipts Receipts `toml:"receipts"`
+	// Budgets bound what rooms, API keys and applications may use.
+	Budgets []receipt.Budget `toml:"budgets"`
 	// Applications say who takes part in their rooms, and how these run.
 	Applications []policy.Application `toml:"applications"`
 }
@@ -101,6 +106,9 @@ type Key struct {
 	Secret string `toml:"secret"`
 	// Application is who pays and whose rooms the key opens; empty is the key.
 	Application string `toml:"application"`
+	// Account is the application's on the chain, which pays; without one this
+	// Orchestrator's own does. Keys of one application have the same.
+	Account drtc.NodeID `toml:"account"`
 }
 
 // DefaultConfig returns the configuration of an Orchestrator; Dir, Network,
@@ -125,6 +133,7 @@ func DefaultConfig() Config {
 		MaxSockets:      10_000,
 		ConnectRate:     5,
 		ConnectBurst:    30,
+		Receipts:        defaultReceipts(),
 	}
 }
 
@@ -167,6 +176,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("orchestrator: keys[%d]: %q comes twice", i, k.Key)
 		}
 		seen[k.Key] = true
+	}
+	if err := c.validateBills(); err != nil {
+		return err
 	}
 	if err := c.validateGates(); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (o *Orchestrator) targets(now time.Time) []nodes.Target {
 	for id := range used {
 		add(id)
 	}
-	for _, id := range allocate.Shortlist(open, o.routes.wants(), o.config.MaxNodes) {
+	for _, id := range allocate.Shortlist(now, open, o.routes.wants(), o.config.MaxNodes) {
 		add(id)
 	}
 	o.aims = aims

@@ -22,6 +22,8 @@ func (o *Orchestrator) handler(web http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", o.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.meter.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/drtc/v1/session", o.session)
+	mux.HandleFunc("GET /drtc/v1/usage", o.usage)
+	mux.HandleFunc("POST /drtc/v1/received", o.received)
 	mux.HandleFunc("POST "+orderPath, o.takeOrder)
 	if web == nil {
 		web = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

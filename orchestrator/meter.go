@@ -18,6 +18,7 @@ type meter struct {
 	whips         *prometheus.CounterVec
 	plans         *prometheus.CounterVec
 	refusals      prometheus.Counter
+	exhausted     prometheus.Counter
 	reroutes      *prometheus.CounterVec
 	webhooks      *prometheus.CounterVec
 	relayDelay    prometheus.Histogram
@@ -69,6 +70,9 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "drtc_orchestrator_allocations_refused_total", Help: "Participants for whom there was no node.",
 		}),
+		exhausted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drtc_orchestrator_joins_exhausted_total", Help: "Joins that were refused since a budget or an application's credits are used up.",
+		}),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "drtc_orchestrator_node_call_seconds", Help: "Time of calls to media nodes, by command.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 11),
@@ -87,7 +91,7 @@ func newMeter(o *Orchestrator) (*meter, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.whips, m.plans, m.refusals, m.decisions, m.moderations, m.balances, m.reroutes, m.webhooks, m.relayDelay, m.relayLoss, m.calls, m.callFailures, m.lost, m.storeFailures,
+		m.connections, m.whips, m.plans, m.refusals, m.exhausted, m.decisions, m.moderations, m.balances, m.reroutes, m.webhooks, m.relayDelay, m.relayLoss, m.calls, m.callFailures, m.lost, m.storeFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("drtc_orchestrator_rooms", "Rooms open now.", func() float64 { rooms, _ := o.counts(); return float64(rooms) }),
 		gauge("drtc_orchestrator_nodes_up", "Media nodes connected now.", func() float64 { _, up := o.counts(); return float64(up) }),

@@ -19,6 +19,7 @@ import (
 	"github.com/drtc-network/drtc/discovery"
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
+	"github.com/drtc-network/drtc/orchestrator/billing"
 	"github.com/drtc-network/drtc/orchestrator/moderate"
 	"github.com/drtc-network/drtc/orchestrator/nodes"
 	"github.com/drtc-network/drtc/orchestrator/policy"
@@ -30,6 +31,7 @@ import (
 	"github.com/drtc-network/drtc/orchestrator/tenure"
 	"github.com/drtc-network/drtc/orchestrator/webhook"
 	"github.com/drtc-network/drtc/orchestrator/whip"
+	"github.com/drtc-network/drtc/receipt"
 )
 
 // Parts are what an Orchestrator is put together with; each may be left out.
@@ -40,6 +42,9 @@ type Parts struct {
 	Store state.Store
 	// Policies decide for applications, by name, besides Config.Applications.
 	Policies map[string]policy.Policy
+	// Authorities knows what applications let this Orchestrator spend; without it
+	// nobody is refused for that.
+	Authorities billing.Authorities
 	// Web serves what no other path does; without it / says that we are here.
 	Web http.Handler
 }
@@ -66,6 +71,7 @@ type Orchestrator struct {
 	policies  *policy.Policies
 	moderate  *moderate.Server
 	doors     *doors
+	billing   *billing.Billing
 	meter     *meter
 	routes    *routes
 	listener  net.Listener
@@ -132,9 +138,13 @@ func (o *Orchestrator) assemble(p Parts) error {
 	o.pool, err = nodes.New(nodes.Config{
 		Member: o.config.Member,
 		Key:    o.key, Now: time.Now, Rand: rand.Reader, Emit: o.nodeEvent, Log: o.log, Report: o.meter.call,
+		Accounts: func(application string) receipt.Application { return o.billing.Account(application) }, Count: o.count,
 	})
 	if err != nil {
 		return fmt.Errorf("orchestrator: %w", err)
+	}
+	if o.billing, err = o.bills(p.Authorities); err != nil {
+		return err
 	}
 	c := o.config
 	o.signal, err = signal.New(signal.Config{
@@ -235,7 +245,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.mu.Lock()
 	o.ctx = rooms
 	o.mu.Unlock()
-	var loops, connections, pool, tenures sync.WaitGroup
+	var loops, connections, pool, bills, tenures sync.WaitGroup
 	tenureCtx, stopTenures := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTenures()
 	tenures.Go(func() {
@@ -244,18 +254,24 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		}
 	})
 	tenures.Go(func() { o.keepTenures(tenureCtx) })
+	if err := o.billing.Load(ctx); err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
 	// Before nodes are asked: sessions that no room knows are closed.
 	if err := o.restore(ctx); err != nil {
 		o.log.Error("rooms of an earlier run can't be restored", slog.Any("error", err))
 	}
 	poolCtx, stopPool := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPool()
+	billsCtx, stopBills := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBills()
 	pool.Go(func() { _ = o.pool.Run(poolCtx) })
 	if o.asking != nil {
 		loops.Go(func() { _ = o.asking.Run(ctx) }) // nil when ctx ends
 	}
 	loops.Go(func() { o.keepNodes(ctx) })
 	loops.Go(func() { o.balance(ctx) })
+	bills.Go(func() { _ = o.billing.Run(billsCtx) }) // nil when ctx ends
 	connections.Go(func() { _ = o.signal.Run(ctx) })
 	connections.Go(func() { _ = o.whip.Run(ctx) })
 	loops.Go(func() { _ = o.webhooks.Run(ctx) })
@@ -282,6 +298,8 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.handOver()
 	stopTenures()
 	tenures.Wait()
+	stopBills() // while nodes can still be told
+	bills.Wait()
 	stopPool()
 	pool.Wait()
 	if err := o.closeStore(); err != nil {
@@ -358,7 +376,12 @@ func (o *Orchestrator) nodeEvent(e nodes.Event) {
 	case nil:
 	case room.NodeLost:
 		o.meter.lost.Inc()
+		o.billing.Lost(e.Node)
 		for _, a := range o.routes.on(e.Node) {
+			a.post(c)
+		}
+	case room.SessionReport:
+		if a := o.routes.find(e.Session, e.Node); a != nil && o.routes.reported(e.Session) {
 			a.post(c)
 		}
 	case room.NodeDraining:

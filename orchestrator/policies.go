@@ -46,6 +46,9 @@ func (o *Orchestrator) admitted(ctx context.Context, name signal.RoomName, first
 	if !ok {
 		return first, nil
 	}
+	if err := o.affords(name, j.APIKey); err != nil {
+		return nil, err
+	}
 	j, err := o.doors.admit(ctx, name, j)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type routes struct {
 type route struct {
 	node  drtc.NodeID
 	actor *actor
+	quiet bool // the room wants no reports of the session
 }
 
 func newRoutes() *routes {
@@ -95,10 +96,17 @@ func (r *routes) end(a *actor) {
 	}
 }
 
-func (r *routes) add(s drtc.SessionID, node drtc.NodeID, a *actor) {
+func (r *routes) add(s drtc.SessionID, node drtc.NodeID, a *actor, quiet bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sessions[s] = route{node, a}
+	r.sessions[s] = route{node, a, quiet}
+}
+
+// reported reports whether the room of a session wants reports of it.
+func (r *routes) reported(s drtc.SessionID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.sessions[s].quiet
 }
 
 func (r *routes) remove(s drtc.SessionID, node drtc.NodeID) {

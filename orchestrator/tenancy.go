@@ -152,7 +152,8 @@ func (o *Orchestrator) open(name signal.RoomName, entry state.Entry, term uint64
 	}
 	a := newActor(o, name, r, entry.Revision, term)
 	for _, s := range r.Sessions() {
-		o.routes.add(s.Session, s.Node, a)
+		o.routes.add(s.Session, s.Node, a, s.Unreported)
+		o.billing.Meet(s.Node, sessionMeeting(s.Session), a.spender(s.APIKey))
 	}
 	a.follow()
 	o.start(a)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/api"
 	"github.com/drtc-network/drtc/registry/record"
 )
@@ -15,12 +16,26 @@ import (
 func (r *Registry) backend() api.Backend {
 	return api.Backend{
 		Registry: r.ID(), Network: r.config.Network,
-		Records: heldRecords{r}, Nodes: shownNodes{r}, Peering: peering{r}, Health: r.health,
+		Records: heldRecords{r}, Nodes: shownNodes{r}, Peering: peering{r}, Health: r.health, Receipts: r.receipts,
 	}
+}
+
+// receipts are the pages of a node of an epoch, in order.
+func (r *Registry) receipts(node drtc.NodeID, epoch uint64) []envelope.Envelope {
+	var pages []envelope.Envelope
+	for n := range uint16(receipt.MaxPages) {
+		e, ok := r.ledger.Get(record.Key{Kind: record.KindReceipt, Subject: receipt.PageSubject(node, epoch, n), Issuer: node})
+		if !ok {
+			break // they are numbered without a gap
+		}
+		pages = append(pages, e)
+	}
+	return pages
 }
 
 func (r *Registry) health() api.Health {
 	h := api.Health{Version: drtc.Version, Records: r.ledger.Len()}
+	h.Bonding = bondingHealth(r.bonding)
 	if err := r.ledger.Failure(); err != nil {
 		h.Problem = "the records cannot be written: " + err.Error()
 	}
@@ -34,7 +49,7 @@ type heldRecords struct{ *Registry }
 func (r heldRecords) Submit(ctx context.Context, e envelope.Envelope) (api.Receipt, error) {
 	outcome, held, err := r.ledger.Submit(ctx, e)
 	if err != nil {
-		return api.Receipt{}, err
+		return api.Receipt{}, unlisted(err, r.bonding.Status())
 	}
 	if outcome == record.Known { // perhaps from another Registry, a moment ago
 		r.directory.flush(time.Now())

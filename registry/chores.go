@@ -111,14 +111,18 @@ func (r *Registry) body() ([]byte, error) {
 }
 
 // admitted is the list of who takes part, as this Registry reads it; nil when
-// everybody may, which nobody can attest.
+// everybody may, which nobody can attest, and when nobody may sign.
 func (r *Registry) admitted() ([]byte, error) {
 	list := r.bonding.List()
-	if list.AnyRegistry {
+	signers := list.Signers
+	if signers == nil {
+		signers = list.Registries
+	}
+	if list.AnyRegistry || len(signers) == 0 {
 		return nil, nil
 	}
 	return admission.Body{
-		Serial: list.Serial, Registries: list.Registries, Orchestrators: list.Orchestrators, AnyOrchestrator: list.AnyOrchestrator,
+		Serial: list.Serial, Registries: signers, Orchestrators: list.Orchestrators, AnyOrchestrator: list.AnyOrchestrator,
 	}.Encode()
 }
 

@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/drtc-network/drtc"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/api"
 	"github.com/drtc-network/drtc/registry/bonding"
 	"github.com/drtc-network/drtc/registry/gossip"
@@ -16,6 +19,7 @@ import (
 	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/probe"
 	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/status"
 	"github.com/drtc-network/drtc/registry/wire"
 )
 
@@ -46,6 +50,12 @@ type Config struct {
 	// BondingFile says who may take part, as docs/ops/registry.md describes;
 	// without one everybody may.
 	BondingFile string `toml:"bonding_file"`
+	// Bonding says it instead of BondingFile; the Registry runs it. Nil for none.
+	Bonding bonding.Source `toml:"-"`
+	// Pages are the status pages, and Chain what they show of a chain, which the
+	// Registry runs; nil for none.
+	Pages http.Handler `toml:"-"`
+	Chain Chain        `toml:"-"`
 	// AllowReaders lets hosts copy the records that may not take part.
 	AllowReaders bool `toml:"allow_readers"`
 
@@ -56,6 +66,9 @@ type Config struct {
 	// network, and so is Epoch, over which availability is taken.
 	Probers int           `toml:"probers"`
 	Epoch   time.Duration `toml:"epoch"`
+	// Receipts says what the network's receipts are; without a contract there are
+	// none, and records of them are refused.
+	Receipts receipt.Network `toml:"receipts"`
 	// ProbeEvery is the time between two dials of a node, give or take a fifth.
 	ProbeEvery time.Duration `toml:"probe_every"`
 	// AllowPrivateTargets lets nodes be at private and loopback addresses, for
@@ -92,6 +105,13 @@ type Config struct {
 	ShutdownTimeout time.Duration `toml:"shutdown_timeout"`
 }
 
+// Chain is a chain that is read for everybody who looks.
+type Chain interface {
+	status.Economy
+	// Run reads until ctx is done.
+	Run(ctx context.Context)
+}
+
 // DefaultConfig returns the configuration of a public Registry; Dir and Network
 // are to be filled in.
 func DefaultConfig() Config {
@@ -103,6 +123,7 @@ func DefaultConfig() Config {
 		Probing:                  true,
 		Probers:                  verdicts.Probers,
 		Epoch:                    verdicts.Epoch,
+		Receipts:                 receipt.DefaultNetwork(),
 		ProbeEvery:               liveness.DefaultProberConfig().Every,
 		BackupEvery:              time.Hour,
 		MaxRecords:               rules.MaxRecords,
@@ -137,12 +158,17 @@ func (c Config) Validate() error {
 		return fmt.Errorf("registry: url: want http or https, a host and nothing behind it, got %.60q", c.URL)
 	case c.Place != nil && !c.Place.Valid():
 		return fmt.Errorf("registry: place: want lat -90..90 and lon -180..180, got %s", c.Place)
+	case c.Bonding != nil && c.BondingFile != "":
+		return errors.New("registry: bonding_file: the chain says who may take part: give one of the two")
 	case c.BackupFile != "" && c.BackupEvery < time.Second:
 		return fmt.Errorf("registry: backup_every must be at least 1s, is %s", c.BackupEvery)
 	case c.ExpireEvery <= 0:
 		return fmt.Errorf("registry: expire_every must be above 0, is %s", c.ExpireEvery)
 	case c.ShutdownTimeout <= 0:
 		return fmt.Errorf("registry: shutdown_timeout must be above 0, is %s", c.ShutdownTimeout)
+	}
+	if err := c.Receipts.Validate(); err != nil {
+		return fmt.Errorf("registry: receipts: %w", err)
 	}
 	if err := errors.Join(c.ledger(bonding.AllowAll{}).Validate(), c.liveness().Validate(), c.prober().Validate(),
 		c.verdicts(drtc.NodeID{1}).Validate(), c.gossip().Validate(), c.api().Validate()); err != nil {
@@ -160,7 +186,7 @@ func (c Config) keyFile() string {
 
 func (c Config) ledger(b record.Bonding) ledger.Config {
 	r := record.DefaultRules(c.Network)
-	r.Kinds, r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = wire.Kinds(), b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
+	r.Kinds, r.Bonding, r.RateEvery, r.RateBurst, r.MaxRecords = wire.Kinds(c.Receipts), b, c.UpdateEvery, c.UpdateBurst, c.MaxRecords
 	l := ledger.DefaultConfig(r)
 	l.ExpireEvery = c.ExpireEvery
 	return l

@@ -19,12 +19,14 @@ import (
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/identity/keyfile"
 	"github.com/drtc-network/drtc/registry/api"
+	"github.com/drtc-network/drtc/registry/bonding"
 	"github.com/drtc-network/drtc/registry/geoip"
 	"github.com/drtc-network/drtc/registry/gossip"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/ledger"
 	"github.com/drtc-network/drtc/registry/probe"
 	"github.com/drtc-network/drtc/registry/record"
+	"github.com/drtc-network/drtc/registry/status"
 	"github.com/drtc-network/drtc/registry/store"
 )
 
@@ -37,7 +39,7 @@ type Registry struct {
 	listener net.Listener
 	server   *http.Server
 
-	bonding   bonds
+	bonding   bonding.Source
 	store     *store.Store
 	ledger    *ledger.Ledger
 	book      *book
@@ -60,7 +62,7 @@ func New(c Config, log *slog.Logger) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{config: c, log: log.With(slog.String("registry", key.ID().Short())), key: key, metrics: prometheus.NewRegistry()}
-	if r.bonding, err = openBonds(c.BondingFile); err != nil {
+	if r.bonding, err = openBonds(c); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	if r.store, err = store.Open(RecordsDir(c.Dir), c.Network, r.log); err != nil {
@@ -125,7 +127,12 @@ func (r *Registry) openNetwork(now time.Time) (err error) {
 }
 
 func (r *Registry) openAPI(time.Time) error {
-	handler, err := api.New(r.config.api(), r.backend(), r.metrics)
+	backend := r.backend()
+	var err error
+	if backend.Status, err = status.New(r.statusSource()); err != nil {
+		return err
+	}
+	handler, err := api.New(r.config.api(), backend, r.metrics)
 	if err != nil {
 		return err
 	}
@@ -212,8 +219,11 @@ func (r *Registry) Run(ctx context.Context) error {
 	loops.Go(func() { r.duties.run(ctx) })
 	loops.Go(func() { r.chores(ctx) })
 	loops.Go(func() { r.flushes(ctx) })
-	loops.Go(func() { watchBonds(ctx, r.bonding, r.log) })
+	loops.Go(func() { followBonds(ctx, r.bonding, r.log) })
 	loops.Go(func() { r.backups(ctx) })
+	if r.config.Chain != nil {
+		loops.Go(func() { r.config.Chain.Run(ctx) })
+	}
 	loops.Go(func() {
 		if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("registry: serving: %w", err))
@@ -226,7 +236,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		r.log.Warn("others are told the listening address: set url if they cannot reach it", slog.String("url", r.URL()))
 	}
 	if !r.bonding.Bonded(record.RoleRegistry, r.ID()) {
-		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; add its id to the bonding file")
+		r.log.Warn("this registry is not on the list of registries: it reads along and says nothing; bond it on the chain, or add its id to the bonding file")
 	}
 
 	<-ctx.Done()

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// Two pages, no lazy parts; names carry the hash of their bytes.
+// Three pages, no lazy parts; names carry the hash of their bytes.
 // The output is committed (dist/) and embedded by web.go, so it must not depend on when or where it was built.
 export default defineConfig({
   root: 'app',
@@ -10,7 +10,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     sourcemap: false,
-    rollupOptions: { input: ['app/index.html', 'app/watch.html'] },
+    rollupOptions: { input: ['app/index.html', 'app/watch.html', 'app/status.html'] },
     license: { fileName: 'licenses.md' },
     assetsInlineLimit: 0,
     modulePreload: false,

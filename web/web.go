@@ -1,9 +1,10 @@
 // Package web serves the call page: a small browser application that joins a
 // room, shows the people in it and tells which Media Node carries the call. The
-// watch page plays a room by WHEP.
+// watch page plays a room by WHEP. The status pages show a Registry's network:
+// nodes, tests, epochs and payouts.
 //
-// Contract: Handler answers every GET and HEAD under "/" from the bundle that
-// was built into the binary, and nothing else; it reads no file at run time.
+// Contract: Handler and StatusHandler answer every GET and HEAD from the bundle
+// that was built into the binary, and nothing else; they read no file at run time.
 //
 // The sources are TypeScript under app/, the bundle is committed under dist/
 // and reproducible: "npm run check:dist" builds it again and compares bytes.
@@ -57,13 +58,9 @@ func Handler() http.Handler {
 	if err != nil {
 		panic(err)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "the call page is read only", http.StatusMethodNotAllowed)
-			return
-		}
-		name := strings.TrimPrefix(r.URL.Path, "/")
+	delete(files, "status.html") // it asks a Registry
+	return serve(contentSecurityPolicy, "camera=(self), microphone=(self), display-capture=(self)", func(path string) (file, bool) {
+		name := strings.TrimPrefix(path, "/")
 		switch name {
 		case "":
 			name = "index.html"
@@ -71,18 +68,75 @@ func Handler() http.Handler {
 			name = "watch.html"
 		}
 		f, ok := files[name]
+		return f, ok
+	})
+}
+
+// statusSecurityPolicy lets the status pages run their own script and style and
+// ask the Registry that served them, and nothing else.
+const statusSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// StatusHandler returns the status pages: one document for "/status" and all paths
+// below, and what it loads. "/" leads there. It panics as Handler does.
+func StatusHandler() http.Handler {
+	files, err := load(bundle)
+	if err != nil {
+		panic(err)
+	}
+	document, ok := files["status.html"]
+	if !ok {
+		panic("web: the bundle holds no status.html")
+	}
+	needed := neededBy(files, document)
+	pages := serve(statusSecurityPolicy, "camera=(), microphone=(), display-capture=()", func(path string) (file, bool) {
+		if path == "/status" || strings.HasPrefix(path, "/status/") {
+			return document, true
+		}
+		f, ok := needed[strings.TrimPrefix(path, "/")]
+		return f, ok
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.Handle("GET /{$}", http.RedirectHandler("/status", http.StatusFound))
+	return mux
+}
+
+// neededBy lists what a document names, and what that names.
+func neededBy(files map[string]file, document file) map[string]file {
+	needed := map[string]file{}
+	for open := []file{document}; len(open) > 0; open = open[1:] {
+		for name, f := range files {
+			if _, known := needed[name]; !known && path.Ext(name) != ".html" && bytes.Contains(open[0].plain, []byte(path.Base(name))) {
+				needed[name] = f
+				open = append(open, f)
+			}
+		}
+	}
+	return needed
+}
+
+// serve answers GET and HEAD from files.
+func serve(policy, permissions string, find func(path string) (file, bool)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "pages are read only", http.StatusMethodNotAllowed)
+			return
+		}
+		f, ok := find(r.URL.Path)
 		if !ok {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Permissions-Policy", permissions)
 		f.serve(w, r)
 	})
 }
 
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self)")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", f.cacheControl)

@@ -186,6 +186,82 @@ func TestAcceptsGzip(t *testing.T) {
 	}
 }
 
+// status is built once, as page is.
+var status = StatusHandler()
+
+func getStatus(t *testing.T, target string) *http.Response {
+	t.Helper()
+	w := httptest.NewRecorder()
+	status.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	return w.Result()
+}
+
+func TestStatusHandler_servesOneDocumentForAllPages(t *testing.T) {
+	doc := body(t, getStatus(t, "/status"))
+	for _, target := range []string{"/status/nodes", "/status/epochs/7", "/status/anything/else"} {
+		r := getStatus(t, target)
+		if r.StatusCode != http.StatusOK || !bytes.Equal(body(t, r), doc) {
+			t.Errorf("GET %s = %d, want the document", target, r.StatusCode)
+		}
+	}
+	for _, forbidden := range []string{`<style`, ` style="`, ` onclick=`, `src="http`, `href="http`} {
+		if bytes.Contains(doc, []byte(forbidden)) {
+			t.Errorf("document holds %q", forbidden)
+		}
+	}
+	if r := getStatus(t, "/"); r.StatusCode != http.StatusFound || r.Header.Get("Location") != "/status" {
+		t.Errorf("GET / = %d to %q, want to be led to /status", r.StatusCode, r.Header.Get("Location"))
+	}
+}
+
+// What the pages load is there, small, and nothing of the call page.
+func TestStatusHandler_servesWhatItsDocumentNeeds(t *testing.T) {
+	doc := body(t, getStatus(t, "/status"))
+	sum := 0
+	for _, m := range regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllSubmatch(doc, -1) {
+		r := getStatus(t, string(m[1]))
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("GET %s = %d, want 200", m[1], r.StatusCode)
+		}
+		sum += len(body(t, r))
+	}
+	const limit = 96 << 10
+	if sum == 0 || sum > limit {
+		t.Errorf("the pages load %d bytes, want at most %d", sum, limit)
+	}
+	for _, address := range assets(t) {
+		if strings.Contains(address, "/index-") && getStatus(t, address).StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s: the call page's script is served with the status pages", address)
+		}
+	}
+	for _, target := range []string{"/index.html", "/watch.html", "/status.html", "/nothing"} {
+		if r := getStatus(t, target); r.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s = %d, want 404", target, r.StatusCode)
+		}
+	}
+	if r := get(t, "/status.html"); r.StatusCode != http.StatusNotFound {
+		t.Errorf("the call page's server gives the status pages: %d", r.StatusCode)
+	}
+}
+
+func TestStatusHandler_policyAllowsItsRegistryAlone(t *testing.T) {
+	r := getStatus(t, "/status")
+	policy := r.Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self';", "frame-ancestors 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("policy %q lacks %q", policy, want)
+		}
+	}
+	for _, forbidden := range []string{"unsafe", "http", "ws:", "data:"} {
+		if strings.Contains(policy, forbidden) {
+			t.Errorf("policy %q holds %q", policy, forbidden)
+		}
+	}
+	if got := r.Header.Get("Permissions-Policy"); !strings.Contains(got, "camera=()") {
+		t.Errorf("permissions %q, want no camera", got)
+	}
+}
+
 func TestLoad_refusesUnknownKindOfFile(t *testing.T) {
 	_, err := load(fstest.MapFS{"dist/a.wasm": {Data: []byte("x")}})
 	if err == nil || !strings.Contains(err.Error(), "a.wasm") {

@@ -244,3 +244,15 @@ func (c *Client) Receipt(ctx context.Context, hash common.Hash) (*types.Receipt,
 	}
 	return r, err
 }
+
+// Transaction by its hash, as it was sent; else ErrNotFound.
+func (c *Client) Transaction(ctx context.Context, hash common.Hash) (*types.Transaction, error) {
+	tx, err := ask(ctx, c, "transaction", func(ctx context.Context) (*types.Transaction, error) {
+		tx, _, err := c.eth.TransactionByHash(ctx, hash)
+		return tx, err
+	})
+	if err == nil && tx.Hash() != hash {
+		return nil, fmt.Errorf("%w: another transaction", ErrUnavailable)
+	}
+	return tx, err
+}

@@ -1,12 +1,15 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +61,46 @@ func endless(w http.ResponseWriter, pieces, size int) {
 		if _, err := w.Write(piece); err != nil {
 			return
 		}
+	}
+}
+
+func TestCallsAt_failsAsAWhole(t *testing.T) {
+	answer := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err == nil && body[0] == '[' {
+			fmt.Fprint(w, answer)
+		} else {
+			fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":"0x1"}`)
+		}
+	}))
+	defer server.Close()
+	c := DefaultConfig()
+	c.URL = server.URL
+	client := dial(t, c)
+	if _, err := client.CallsAt(t.Context(), 1, make([]Question, MaxQuestions+1)); err == nil || !strings.Contains(err.Error(), "at most 100") {
+		t.Errorf("too many: got %v", err)
+	}
+	for name, tt := range map[string]struct {
+		answer string
+		want   func(error) bool
+	}{
+		"no batches":   {`{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"no"}}`, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
+		"one missing":  {`[{"jsonrpc":"2.0","id":2,"result":"0x01"}]`, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
+		"one is null":  {`[{"jsonrpc":"2.0","id":2,"result":"0x01"},{"jsonrpc":"2.0","id":3,"result":null}]`, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
+		"one is wrong": {`[{"jsonrpc":"2.0","id":2,"result":"0x01"},{"jsonrpc":"2.0","id":3,"result":{}}]`, func(err error) bool { return errors.Is(err, ErrUnavailable) }},
+		"one refused": {`[{"jsonrpc":"2.0","id":2,"result":"0x01"},{"jsonrpc":"2.0","id":3,"error":{"code":-32000,"message":"missing trie node"}}]`,
+			func(err error) bool { var r *Refusal; return errors.As(err, &r) }},
+	} {
+		client := dial(t, c) // its next questions have ids 2 and 3
+		answer = tt.answer
+		got, err := client.CallsAt(t.Context(), 1, make([]Question, 2))
+		if err == nil || got != nil || !tt.want(err) {
+			t.Errorf("%s: got %x, %v", name, got, err)
+		}
+	}
+	answer = `[{"jsonrpc":"2.0","id":3,"result":"0x02"},{"jsonrpc":"2.0","id":2,"result":"0x"}]`
+	if got, err := dial(t, c).CallsAt(t.Context(), 1, make([]Question, 2)); err != nil || len(got) != 2 || len(got[0]) != 0 || !bytes.Equal(got[1], []byte{2}) {
+		t.Errorf("in another order: got %x, %v", got, err)
 	}
 }
 
@@ -232,8 +275,8 @@ func TestFollow_believesNoEventOfOthers(t *testing.T) {
 		f.blocks[1].logs[0].Address = common.Address{0: 9}
 	})
 	client := dial(t, f.config())
-	follower := &follower{client: client, query: Query{Contracts: []common.Address{{0: 1}}}, span: 5}
-	if _, err := follower.step(t.Context(), func([]types.Log, Cursor) error { return nil }); !errors.Is(err, ErrUnavailable) {
+	follower := client.Follower(Query{Contracts: []common.Address{{0: 1}}}, Cursor{})
+	if _, err := follower.Step(t.Context(), func([]types.Log, Cursor) error { return nil }); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
 }

@@ -47,12 +47,7 @@ type Query struct {
 // it made of them; from it another Follow goes on. While the endpoint is away it
 // waits.
 func (c *Client) Follow(ctx context.Context, q Query, from Cursor, handle func([]types.Log, Cursor) error) error {
-	f := &follower{client: c, query: q, at: from, span: firstSpan}
-	if from.Hash == (common.Hash{}) {
-		f.next = q.From
-	} else {
-		f.next = from.Block + 1
-	}
+	f := c.Follower(q, from)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	away := false
@@ -62,7 +57,7 @@ func (c *Client) Follow(ctx context.Context, q Query, from Cursor, handle func([
 			return nil
 		case <-timer.C:
 		}
-		more, err := f.step(ctx, handle)
+		more, err := f.Step(ctx, handle)
 		var stopped *stopError
 		switch {
 		case ctx.Err() != nil:
@@ -85,10 +80,9 @@ func (c *Client) Follow(ctx context.Context, q Query, from Cursor, handle func([
 	}
 }
 
-// stopError is an error of handle.
-type stopError struct{ error }
-
-type follower struct {
+// Follower is Follow step by step, for one who waits and reports by himself. It is
+// used by one goroutine.
+type Follower struct {
 	client *Client
 	query  Query
 	at     Cursor
@@ -96,9 +90,25 @@ type follower struct {
 	span   uint64
 }
 
-// step gives the events of some more blocks. more says that there may be further
-// ones now.
-func (f *follower) step(ctx context.Context, handle func([]types.Log, Cursor) error) (more bool, err error) {
+// Follower begins after from.
+func (c *Client) Follower(q Query, from Cursor) *Follower {
+	f := &Follower{client: c, query: q, at: from, next: q.From, span: firstSpan}
+	if from.Hash != (common.Hash{}) {
+		f.next = from.Block + 1
+	}
+	return f
+}
+
+// stopError is an error of handle.
+type stopError struct{ error }
+
+func (e *stopError) Unwrap() error { return e.error }
+
+// Step gives the events of some more settled blocks to handle, or none when there
+// are none. more says that there may be further ones now. After an error it may be
+// called again, and goes on where it was, but after ErrReorg and an error of handle
+// that is of no use.
+func (f *Follower) Step(ctx context.Context, handle func([]types.Log, Cursor) error) (more bool, err error) {
 	settled, err := f.client.Settled(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -139,7 +149,7 @@ func (f *follower) step(ctx context.Context, handle func([]types.Log, Cursor) er
 }
 
 // unchanged fails when the cursor's block is not in the chain.
-func (f *follower) unchanged(ctx context.Context) error {
+func (f *Follower) unchanged(ctx context.Context) error {
 	if f.at.Hash == (common.Hash{}) {
 		return nil
 	}
@@ -154,7 +164,7 @@ func (f *follower) unchanged(ctx context.Context) error {
 }
 
 // logs asks for events and believes none that was not asked for.
-func (f *follower) logs(ctx context.Context, from, to uint64) ([]types.Log, error) {
+func (f *Follower) logs(ctx context.Context, from, to uint64) ([]types.Log, error) {
 	logs, err := ask(ctx, f.client, "events", func(ctx context.Context) ([]types.Log, error) {
 		return f.client.eth.FilterLogs(ctx, ethereum.FilterQuery{
 			FromBlock: new(big.Int).SetUint64(from), ToBlock: new(big.Int).SetUint64(to),

@@ -238,7 +238,7 @@ func (s *Sender) estimate(ctx context.Context, i Intent) (uint64, error) {
 	if i.To != nil {
 		call["to"] = i.To
 	}
-	gas, err := ask(ctx, s.client, "gas", func(ctx context.Context) (uint64, error) {
+	gas, err := ask(ctx, s.client, "transaction", func(ctx context.Context) (uint64, error) {
 		var gas hexutil.Uint64
 		err := s.client.rpc.CallContext(ctx, &gas, "eth_estimateGas", call, "pending")
 		return uint64(gas), err
@@ -247,6 +247,21 @@ func (s *Sender) estimate(ctx context.Context, i Intent) (uint64, error) {
 		return 0, err
 	}
 	return max(gas, min(gas+gas/5, maxGas)), nil
+}
+
+// Cost is the gas that an intent would be given now, and what that costs at most
+// in wei of the chain's own coin. A contract that refuses says so here, as in Send.
+func (s *Sender) Cost(ctx context.Context, i Intent) (gas uint64, most *big.Int, err error) {
+	if gas = i.Gas; gas == 0 {
+		if gas, err = s.estimate(ctx, i); err != nil {
+			return 0, nil, err
+		}
+	}
+	f, err := s.client.suggested(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return gas, new(big.Int).Mul(f.Cap, new(big.Int).SetUint64(gas)), nil
 }
 
 // Wait blocks until the intent is settled, as Send does.
@@ -310,6 +325,9 @@ func (s *Sender) result(ctx context.Context, o Outcome) (*types.Receipt, error) 
 		return nil, fmt.Errorf("%w: %q, nonce %d", ErrNonceTaken, o.ID, o.Nonce)
 	}
 	receipt, err := s.client.Receipt(ctx, o.Hash)
+	for errors.Is(err, ErrUnavailable) && s.pause(ctx, nil) == nil {
+		receipt, err = s.client.Receipt(ctx, o.Hash)
+	}
 	if err != nil || o.OK {
 		return receipt, err
 	}
@@ -319,10 +337,7 @@ func (s *Sender) result(ctx context.Context, o Outcome) (*types.Receipt, error) 
 // reason asks why the contract refused, by calling it as it was in the block
 // before.
 func (s *Sender) reason(ctx context.Context, o Outcome) error {
-	tx, err := ask(ctx, s.client, "transaction", func(ctx context.Context) (*types.Transaction, error) {
-		tx, _, err := s.client.eth.TransactionByHash(ctx, o.Hash)
-		return tx, err
-	})
+	tx, err := s.client.Transaction(ctx, o.Hash)
 	if err == nil && o.Block > 0 {
 		_, err = s.client.call(ctx, ethereum.CallMsg{
 			From: s.wallet.address, To: tx.To(), Data: tx.Data(), Value: tx.Value(), Gas: tx.Gas(),

@@ -103,6 +103,30 @@ func TestSend_sendsAgainWhatThePoolForgot(t *testing.T) {
 	}
 }
 
+// What is settled is told when the endpoint is back, not refused because it is away.
+func TestSend_waitsForTheReceiptOfWhatIsSettled(t *testing.T) {
+	f := newFake(t)
+	f.between = f.mine
+	s := openSender(t, dial(t, f.config()), filepath.Join(t.TempDir(), "journal"))
+	if _, err := s.Send(soon(t), intent("a")); err != nil {
+		t.Fatal(err)
+	}
+	away := 3
+	f.with(func() {
+		f.fault = func(w http.ResponseWriter, _ *http.Request, method string) bool {
+			if method != "eth_getTransactionReceipt" || away == 0 {
+				return false
+			}
+			away--
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return true
+		}
+	})
+	if _, err := s.Send(soon(t), intent("a")); err != nil || away != 0 {
+		t.Errorf("asked again: %v with %d failures left, want the receipt after all of them", err, away)
+	}
+}
+
 // A reorganisation takes the block away, and the pool has forgotten.
 func TestSend_survivesAReorganisation(t *testing.T) {
 	f := newFake(t)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 )
@@ -18,7 +19,9 @@ type Addresses struct {
 	Genesis  common.Hash    `json:"genesis"`
 	Deployer common.Address `json:"deployer"`
 	// Block is the first with a contract: events begin there.
-	Block     uint64              `json:"block"`
+	Block uint64 `json:"block"`
+	// Reporters are the Registries that reported from the beginning.
+	Reporters []common.Address    `json:"reporters,omitempty"`
 	Contracts map[string]Contract `json:"contracts"`
 }
 
@@ -89,6 +92,9 @@ func (a Addresses) compare(path string) error {
 			path, before.ChainID, before.Genesis, a.ChainID, a.Genesis)
 	case before.Deployer != a.Deployer:
 		return fmt.Errorf("%w: %s is of deployer %s, this one is %s", ErrChanged, path, before.Deployer, a.Deployer)
+	}
+	if before.Reporters != nil && !slices.Equal(before.Reporters, a.Reporters) {
+		return fmt.Errorf("%w: its reporters are %v, not %v; who reports is changed by a vote, not by deploying", ErrChanged, before.Reporters, a.Reporters)
 	}
 	for name, old := range before.Contracts {
 		now, ok := a.Contracts[name]

@@ -41,7 +41,7 @@ func Run(ctx context.Context, c *client.Client, w *client.Wallet, g Genesis, con
 		return Addresses{}, err
 	}
 	steps := Plan(g, c.ChainID().Uint64(), w.Address())
-	a, err := execute(ctx, c, w, steps, config, log)
+	a, err := execute(ctx, c, w, steps, g.reporterIDs(), config, log)
 	if err != nil {
 		return Addresses{}, err
 	}
@@ -49,8 +49,8 @@ func Run(ctx context.Context, c *client.Client, w *client.Wallet, g Genesis, con
 }
 
 // execute does the steps and records them.
-func execute(ctx context.Context, c *client.Client, w *client.Wallet, steps []Step, config Config, log *slog.Logger) (_ Addresses, err error) {
-	d := &deployment{client: c, wallet: w, steps: steps, config: config, log: log}
+func execute(ctx context.Context, c *client.Client, w *client.Wallet, steps []Step, reporters []common.Address, config Config, log *slog.Logger) (_ Addresses, err error) {
+	d := &deployment{client: c, wallet: w, steps: steps, reporters: reporters, config: config, log: log}
 	if err := d.prepare(ctx); err != nil {
 		return Addresses{}, err
 	}
@@ -73,8 +73,10 @@ type deployment struct {
 	client *client.Client
 	wallet *client.Wallet
 	steps  []Step
-	config Config
-	log    *slog.Logger
+	// reporters are those of the steps.
+	reporters []common.Address
+	config    Config
+	log       *slog.Logger
 
 	book    Book
 	intents []client.Intent
@@ -94,7 +96,7 @@ func (d *deployment) prepare(ctx context.Context) (err error) {
 	}
 	d.record = Addresses{
 		ChainID: d.client.ChainID().Uint64(), Genesis: first.Hash, Deployer: deployer,
-		Contracts: make(map[string]Contract),
+		Reporters: d.reporters, Contracts: make(map[string]Contract),
 	}
 	for nonce, s := range d.steps {
 		intent, err := d.intent(uint64(nonce), s)
@@ -126,7 +128,7 @@ func (d *deployment) prepare(ctx context.Context) (err error) {
 
 // intent is the transaction of a step.
 func (d *deployment) intent(nonce uint64, s Step) (client.Intent, error) {
-	i := client.Intent{ID: fmt.Sprintf("deploy %03d: %s", nonce, s.Name), Data: s.Input(d.book), Nonce: &nonce}
+	i := client.Intent{ID: fmt.Sprintf("deploy %03d: %s", nonce, s.Name), Data: s.Input(d.book), Value: s.Value, Nonce: &nonce}
 	if s.Artefact == "" {
 		target, ok := d.book[s.Target]
 		if !ok {

@@ -80,6 +80,8 @@ func (p *place) genesis(t *testing.T) Genesis {
 	g.Allocations = append(g.Allocations, Allocation{
 		Holder: common.Address{0: 0xcc}, Wei: ether(5), Vesting: &Vesting{Start: g.Time, Duration: 100, Cliff: 10},
 	})
+	g.GasAllowance = bindings.IReserveGasAllowance{WeiPerEpoch: ether(1), GasPerCall: 500_000, TipPerGas: 1e9}
+	g.GasFund = ether(3)
 	return g
 }
 
@@ -113,7 +115,7 @@ func (p *place) run(t *testing.T, g Genesis) (Addresses, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if steps, whole := p.plan(t, g); !whole {
-		return execute(ctx, p.client, p.wallet, steps, p.config, p.log)
+		return execute(ctx, p.client, p.wallet, steps, nil, p.config, p.log)
 	}
 	return Run(ctx, p.client, p.wallet, g, p.config, p.log)
 }
@@ -147,7 +149,7 @@ func TestRun_deploysOnce(t *testing.T) {
 	if got := read(t, p, a.Of("HUDL"), hudl.PackTotalSupply(), hudl.UnpackTotalSupply); got.Cmp(g.Supply()) != 0 {
 		t.Errorf("supply: got %s, want %s", got, g.Supply())
 	}
-	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of("Vesting.2")), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
+	if got := read(t, p, a.Of("HUDL"), hudl.PackBalanceOf(a.Of(VestingName(2))), hudl.UnpackBalanceOf); got.Cmp(ether(5)) != 0 {
 		t.Errorf("in the vesting wallet: got %s, want 5 HUDL", got)
 	}
 	if got := read(t, p, a.Of("HUDL"), hudl.PackReserve(), hudl.UnpackReserve); got != a.Of("Reserve") {
@@ -184,8 +186,50 @@ func (p *place) checkWhole(t *testing.T, g Genesis, a Addresses) {
 			t.Errorf("%s is no reporter", reporter.ID())
 		}
 	}
+	reserve := bindings.NewReserve()
+	if got := read(t, p, a.Of("Reserve"), reserve.PackGasAllowance(), reserve.UnpackGasAllowance); !reflect.DeepEqual(got, g.GasAllowance) {
+		t.Errorf("gas allowance: got %v, want %v", got, g.GasAllowance)
+	}
+	if got, err := p.client.Balance(t.Context(), a.Of("Reserve")); err != nil || got.Cmp(g.GasFund) != 0 {
+		t.Errorf("the Reserve's ether: got %s, %v, want %s", got, err, g.GasFund)
+	}
 	if got := read(t, p, a.Of("PoolManager"), pools.PackImplementation(), pools.UnpackImplementation); got != a.Of(Logic("Pool")) {
 		t.Errorf("pools run %s, want %s", got, a.Of(Logic("Pool")))
+	}
+}
+
+// A network that grows bonds its further nodes and leaves all else as it is.
+func TestRun_bondsMembersAndThoseThatComeLater(t *testing.T) {
+	p := newPlace(t)
+	orchestrator, nodes := key(t, 4), []*identity.Key{key(t, 5), key(t, 6), key(t, 7)}
+	genesis := func(nodes []*identity.Key) Genesis {
+		return p.genesis(t).Bond(drtc.NodeID(p.wallet.Address()), []*identity.Key{orchestrator}, nodes)
+	}
+	if g := genesis(nil); g.Supply().Cmp(p.genesis(t).Supply()) != 0 {
+		t.Fatalf("supply: got %s", g.Supply())
+	}
+	bonds := bindings.NewBonds()
+	for _, n := range []int{1, 3} {
+		a, err := p.run(t, genesis(nodes[:n]))
+		if err != nil {
+			t.Fatalf("with %d nodes: %v", n, err)
+		}
+		for kind, keys := range map[uint8][]*identity.Key{registryBond: {key(t, 2), key(t, 3)}, orchestratorBond: {orchestrator}, nodeBond: nodes[:n]} {
+			count := read(t, p, a.Of("Bonds"), bonds.PackActiveCount(kind), bonds.UnpackActiveCount)
+			if count.Int64() != int64(len(keys)) {
+				t.Errorf("with %d nodes, kind %d: %s are bonded, want %d", n, kind, count, len(keys))
+			}
+			for _, k := range keys {
+				if !read(t, p, a.Of("Bonds"), bonds.PackIsActive(kind, common.Address(k.ID())), bonds.UnpackIsActive) {
+					t.Errorf("with %d nodes, kind %d: %s is not bonded", n, kind, k.ID())
+				}
+			}
+		}
+	}
+	g := genesis(nodes)
+	g.Reporters = g.Reporters[:1]
+	if _, err := p.run(t, g); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), "reporters") {
+		t.Errorf("with a reporter less: got %v, want ErrChanged that names the reporters", err)
 	}
 }
 
@@ -199,7 +243,7 @@ func TestRun_goesOnWhereItWasCutOff(t *testing.T) {
 			for _, cut := range []int{1, 4, 7, 8, len(steps) - 2} {
 				part := p.config
 				part.Addresses = filepath.Join(t.TempDir(), "addresses.json")
-				if _, err := execute(t.Context(), p.client, p.wallet, steps[:cut], part, p.log); err != nil {
+				if _, err := execute(t.Context(), p.client, p.wallet, steps[:cut], nil, part, p.log); err != nil {
 					t.Fatalf("the first %d steps: %v", cut, err)
 				}
 				if lose {
@@ -264,6 +308,7 @@ func TestValidate_namesTheField(t *testing.T) {
 		"guardian":     func(g *Genesis) { g.Guardian = common.Address{} },
 		"oracle":       func(g *Genesis) { g.Oracle.FixedPrice8 = 0 },
 		"sale":         func(g *Genesis) { g.Sales[0].Region = "EURO" },
+		"gas fund":     func(g *Genesis) { g.GasFund = big.NewInt(-1) },
 	} {
 		g := p.genesis(t)
 		spoil(&g)

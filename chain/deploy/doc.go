@@ -5,7 +5,7 @@
 // nonce is the number of the step, and no step can be done twice or elsewhere.
 //
 //	nonce    0               1 ...           n             n+1 ...
-//	step     AccessManager   Vesting.0 ...   Governance    roles, sales, reporters, handing over
+//	step     AccessManager   Vesting.0 ...   Governance    roles, sales, reporters, handing over, members
 //	address  CREATE of (deployer, nonce)     -
 //
 // Contracts name each other and none of the names can be changed, so each address

@@ -38,10 +38,16 @@ type Genesis struct {
 	Guardian common.Address
 	// GasAllowance is what the Reserve gives back to committers and claimants.
 	GasAllowance bindings.IReserveGasAllowance
+	// GasFund is what the deployer gives the Reserve for that, in wei of the chain's
+	// coin; nil leaves it to others.
+	GasFund *big.Int
 	// Reporters are Registries whose bonds the deployer pays and that report from
 	// the beginning. Their keys are needed, so this is for a network of one operator;
 	// elsewhere Registries bond and are admitted by vote.
 	Reporters []*identity.Key
+	// Orchestrators and Nodes are bonded by the deployer too, after it has handed
+	// over. A later run may name further nodes behind those of before.
+	Orchestrators, Nodes []*identity.Key
 }
 
 // Allocation gives HUDL to a holder at genesis.
@@ -93,6 +99,8 @@ func (g Genesis) Validate() error {
 		return errors.New("deploy: guardian: want an address")
 	case g.Oracle.FixedPrice8 == 0 && len(g.Oracle.Feeders) == 0:
 		return errors.New("deploy: oracle: want feeders, or a fixed price")
+	case g.GasFund != nil && g.GasFund.Sign() < 0:
+		return errors.New("deploy: gas fund: want at least 0 wei")
 	}
 	for i, a := range g.Allocations {
 		if a.Holder == (common.Address{}) || a.Wei == nil || a.Wei.Sign() <= 0 {
@@ -110,6 +118,35 @@ func (g Genesis) Validate() error {
 // reporterBonds is what the deployer needs to bond the reporters, in wei.
 func (g Genesis) reporterBonds() *big.Int {
 	return new(big.Int).Mul(g.Bonds[0].Minimum, big.NewInt(int64(len(g.Reporters))))
+}
+
+func (g Genesis) reporterIDs() (ids []common.Address) {
+	for _, key := range g.Reporters {
+		ids = append(ids, common.Address(key.ID()))
+	}
+	return ids
+}
+
+// purse is what the deployer of a development network has for bonds, however many
+// there are: HUDL must not depend on how many nodes join later.
+const purse = 100_000
+
+// Bond has the deployer bond Orchestrators and Media Nodes as well, out of what the
+// first allocation has.
+func (g Genesis) Bond(deployer drtc.NodeID, orchestrators, nodes []*identity.Key) Genesis {
+	g.Orchestrators, g.Nodes = orchestrators, nodes
+	var others []Allocation
+	first := g.Allocations[0]
+	for _, a := range g.Allocations[1:] {
+		if a.Holder == common.Address(deployer) && a.Vesting == nil {
+			first.Wei = new(big.Int).Add(first.Wei, a.Wei) // for reporters alone
+		} else {
+			others = append(others, a)
+		}
+	}
+	first.Wei = new(big.Int).Sub(first.Wei, ether(purse))
+	g.Allocations = append([]Allocation{first, {Holder: common.Address(deployer), Wei: ether(purse)}}, others...)
+	return g
 }
 
 // ether is n times 10^18.

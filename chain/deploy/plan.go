@@ -31,6 +31,8 @@ type Step struct {
 	// Input is the constructor's arguments or the call's data, made when all
 	// addresses are known.
 	Input func(Book) []byte
+	// Value goes along of the chain's own coin, in wei; nil for none.
+	Value *big.Int
 }
 
 // Book says where contracts are, by name.
@@ -76,15 +78,17 @@ func Plan(g Genesis, chainID uint64, deployer common.Address) []Step {
 	steps = append(steps, roles(g)...)
 	steps = append(steps, beginnings(g)...)
 	steps = append(steps, reporters(g, chainID, deployer)...)
-	return append(steps, handOver(deployer)...)
+	steps = append(steps, handOver(deployer)...)
+	return append(steps, members(g, chainID, deployer)...)
 }
 
-func vestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
+// VestingName is the name of the contract that holds allocation i, if that vests.
+func VestingName(i int) string { return fmt.Sprintf("Vesting.%d", i) }
 
 func vestings(g Genesis) (steps []Step) {
 	for i, a := range g.Allocations {
 		if v := a.Vesting; v != nil {
-			steps = append(steps, Step{Name: vestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
+			steps = append(steps, Step{Name: VestingName(i), Artefact: "Vesting", Input: func(Book) []byte {
 				return bindings.NewVesting().PackConstructor(a.Holder, v.Start, v.Duration, v.Cliff)
 			}})
 		}
@@ -97,7 +101,7 @@ func (g Genesis) allocations(b Book) []bindings.IHUDLAllocation {
 	for i, a := range g.Allocations {
 		out[i] = bindings.IHUDLAllocation{Holder: a.Holder, Amount: a.Wei}
 		if a.Vesting != nil {
-			out[i].Holder = b[vestingName(i)]
+			out[i].Holder = b[VestingName(i)]
 		}
 	}
 	return out
@@ -221,6 +225,11 @@ func beginnings(g Genesis) (steps []Step) {
 	if a := g.GasAllowance; a.WeiPerEpoch != nil && a.WeiPerEpoch.Sign() > 0 {
 		steps = append(steps, call("gas allowance", "Reserve", func(Book) []byte { return bindings.NewReserve().PackSetGasAllowance(a) }))
 	}
+	if g.GasFund != nil && g.GasFund.Sign() > 0 {
+		give := call("gas fund", "Reserve", func(Book) []byte { return nil })
+		give.Value = g.GasFund
+		steps = append(steps, give)
+	}
 	return steps
 }
 
@@ -229,9 +238,10 @@ var consentType = identity.Type{Name: "Bond", Fields: []identity.Field{
 	{Name: "kind", Type: "uint8"}, {Name: "identity", Type: "address"}, {Name: "owner", Type: "address"}, {Name: "deadline", Type: "uint256"},
 }}
 
-// consent is the agreement of a key to be bonded by an owner, as Bonds wants it.
-func consent(key *identity.Key, kind uint64, bonds, owner common.Address, chainID, deadline uint64) ([]byte, error) {
-	hash, err := consentType.HashStruct(kind, [20]byte(key.ID()), [20]byte(owner), deadline)
+// Consent is the agreement of a key to be bonded by an owner until the deadline, in
+// Unix seconds, as the contract at bonds wants it. kind is of IBonds' Kind.
+func Consent(key *identity.Key, kind uint8, bonds, owner common.Address, chainID, deadline uint64) ([]byte, error) {
+	hash, err := consentType.HashStruct(uint64(kind), [20]byte(key.ID()), [20]byte(owner), deadline)
 	if err != nil {
 		return nil, fmt.Errorf("deploy: consent of %s: %w", key.ID(), err)
 	}
@@ -251,19 +261,47 @@ func reporters(g Genesis, chainID uint64, deployer common.Address) (steps []Step
 	steps = append(steps, call("HUDL for bonds", "HUDL", func(b Book) []byte {
 		return bindings.NewHUDL().PackApprove(b["Bonds"], g.reporterBonds())
 	}))
-	const registry = 0 // of IBonds' Kind
-	deadline := g.Time + consentTime
 	for _, key := range g.Reporters {
 		id := common.Address(key.ID())
-		steps = append(steps,
-			call("bond of "+id.Hex(), "Bonds", func(b Book) []byte {
-				signature, err := consent(key, registry, b["Bonds"], deployer, chainID, deadline)
-				if err != nil {
-					panic(err) // the fields fit their types
-				}
-				return bindings.NewBonds().PackBond(registry, id, g.Bonds[registry].Minimum, new(big.Int).SetUint64(deadline), signature)
-			}),
+		steps = append(steps, g.bond(registryBond, key, chainID, deployer),
 			call("reporter "+id.Hex(), "Bonds", func(Book) []byte { return bindings.NewBonds().PackAdmitReporter(id) }))
+	}
+	return steps
+}
+
+// Kinds of bonds, as IBonds numbers them.
+const (
+	registryBond uint8 = iota
+	orchestratorBond
+	nodeBond
+)
+
+// bond places the smallest bond of a kind, owned by the deployer.
+func (g Genesis) bond(kind uint8, key *identity.Key, chainID uint64, deployer common.Address) Step {
+	id, deadline := common.Address(key.ID()), g.Time+consentTime
+	return call("bond of "+id.Hex(), "Bonds", func(b Book) []byte {
+		signature, err := Consent(key, kind, b["Bonds"], deployer, chainID, deadline)
+		if err != nil {
+			panic(err) // the fields fit their types
+		}
+		return bindings.NewBonds().PackBond(kind, id, g.Bonds[kind].Minimum, new(big.Int).SetUint64(deadline), signature)
+	})
+}
+
+// members bonds Orchestrators and Media Nodes, which needs no rights. There may be
+// more nodes the next time: they come last.
+func members(g Genesis, chainID uint64, deployer common.Address) (steps []Step) {
+	if len(g.Orchestrators)+len(g.Nodes) == 0 {
+		return nil
+	}
+	steps = append(steps, call("HUDL for members' bonds", "HUDL", func(b Book) []byte {
+		return bindings.NewHUDL().PackApprove(b["Bonds"], ether(purse))
+	}))
+	for _, key := range g.Orchestrators {
+		steps = append(steps, g.bond(orchestratorBond, key, chainID, deployer))
+	}
+	for _, key := range g.Nodes {
+		steps = append(steps, g.bond(nodeBond, key, chainID, deployer))
 	}
 	return steps
 }

@@ -52,6 +52,7 @@ type Chain struct {
 	// gate is held for writing from before a block is made until it is on disk.
 	gate    sync.RWMutex
 	advance chan advance
+	began   time.Time
 }
 
 // New opens the folder, makes the first block when it has none, and listens, so
@@ -70,7 +71,7 @@ func New(c Config, log *slog.Logger) (*Chain, error) {
 	if missing := from.unfunded(c.Funded); len(missing) > 0 {
 		log.Warn("these accounts are not funded: the chain was made before they were configured", "accounts", missing)
 	}
-	ch := &Chain{config: c, log: log, advance: make(chan advance)}
+	ch := &Chain{config: c, log: log, advance: make(chan advance), began: time.Now()}
 	if err := ch.open(from); err != nil {
 		return nil, fmt.Errorf("devchain: %w", errors.Join(err, ch.close()))
 	}
@@ -219,7 +220,7 @@ func (c *Chain) close() error {
 	return nil
 }
 
-// age is how old the newest block is.
-func (c *Chain) age(now time.Time) time.Duration {
-	return now.Sub(time.Unix(int64(c.head().Time), 0))
+// waits is how long there has been no new block since this process began.
+func (c *Chain) waits(now time.Time) time.Duration {
+	return min(now.Sub(time.Unix(int64(c.head().Time), 0)), now.Sub(c.began))
 }

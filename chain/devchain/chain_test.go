@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -329,6 +330,33 @@ func TestChain_servesByNamesItWasGivenAlone(t *testing.T) {
 		if got := ch.get("/healthz", host); !strings.HasPrefix(got, want) {
 			t.Errorf("by the name %q: got %s, want %s", host, got, want)
 		}
+	}
+}
+
+// A chain is well before its first block, and unwell when none has come for long.
+func TestChain_isWellWhileItBegins(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	c.BlockTime = 10 * time.Second // its genesis is much older
+	ch, err := New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	health := func() int {
+		w := httptest.NewRecorder()
+		ch.healthz(w, nil)
+		return w.Code
+	}
+	if got := health(); got != http.StatusOK {
+		t.Errorf("before its first block: got %d, want 200", got)
+	}
+	ch.began = ch.began.Add(-(patience + 1) * c.BlockTime)
+	if got := health(); got != http.StatusServiceUnavailable {
+		t.Errorf("long without a block: got %d, want 503", got)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := ch.Run(ended); err != nil { // closes it
+		t.Error(err)
 	}
 }
 

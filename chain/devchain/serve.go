@@ -103,7 +103,7 @@ func (c *Chain) healthz(w http.ResponseWriter, _ *http.Request) {
 		Genesis string `json:"genesis"`
 	}{"ok", c.ChainID(), head.Number.Uint64(), head.Time, c.Genesis().Hex()}
 	w.Header().Set("Content-Type", "application/json")
-	if c.config.BlockTime > 0 && c.age(time.Now()) > patience*c.config.BlockTime {
+	if c.config.BlockTime > 0 && c.waits(time.Now()) > patience*c.config.BlockTime {
 		health.Status = "no blocks are made"
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}

@@ -20,7 +20,7 @@ type chainFile struct {
 // newChain is the command "chain", and "chain run", which is the same.
 func newChain() *cobra.Command {
 	cmd := newChainRun("chain", "Run the chain of a development network")
-	cmd.AddCommand(newChainRun("run", "The same"), newChainDeploy())
+	cmd.AddCommand(newChainRun("run", "The same"), newChainDeploy(), newChainFund())
 	return cmd
 }
 

@@ -23,12 +23,15 @@ type deployment struct {
 	keyFile, addresses string
 	treasury, guardian string
 	reporterKeys       []string
+	orchestratorKeys   []string
+	nodeKeys           []string
 	epoch              time.Duration
 	logs               logConfig
 }
 
 func newChainDeploy() *cobra.Command {
 	d := deployment{client: client.DefaultConfig()}
+	d.client.PollEvery = 50 * time.Millisecond // somebody waits, for one block
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Put the contracts of a development network on a chain",
@@ -55,6 +58,8 @@ run finds what is there.`,
 	f.StringVar(&d.treasury, "treasury", "", "address that gets all HUDL (default: the guardian's)")
 	f.StringVar(&d.guardian, "guardian", "", "address that may pause contracts")
 	f.StringSliceVar(&d.reporterKeys, "reporter-key-files", nil, "private keys of Registries to bond and admit, with commas")
+	f.StringSliceVar(&d.orchestratorKeys, "orchestrator-key-files", nil, "private keys of Orchestrators to bond")
+	f.StringSliceVar(&d.nodeKeys, "node-key-files", nil, "private keys of Media Nodes to bond; a later run may add some at the end")
 	f.DurationVar(&d.epoch, "epoch", 30*time.Second, "length of an epoch, in whole seconds")
 	f.StringVar(&d.logs.LogLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -83,11 +88,17 @@ func (d *deployment) run(ctx context.Context) (deploy.Addresses, error) {
 	if err != nil {
 		return none, fmt.Errorf("--key-file: %w", err)
 	}
-	reporters := make([]*identity.Key, len(d.reporterKeys))
-	for i, path := range d.reporterKeys {
-		if reporters[i], err = keyfile.Load(path); err != nil {
-			return none, fmt.Errorf("--reporter-key-files: %w", err)
-		}
+	reporters, err := loadKeys("--reporter-key-files", d.reporterKeys)
+	if err != nil {
+		return none, err
+	}
+	orchestrators, err := loadKeys("--orchestrator-key-files", d.orchestratorKeys)
+	if err != nil {
+		return none, err
+	}
+	nodes, err := loadKeys("--node-key-files", d.nodeKeys)
+	if err != nil {
+		return none, err
 	}
 	wallet, err := client.NewWallet(key)
 	if err != nil {
@@ -107,8 +118,22 @@ func (d *deployment) run(ctx context.Context) (deploy.Addresses, error) {
 		return none, err
 	}
 	g := deploy.Devnet(begin, uint32(d.epoch/time.Second), treasury, guardian, key.ID(), reporters)
+	if len(orchestrators)+len(nodes) > 0 {
+		g = g.Bond(key.ID(), orchestrators, nodes)
+	}
 	journal := filepath.Join(filepath.Dir(d.addresses), filepath.Base(d.addresses)+".journal")
 	return deploy.Run(ctx, c, wallet, g, deploy.Config{Addresses: d.addresses, Journal: journal, Pipelined: true}, log)
+}
+
+func loadKeys(flag string, paths []string) ([]*identity.Key, error) {
+	keys := make([]*identity.Key, len(paths))
+	for i, path := range paths {
+		var err error
+		if keys[i], err = keyfile.Load(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	return keys, nil
 }
 
 // begin is when epoch 0 begins: with the chain's first block after genesis, so that

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding"
 	"os"
 	"reflect"
 	"strings"
@@ -39,7 +40,7 @@ func tomlKeys(t reflect.Type, prefix string) []string {
 		case tag == "-":
 		case tag == "":
 			keys = append(keys, "a tag for "+f.Name)
-		case f.Type.Kind() == reflect.Struct:
+		case f.Type.Kind() == reflect.Struct && !reflect.PointerTo(f.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 			keys = append(keys, tomlKeys(f.Type, prefix+tag+".")...)
 		default:
 			keys = append(keys, prefix+tag)

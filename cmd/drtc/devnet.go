@@ -40,7 +40,7 @@ everybody who reaches it.`,
 	f.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "number of Media Nodes")
 	f.IntVar(&cfg.Registries, "registries", cfg.Registries, "number of Registries")
 	f.IntVar(&cfg.Orchestrators, "orchestrators", cfg.Orchestrators, "number of Orchestrators, which share their rooms")
-	f.BoolVar(&cfg.Chain, "chain", cfg.Chain, "run a chain beside them")
+	f.BoolVar(&cfg.Chain, "chain", cfg.Chain, "run a chain beside them, and let in who is bonded there")
 	f.IntVar(&cfg.Workers, "workers", cfg.Workers, "threads of each Media Node that carry media; 0 for one of each processor")
 	f.IntVar(&cfg.WorkerRoomPeers, "worker-room-peers", cfg.WorkerRoomPeers, "clients of a room on one of them before another takes part in it; 0 for the node's default")
 	f.BoolVar(&cfg.Portable, "portable", cfg.Portable, "let Media Nodes use the sockets that every system has")

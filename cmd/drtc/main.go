@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDevnet(), newRegistry(), newMedianode(), newNode(), newOrchestrator(), newChain(), newToken(), newVectors(), newSim(), newLoadtest(), newVersion())
+	root.AddCommand(newDevnet(), newRegistry(), newMedianode(), newNode(), newOrchestrator(), newChain(), newKey(), newPool(), newCredits(), newEpoch(), newToken(), newVectors(), newSim(), newLoadtest(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{cmd.CommandPath(), err}
 	})

@@ -1,6 +1,7 @@
-// Package reference holds econ against files of cases that an independent
+// Package reference holds econ and qos against files of cases that an independent
 // implementation computed: a file's name decides the rule, each case gives
-// arguments and results (whitepaper 2.3 and 3; spec/economics.md).
+// arguments and results (whitepaper 2.3, 3 and 4.3.8; spec/economics.md and
+// spec/qos.md).
 //
 // A file is a JSON object with a "spec" in words, a "tolerance" and "cases".
 // Amounts are decimal strings of wei, fractions "3/8", scores decimals. A field

@@ -16,7 +16,7 @@ const copies = "../../spec/vectors/reference"
 func TestVerify_referenceFiles(t *testing.T) {
 	cases := map[string]int{
 		"unit_reward": 92, "history": 30, "session_data": 35, "data_credits": 40,
-		"delegation": 30, "supply": 25, "supply_band": 25,
+		"delegation": 30, "supply": 25, "supply_band": 25, "qos": 26,
 	}
 	for _, name := range Names() {
 		r, err := Verify(name, read(t, name))
@@ -30,7 +30,7 @@ func TestVerify_referenceFiles(t *testing.T) {
 }
 
 func TestVerify_namesWithoutRule(t *testing.T) {
-	for _, name := range []string{"qos", "dac_quorum"} {
+	for _, name := range []string{"dac_quorum"} {
 		if _, err := Verify(name, read(t, name)); !errors.Is(err, ErrNoRule) {
 			t.Errorf("%s: error %v, want ErrNoRule", name, err)
 		}
@@ -81,7 +81,7 @@ func TestVerify_changedNumbers(t *testing.T) {
 
 // raise makes the last result of a case greater.
 func raise(c json.RawMessage) ([]byte, bool) {
-	for _, field := range []string{`"final_dust": "`, `"S_C": "`, `"dc_charge": "`, `"bytes": "`, `"mean_raw": "`, `"r": "0.`, `"r": "`} {
+	for _, field := range []string{`"final_dust": "`, `"S_C": "`, `"dc_charge": "`, `"bytes": "`, `"mean_raw": "`, `"V": "`, `"r": "0.`, `"r": "`} {
 		if at := bytes.LastIndex(c, []byte(field)); at >= 0 {
 			at += len(field)
 			changed := bytes.Clone(c)
@@ -122,6 +122,10 @@ func TestVerify_malformed(t *testing.T) {
 		{"a field in a list", "delegation", one(`{"keys":1,"commission_bps":0,"distributions":[{"R":"1"}],"total_in":"1","total_paid":"1","final_dust":"0"}`), "case 0, distributions[0].commission: missing"},
 		{"no keys", "delegation", one(`{"keys":0,"commission_bps":0,"distributions":[{"R":"1"}]}`), "case 0, keys"},
 		{"weights past one", "unit_reward", one(`{"profile":"3.2","w":{"A":"0.6","H":"0.5","V":"0.1"},"A":"1","H":"1","V":"1","k":"1","r_max":"1","v_mid":"0.5","v_tau":"0","S":"1","r":"1"}`), "case 0, w: "},
+		{"another seed", "qos", one(`{"seed":"last","order":"classify_then_update","alpha_bitrate":"0.5","alpha_rtt":"0.1"}`), "case 0, seed: qos: options: Seed"},
+		{"series of different length", "qos", one(`{"seed":"first","order":"classify_then_update","alpha_bitrate":"0.5","alpha_rtt":"0.1","bitrate_kbps":[1],"rtt_ms":[1],"loss":[]}`), "case 0, bitrate_kbps: "},
+		{"a loss above one", "qos", one(`{"seed":"first","order":"classify_then_update","alpha_bitrate":"0.5","alpha_rtt":"0.1","bitrate_kbps":[1],"rtt_ms":[1],"loss":[2]}`), "case 0, bitrate_kbps: sample 0"},
+		{"another bucket", "qos", one(`{"seed":"first","order":"classify_then_update","alpha_bitrate":"0.5","alpha_rtt":"0.1","bitrate_kbps":[1],"rtt_ms":[1],"loss":[1],"bitrate_good":"b","rtt_good":"g","loss_good":"b"}`), "case 0, bitrate_good: the file says"},
 		{"an unknown profile", "unit_reward", one(`{"profile":"4","w":{},"A":"1","H":"1","V":"1","k":"1","r_max":"1","v_mid":"0.5","v_tau":"0"}`), "case 0, profile"},
 	} {
 		r, err := Verify(x.rule, []byte(x.file))

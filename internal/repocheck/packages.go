@@ -69,6 +69,13 @@ func Repository() Rules {
 			{"envelope", Core, "signed records as bytes, the same for all who read them"},
 			{"econ/...", Core, "scores, rewards, credits, supply and policy in integers (whitepaper 2.3 and 3), and their reference vectors"},
 			{"epoch", Core, "what an epoch commits: leaves, charges, totals, their hashes and signatures (5.7)"},
+			{"score", Core, "scores and quarantine from results, receipts and uptimes (2.3.1, 4.2.4)"},
+			{"qos", Core, "what a test measured as scores and V (4.3.8, 4.2.4)"},
+			{"challenge", Core, "tests between two nodes: order, both sides, samples, judgement (4.3.8)"},
+			{"beacon", Core, "rounds of randomness that nobody chose, verified (4.2.4)"},
+			{"beacon/drand", Shell, "fetches rounds from sources that are not believed"},
+			{"schedule", Core, "the common plan of QoS tests, from a round and agreed data (4.2.4)"},
+			{"receipt", Core, "who signs how much for what was served, who is cut off, and which receipt counts (3.3)"},
 			{"sim", Core, "agents over econ, for choosing parameters (2.1.1)"},
 			{"admission", Core, "who may command nodes, from a quorum of signatures"},
 			{"rpcauth/httpauth", Shell, "carries rpcauth in HTTP headers"},
@@ -82,6 +89,7 @@ func Repository() Rules {
 			{"medianode/transport/...", Shell, "UDP, DTLS, SRTP and SCTP"},
 			{"medianode/control", Shell, "the RPC that Orchestrators call"},
 			{"medianode/admit", Shell, "keeps the list of who may command the node"},
+			{"medianode/till", Shell, "the node's accounts with Orchestrators, on disk and at Registries"},
 			{"medianode/enrol", Shell, "keeps the node's record alive at Registries"},
 			{"medianode", Composition, "the Media Node role"},
 
@@ -97,9 +105,10 @@ func Repository() Rules {
 			{"registry/store", Shell, "records on disk"},
 			{"registry/audit", Shell, "verifies stored records again"},
 			{"registry/gossip", Shell, "the network between Registries"},
-			{"registry/bonding", Shell, "who may take part, from a file that may change"},
+			{"registry/bonding", Shell, "who may take part, from a file or from whoever reads a chain"},
 			{"registry/index", Core, "answers queries from memory"},
 			{"registry/api", Shell, "RPC and REST of the Registry"},
+			{"registry/status", Shell, "what the status pages show, and the pages"},
 			{"registry/simulation", TestOnly, "the network of Registry cores in virtual time"},
 			{"registry", Composition, "the Registry role"},
 
@@ -115,6 +124,7 @@ func Repository() Rules {
 			{"orchestrator/gate", Shell, "lets holders of tokens on a chain into rooms"},
 			{"orchestrator/moderate", Shell, "hosts of rooms over HTTP"},
 			{"orchestrator/whip", Shell, "WHIP and WHEP over HTTP"},
+			{"orchestrator/billing", Shell, "receipts for nodes, usage of rooms and API keys, budgets"},
 			{"orchestrator/nodes", Shell, "calls to Media Nodes and their event streams"},
 			{"orchestrator/state", Shell, "what must outlive a process, behind one interface"},
 			{"orchestrator/state/memory", Shell, "that interface in memory"},
@@ -127,16 +137,22 @@ func Repository() Rules {
 			{"orchestrator", Composition, "the Orchestrator role"},
 
 			{"gen/...", Generated, "wire types made from proto/"},
-			{"chain/bindings", Generated, "calls and events of the contracts, made from chain/contracts"},
+			{"chain/bindings", Shell, "calls and events of the contracts, made from chain/contracts; programs make transactions of them"},
+			{"chain/account", Shell, "what somebody has on the chain and does there: keys, pools, credits, veHUDL"},
 			{"chain/client", Shell, "speaks to any chain: calls, transactions that are sent once, events"},
 			{"chain/deploy", Shell, "puts the contracts on a chain, once, at known addresses"},
+			{"chain/overview", Shell, "reads what everybody may look at on the chain, once a block for all who ask"},
+			{"chain/bonds", Shell, "reads from the contract who is bonded, for who does not speak with a chain"},
+			{"chain/bonds/bondstest", TestOnly, "a chain with bonds on it, in a test's process"},
 			{"chain/devchain", Composition, "a whole chain in one process, for development"},
-			{"web", Shell, "the built call page, embedded"},
+			{"web", Shell, "the built pages, embedded"},
 			{"devnet", Program, "the whole network on one machine"},
 			{"examples", Program, "what an application can have its rooms be, to run and to read"},
 			{"examples/stage", Program, "what the examples share"},
 			{"examples/stage/stagetest", TestOnly, "runs examples in tests, with guests that speak the client protocol"},
 			{"examples/chain", Program, "a chain in one process, for an example and for tests of the gate"},
+			{"examples/economy", Program, "plays the economy on a chain of its own and compares every balance with a model"},
+			{"examples/economy/ledger", Program, "that model: who should have what, without a chain"},
 			{"loadtest/...", Program, "load, servers to compare with and their measurement; a tool beside the roles, which may use the Media Node's socket"},
 			{"cmd/drtc", Program, "the one binary"},
 			{"internal/repocheck", TestOnly, "these rules"},
@@ -144,6 +160,7 @@ func Repository() Rules {
 			{"internal/netlink", TestOnly, "namespaces of the kernel joined by links that delay and lose"},
 			{"internal/netlink/shape", Core, "what a link does to packets, with the time passed in"},
 			{"internal/netsim", TestOnly, "a simulated network for cores"},
+			{"internal/served", TestOnly, "what is paid, with whole roles in one process"},
 			{"internal/scenario/...", TestOnly, "whole networks whose rooms span nodes, measured"},
 			{"web/e2e/...", TestOnly, "tests with real browsers"},
 		},
@@ -154,9 +171,10 @@ func Repository() Rules {
 			"github.com/decred/dcrd/dcrec/secp256k1/v4",
 			"github.com/ethereum/go-ethereum/crypto/secp256k1", // libsecp256k1 by cgo
 			"golang.org/x/crypto",
-			"github.com/holiman/uint256",                    // integers of 256 bits; its owner below narrows it
-			"github.com/golang/geo/s2",                      // geometry
-			"google.golang.org/protobuf/encoding/protowire", // the wire format alone
+			"github.com/consensys/gnark-crypto/ecc/bls12-381", // pairings; its owner below narrows it
+			"github.com/holiman/uint256",                      // integers of 256 bits; its owner below narrows it
+			"github.com/golang/geo/s2",                        // geometry
+			"google.golang.org/protobuf/encoding/protowire",   // the wire format alone
 		},
 		Owners: []Owner{
 			{"github.com/pion/dtls", []string{"medianode/transport", "loadtest/floor"}, "one package of the product speaks DTLS; the floor hears its keys"},
@@ -176,9 +194,10 @@ func Repository() Rules {
 			{"github.com/livekit", []string{"orchestrator/signal", "orchestrator/wire", "orchestrator/roomservice", "orchestrator/webhook", "examples/stage/stagetest"}, "the client protocol stops at the shells that speak it"},
 			{"github.com/twitchtv/twirp", []string{"orchestrator/roomservice"}, "one package serves the server API"},
 			{"github.com/coder/websocket", []string{"orchestrator/signal", "loadtest/client", "examples/stage/stagetest"}, "one package upgrades connections, two are clients"},
-			{"github.com/ethereum/go-ethereum", []string{"identity", "chain", "examples/chain"}, "chain/ speaks to the chain; of the rest of the product identity takes crypto/secp256k1, for speed"},
+			{"github.com/ethereum/go-ethereum", []string{"identity", "chain", "examples/chain", "examples/economy"}, "chain/ speaks to the chain; of the rest of the product identity takes crypto/secp256k1, for speed"},
 			{"github.com/decred", []string{"identity"}, "one package holds private keys"},
 			{"github.com/holiman/uint256", []string{"econ"}, "one package has the numbers that pay"},
+			{"github.com/consensys", []string{"beacon"}, "one package verifies signatures of drand"},
 			{"github.com/spf13", []string{"cmd/drtc"}, "flags are read in the program"},
 			{"github.com/BurntSushi/toml", []string{"cmd/drtc", "devnet"}, "configuration files are read in the program and written by devnet"},
 			{"pgregory.net/rapid", []string{"orchestrator/state/statetest"}, "for tests and for the conformance suite of stores"},

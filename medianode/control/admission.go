@@ -17,6 +17,7 @@ const (
 	RefusedSessions = "sessions" // as many as Config.MaxSessions
 	RefusedEgress   = "egress"   // Config.CapacityBps is nearly used up
 	RefusedOverload = "overload" // the node leaves out video already
+	RefusedReceipts = "receipts" // the Orchestrator has not signed for what it was served
 )
 
 // egressShare is the part of Config.CapacityBps up to which sessions are

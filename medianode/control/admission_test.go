@@ -54,7 +54,7 @@ func TestAdmit_namesWhatRefuses(t *testing.T) {
 }
 
 func (s *Service) beat() *medianodev1.Heartbeat {
-	return s.heartbeat(newFeed(time.Now())).GetHeartbeat()
+	return s.heartbeat(newFeed(time.Now()), drtc.NodeID{1}).GetHeartbeat()
 }
 
 // What each core leaves out is put together, and forgotten when a core has

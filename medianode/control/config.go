@@ -95,6 +95,8 @@ type Config struct {
 	Instance string
 	// Key signs this node's ends of relay links; without one it has none.
 	Key *identity.Key
+	// Receipts keeps accounts with Orchestrators; nil if the node asks for none.
+	Receipts Receipts
 	// RelayMaxVersion is the highest version of the relay protocol that the node
 	// speaks, 1 to relay.Newest, which is the default; it speaks the one before
 	// as well.

@@ -14,6 +14,7 @@ import (
 	"github.com/drtc-network/drtc"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/medianode/engine"
+	"github.com/drtc-network/drtc/receipt"
 )
 
 // heartbeat is how often an event stream says that the node lives.
@@ -54,7 +55,7 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	beat := func() error {
-		m := s.heartbeat(f)
+		m := s.heartbeat(f, owner)
 		if err := send(m); err != nil {
 			return err
 		}
@@ -104,16 +105,20 @@ func (s *Service) follow(ctx context.Context, owner drtc.NodeID, req *medianodev
 	}
 }
 
-func (s *Service) heartbeat(f *feed) *medianodev1.EventsResponse {
+func (s *Service) heartbeat(f *feed, owner drtc.NodeID) *medianodev1.EventsResponse {
 	sessions := s.Sessions()
 	_, refuses := s.refusal(sessions)
+	standing := s.standing(owner)
+	if refuses == "" && standing.Decision >= receipt.StopNew {
+		refuses = standing.Reason
+	}
 	return &medianodev1.EventsResponse{
 		Sequence: f.sequence(), Instance: s.cfg.Instance,
 		Event: &medianodev1.EventsResponse_Heartbeat{Heartbeat: &medianodev1.Heartbeat{
 			Sessions: uint32(sessions), MaxSessions: uint32(s.cfg.MaxSessions), EgressBps: s.pressure.egressBps(),
 			Draining: s.draining.Load(), LeaseLeftMs: uint32(max(f.leaseLeft(time.Now()).Milliseconds(), 0)),
 			Refuses: refuses, ShedRatio: float32(s.Shedding().Ratio),
-			Reports: f.waiting(), Relays: f.waitingRelays(),
+			Reports: f.waiting(), Relays: f.waitingRelays(), Receipts: standing.Reason,
 		}},
 	}
 }
@@ -183,6 +188,7 @@ func (s *Service) sweep(now time.Time) {
 	}
 	s.forgetTerms(now)
 	s.mu.Unlock()
+	s.cutOff()
 	for _, e := range ended {
 		s.end(e, "its Orchestrator stayed away")
 	}

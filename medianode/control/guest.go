@@ -115,7 +115,7 @@ func (s *Service) enlist(e *session, m *medianodev1.AliasTrackRequest) (entry, d
 		return nil, nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("source_track: session %.64q publishes no track %.64q here", m.SourceSession, m.SourceTrack))
 	case publisher.guest:
 		return nil, nil, invalid("source_track: %.64q is an alias itself", m.SourceTrack)
-	case publisher.application != e.application:
+	case publisher.payer != e.payer:
 		return nil, nil, connect.NewError(connect.CodePermissionDenied, errors.New("source_session: it is of another application"))
 	case source.room == e.room:
 		return nil, nil, invalid("source_track: %.64q is in the room of the guest", m.SourceTrack)

@@ -18,7 +18,7 @@ type relayLink struct {
 	name        relay.Name
 	next        relay.Instance // under which it is opened again if the other end closes it; zero for none
 	description []byte         // with which it was opened
-	application string
+	payer       Payer
 	audioLimit  int
 	up          bool // open at both ends
 	told        medianodev1.RelayState_State
@@ -194,6 +194,7 @@ func (r *relays) closeLink(l *relayLink, reason string) {
 	if r.links[l.key] != l {
 		return
 	}
+	last := r.last(l)
 	delete(r.links, l.key)
 	delete(r.prepared, l.key)
 	l.room.exchange.LinkDown(l.id())
@@ -209,5 +210,7 @@ func (r *relays) closeLink(l *relayLink, reason string) {
 		l.trunk.idle = time.Now()
 	}
 	r.dropReport(l)
-	r.service.announce(l.key.owner, l.room.id, l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason))
+	closed := l.stateEvent(medianodev1.RelayState_STATE_CLOSED, reason)
+	closed.GetRelayState().Figures = last
+	r.service.announce(l.key.owner, l.room.id, closed)
 }

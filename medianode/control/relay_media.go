@@ -216,7 +216,7 @@ func (r *relays) forward(l *relayLink, o relay.Forward) {
 		return // it has ended
 	}
 	cfg := engine.RelayConfig{
-		Track: o.Track, Layer: o.Index, Quality: o.Quality, Home: home, Room: l.room.id, Application: l.application,
+		Track: o.Track, Layer: o.Index, Quality: o.Quality, Home: home, Room: l.room.id, Application: l.payer.Label(),
 		SSRC: o.SSRC, RTX: o.RTX, Codec: relayedFormat(f), Extensions: relayExtensions(), AudioGroup: l.audioGroup(),
 	}
 	k := l.trunk.id

@@ -53,11 +53,7 @@ func (r *relays) report(now time.Time) {
 			continue
 		}
 		l.reported = now
-		m := &medianodev1.RelayReport{
-			Link: l.key.link, RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
-			LossSent: float32(f.SendLoss), LossReceived: float32(f.ReceiveLoss),
-			SentBytes: f.SentBytes, ReceivedBytes: f.ReceivedBytes, RelayBytes: f.AcknowledgedBytes, Layers: uint32(f.Layers),
-		}
+		m := reportOf(l, f)
 		s := r.service
 		s.mu.Lock()
 		feed := s.feedFor(l.key.owner, l.room.id)
@@ -67,6 +63,23 @@ func (r *relays) report(now time.Time) {
 	r.counts.tracks.Store(tracks)
 	r.counts.layers.Store(layers)
 	r.counts.links.Store(int64(len(r.links)))
+}
+
+func reportOf(l *relayLink, f engine.RelayFigures) *medianodev1.RelayReport {
+	return &medianodev1.RelayReport{
+		Link: l.key.link, RoundTripUs: uint32(min(f.RoundTrip.Microseconds(), 1<<32-1)),
+		LossSent: float32(f.SendLoss), LossReceived: float32(f.ReceiveLoss),
+		SentBytes: f.SentBytes, ReceivedBytes: f.ReceivedBytes, RelayBytes: f.AcknowledgedBytes, Layers: uint32(f.Layers),
+	}
+}
+
+// last is the report of a link that ends, nil if there is nothing to say.
+func (r *relays) last(l *relayLink) *medianodev1.RelayReport {
+	f, ok := r.figures(l)
+	if !ok {
+		return nil
+	}
+	return reportOf(l, f)
 }
 
 func (r *relays) figures(l *relayLink) (f engine.RelayFigures, ok bool) {

@@ -122,12 +122,16 @@ func (s *Service) OpenRelay(ctx context.Context, req *connect.Request[medianodev
 	if len(m.Application) > maxIDBytes || m.AudioLimit > relay.MaxTracks {
 		return nil, invalid("application: at most %d bytes; audio_limit: at most %d", maxIDBytes, relay.MaxTracks)
 	}
+	payer, err := payerOf(o.owner, m.Application, m.Account)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	other, checked := o.read(now, m.Description)
 	var version uint8
 	err = s.relays.ask(ctx, func() error {
 		var err error
-		version, err = s.relays.open(now, o, m, other, checked)
+		version, err = s.relays.open(now, o, m, payer, other, checked)
 		return err
 	})
 	if err != nil {
@@ -137,10 +141,10 @@ func (s *Service) OpenRelay(ctx context.Context, req *connect.Request[medianodev
 }
 
 // open opens this end of a link, or changes what its Orchestrator wants of it.
-func (r *relays) open(now time.Time, o order, m *medianodev1.OpenRelayRequest, other remoteEnd, checked error) (uint8, error) {
+func (r *relays) open(now time.Time, o order, m *medianodev1.OpenRelayRequest, payer Payer, other remoteEnd, checked error) (uint8, error) {
 	l, p := r.links[o.key()], r.prepared[o.key()]
 	if l != nil && l.room.name == o.room && l.trunk.end.peer == o.peer && bytes.Equal(l.description, m.GetDescription().GetDescription()) {
-		r.adjust(l, m) // the same call again
+		r.adjust(l, m, payer) // the same call again
 		return l.trunk.core.Version(), nil
 	}
 	switch {
@@ -166,7 +170,7 @@ func (r *relays) open(now time.Time, o order, m *medianodev1.OpenRelayRequest, o
 	}
 	instance := o.instance(issued, other.issued)
 	if l = r.links[o.key()]; l != nil { // it is open on this trunk
-		r.adjust(l, m)
+		r.adjust(l, m, payer)
 		l.description = m.Description.Description
 		if l.name.Instance != instance {
 			if l.next = instance; !l.up {
@@ -175,11 +179,14 @@ func (r *relays) open(now time.Time, o order, m *medianodev1.OpenRelayRequest, o
 		}
 		return k.core.Version(), nil
 	}
-	return k.core.Version(), r.begin(k, o, m, instance)
+	return k.core.Version(), r.begin(k, o, m, payer, instance)
 }
 
 // begin opens a link that is not there yet.
-func (r *relays) begin(k *trunk, o order, m *medianodev1.OpenRelayRequest, instance relay.Instance) error {
+func (r *relays) begin(k *trunk, o order, m *medianodev1.OpenRelayRequest, payer Payer, instance relay.Instance) error {
+	if err := r.service.creditworthy(o.owner); err != nil {
+		return err
+	}
 	room := r.rooms[scoped(o.owner, o.room)]
 	if room == nil && len(r.rooms) >= maxRelayRooms {
 		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("room: this node shares %d with others already", maxRelayRooms))
@@ -191,7 +198,7 @@ func (r *relays) begin(k *trunk, o order, m *medianodev1.OpenRelayRequest, insta
 		}
 	}
 	l := &relayLink{key: o.key(), room: room, trunk: k, name: relay.Name{Owner: o.owner, Link: o.link, Instance: instance}, description: m.Description.Description}
-	l.application, l.audioLimit = m.Application, int(m.AudioLimit)
+	l.payer, l.audioLimit = payer, int(m.AudioLimit)
 	r.links[l.key], room.links[l.id()] = l, l
 	if p := r.prepared[l.key]; p == nil { // it went with the trunk before
 		r.prepared[l.key] = &prepared{peer: o.peer, room: o.room, local: k.end.local, at: time.Now()}
@@ -204,8 +211,8 @@ func (r *relays) begin(k *trunk, o order, m *medianodev1.OpenRelayRequest, insta
 }
 
 // adjust takes what may change of an open link.
-func (r *relays) adjust(l *relayLink, m *medianodev1.OpenRelayRequest) {
-	l.application = m.Application
+func (r *relays) adjust(l *relayLink, m *medianodev1.OpenRelayRequest, payer Payer) {
+	l.payer = payer
 	if limit := int(m.AudioLimit); limit != l.audioLimit {
 		if l.audioLimit = limit; l.up {
 			r.limitAudio(l)

@@ -50,7 +50,7 @@ func (r *relays) ordered(link string, peer drtc.NodeID) (order, remoteEnd) {
 func (r *relays) opens(o order, other remoteEnd) error {
 	_, err := r.open(time.Now(), o, &medianodev1.OpenRelayRequest{
 		Link: o.link, Description: &medianodev1.SignedDescription{Description: []byte(o.link)},
-	}, other, nil)
+	}, Payer{}, other, nil)
 	return err
 }
 

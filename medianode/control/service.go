@@ -172,12 +172,16 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 	if m.Identity == "" || len(m.Identity) > 512 || len(m.Application) > maxIDBytes {
 		return nil, invalid("identity: want 1 to 512 bytes; application: at most %d", maxIDBytes)
 	}
+	payer, err := payerOf(owner, m.Application, m.Account)
+	if err != nil {
+		return nil, err
+	}
 	if m.Mode < medianodev1.Mode_MODE_SINGLE || m.Mode > medianodev1.Mode_MODE_GUEST {
 		return nil, invalid("mode: want MODE_SINGLE, MODE_DUAL or MODE_GUEST")
 	}
 	e := &session{
 		owner: owner, id: drtc.SessionID(m.Session), room: scoped(owner, m.Room),
-		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), application: m.Application,
+		participant: drtc.ParticipantID(m.Participant), identity: drtc.Identity(m.Identity), payer: payer,
 		dual: m.Mode == medianodev1.Mode_MODE_DUAL, guest: m.Mode == medianodev1.Mode_MODE_GUEST, unreported: m.Unreported, perms: permissionsOf(m.Permissions),
 		offers:    rate.NewLimiter(offerRate, offerBurst),
 		published: map[drtc.TrackID]*publication{}, wanted: map[drtc.TrackID]*want{}, seats: map[drtc.TrackID]*seat{},
@@ -195,6 +199,9 @@ func (s *Service) CreateSession(ctx context.Context, req *connect.Request[median
 		e.perms = permissions{publish: true, hidden: e.perms.hidden}
 	}
 	if err := s.enter(ctx, owner, e.room); err != nil {
+		return nil, err
+	}
+	if err := s.creditworthy(owner); err != nil {
 		return nil, err
 	}
 	if err := s.admit(e); err != nil {
@@ -300,6 +307,9 @@ func (s *Service) end(e *session, reason string) {
 
 	e.mu.Lock()
 	e.closed = true
+	if f, ok := s.finally(e); ok {
+		last = figures(f)
+	}
 	tracks := slices.Collect(maps.Keys(e.published))
 	wanted := slices.Collect(maps.Keys(e.wanted))
 	opened := []*leg{e.publisher}
@@ -421,8 +431,12 @@ func (s *Service) GetSession(ctx context.Context, req *connect.Request[medianode
 
 // figuresOf returns the figures of a peer, zero before its first agreement.
 func (s *Service) figuresOf(peer engine.PeerID) (f engine.Figures) {
-	_ = s.media.Do(peer, func(_ time.Time, c *engine.Core, _ *engine.Batch) { f, _ = c.Figures(peer) })
+	_ = s.figuresInto(peer, &f)
 	return f
+}
+
+func (s *Service) figuresInto(peer engine.PeerID, f *engine.Figures) error {
+	return s.media.Do(peer, func(_ time.Time, c *engine.Core, _ *engine.Batch) { *f, _ = c.Figures(peer) })
 }
 
 // joined makes one of the figures of the two transports of a dual session.

@@ -32,7 +32,7 @@ type session struct {
 	room        drtc.RoomID // scoped by owner
 	participant drtc.ParticipantID
 	identity    drtc.Identity
-	application string
+	payer       Payer
 	dual        bool
 	guest       bool // see guest.go
 	unreported  bool // its figures are told to who asks for them only
@@ -253,7 +253,7 @@ func (s *session) secure(media Media, l *leg, a negotiate.Agreement) error {
 	}
 	err := media.Open(transport.PeerConfig{
 		PeerConfig: engine.PeerConfig{
-			ID: l.peer, Session: s.id, Room: s.room, Application: s.application, Hidden: s.perms.hidden, Local: local, Remote: remote,
+			ID: l.peer, Session: s.id, Room: s.room, Application: s.payer.Label(), Hidden: s.perms.hidden, Local: local, Remote: remote,
 		},
 		RemoteFingerprints: prints, Active: a.Role == negotiate.Active, SCTP: a.Application != nil,
 	})

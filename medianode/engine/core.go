@@ -291,6 +291,9 @@ func (c *Core) RemovePeer(now time.Time, id PeerID) {
 	if p == nil {
 		return
 	}
+	if p.usage() != (meter.Counters{}) { // the last word on what it is to be paid for
+		c.emit(PeerReport{Peer: id, Figures: c.figures(p)})
+	}
 	subscriptions, tracks := p.subscriptions, p.tracks
 	p.subscriptions, p.tracks = nil, nil // nobody needs to find them in long lists
 	if p.trunk != nil {

@@ -119,7 +119,8 @@ type Speaker struct {
 	Level   float64
 }
 
-// PeerReport carries the figures of one peer, every ReportInterval.
+// PeerReport carries the figures of one peer, every ReportInterval and when it is
+// removed.
 type PeerReport struct {
 	Peer    PeerID
 	Figures Figures

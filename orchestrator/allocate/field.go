@@ -116,8 +116,8 @@ func (f *Field) Worth(i int) float64 { return f.candidates[i].worth }
 // already, 0 to 1.
 func (f *Field) Affinity() float64 { return f.q.Weights.Affinity / f.q.Weights.sum() }
 
-// Score is what Decide gives candidate i for a client at so many kilometres,
-// were the node not to carry the room.
+// Score is what Decide gives candidate i for a client with video at so many
+// kilometres, were the node not to carry the room.
 func (f *Field) Score(i int, km float64) float64 {
 	return f.candidates[i].merit + f.q.nearnessAt(km)*f.q.Weights.Distance/f.q.Weights.sum()
 }

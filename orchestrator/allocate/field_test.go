@@ -13,6 +13,7 @@ func TestField_agreesWithDecide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := draw(t)
 		q.request.NeedMbps, q.request.RoomNodes, q.request.AccuracyKm = 0, nil, 0
+		q.request.AudioOnly = false // a Field's load is by the sessions of all
 		if q.request.Place == nil {
 			p := drawPlace(t)
 			q.request.Place = &p

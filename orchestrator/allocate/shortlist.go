@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/drtc-network/drtc"
 )
@@ -30,6 +31,8 @@ const (
 	// wantDegrees is how near to each other members are in one place, and
 	// spreadDegrees how near nodes are.
 	wantDegrees, spreadDegrees = 5, 10
+	// suspectQuality is where the whitepaper (4.2.4) begins to suspect a node.
+	suspectQuality = 0.6
 	// spreadShare is the part of a list, one of so many, that is spread over the
 	// world wherever members are: who comes from elsewhere finds a node.
 	spreadShare = 4
@@ -37,10 +40,11 @@ const (
 
 // Shortlist names the nodes to which connections are held, at most so many: those
 // near the members of wants, those with the most members first, and then some
-// everywhere, over regions and places alike, large ones first. It depends on the
-// arguments alone and not on their order.
-func Shortlist(nodes []Candidate, wants []Want, most int) []drtc.NodeID {
-	l := list{nodes: slices.Clone(nodes), at: map[drtc.NodeID]bool{}}
+// everywhere, over regions and places alike, large ones first. Of nodes about as
+// near those whose tests suspect them come last, and those in quarantine after all
+// others. It depends on the arguments alone and not on their order.
+func Shortlist(now time.Time, nodes []Candidate, wants []Want, most int) []drtc.NodeID {
+	l := list{now: now, nodes: slices.Clone(nodes), at: map[drtc.NodeID]bool{}}
 	slices.SortFunc(l.nodes, func(a, b Candidate) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	spread := most / spreadShare
 	l.near(gathered(wants), most-spread)
@@ -49,6 +53,7 @@ func Shortlist(nodes []Candidate, wants []Want, most int) []drtc.NodeID {
 }
 
 type list struct {
+	now   time.Time
 	nodes []Candidate // by id
 	ids   []drtc.NodeID
 	at    map[drtc.NodeID]bool
@@ -101,7 +106,7 @@ func (l *list) nearest(w Want) []drtc.NodeID {
 		fit = append(fit, rated{c, band})
 	}
 	slices.SortFunc(fit, func(a, b rated) int {
-		return cmp.Or(compareOwn(w.Terms, a.c, b.c), cmp.Compare(a.band, b.band), larger(a.c, b.c))
+		return cmp.Or(l.quarantined(a.c)-l.quarantined(b.c), compareOwn(w.Terms, a.c, b.c), cmp.Compare(a.band, b.band), better(a.c, b.c))
 	})
 	if len(fit) > 2 && fit[0].c.Owner != "" {
 		if other := slices.IndexFunc(fit, func(r rated) bool { return r.c.Owner != fit[0].c.Owner }); other > 1 {
@@ -116,6 +121,14 @@ func (l *list) nearest(w Want) []drtc.NodeID {
 	return ids
 }
 
+// suspect is 1 for a node whose tests went badly.
+func suspect(c *Candidate) int {
+	if c.Score != nil && *c.Score < suspectQuality {
+		return 1
+	}
+	return 0
+}
+
 func compareOwn(t Terms, a, b *Candidate) int {
 	switch own, other := t.owns(a), t.owns(b); {
 	case own == other:
@@ -126,9 +139,18 @@ func compareOwn(t Terms, a, b *Candidate) int {
 	return 1
 }
 
-// larger puts the node that offers more first.
-func larger(a, b *Candidate) int {
-	return cmp.Or(cmp.Compare(b.CapacityMbps, a.CapacityMbps), bytes.Compare(a.ID[:], b.ID[:]))
+// quarantined is 1 for a node that takes nobody new.
+func (l *list) quarantined(c *Candidate) int {
+	if l.now.Before(c.QuarantinedUntil) {
+		return 1
+	}
+	return 0
+}
+
+// better puts the node that its tests do not suspect first, then the one that
+// offers more.
+func better(a, b *Candidate) int {
+	return cmp.Or(suspect(a)-suspect(b), cmp.Compare(b.CapacityMbps, a.CapacityMbps), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
 // spread adds nodes of all regions in turn, and in each region of all places.
@@ -138,7 +160,9 @@ func (l *list) spread(most int) {
 		cell   drtc.Place
 	}
 	rest := slices.DeleteFunc(slices.Clone(l.nodes), func(c Candidate) bool { return l.at[c.ID] })
-	slices.SortFunc(rest, func(a, b Candidate) int { return larger(&a, &b) })
+	slices.SortFunc(rest, func(a, b Candidate) int {
+		return cmp.Or(l.quarantined(&a)-l.quarantined(&b), better(&a, &b))
+	})
 	inPlace := map[place]int{}
 	type turn struct {
 		c    *Candidate

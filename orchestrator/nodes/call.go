@@ -129,7 +129,8 @@ func (l *link) open(ctx context.Context, s drtc.SessionID, c room.OpenSession) (
 	_, err := l.client.CreateSession(ctx, connect.NewRequest(&medianodev1.CreateSessionRequest{
 		Session: string(s), Mode: mode, Room: string(c.Room),
 		Participant: string(c.Participant), Identity: string(c.Identity), Application: c.Application,
-		Unreported:  c.Unreported,
+		Unreported:  c.Guest, // the bytes of all others are counted by their reports
+		Account:     l.pool.account(c.Application),
 		Permissions: permissions(c.Permission),
 	}))
 	return room.SessionOpened{Node: l.target.ID, Session: s}, err

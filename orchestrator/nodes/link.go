@@ -15,6 +15,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/drtc-network/drtc"
 	medianodev1 "github.com/drtc-network/drtc/gen/drtc/medianode/v1"
 	"github.com/drtc-network/drtc/gen/drtc/medianode/v1/medianodev1connect"
 	"github.com/drtc-network/drtc/orchestrator/room"
@@ -167,13 +168,16 @@ func (l *link) take(m *medianodev1.EventsResponse) {
 	if h := m.GetHeartbeat(); h != nil {
 		l.heartbeat(h)
 		for _, r := range h.GetReports() {
+			l.count(Count{Session: drtc.SessionID(r.GetSession())}, r.GetFigures(), false)
 			l.pool.config.Emit(reported(l.target.ID, r))
 		}
 		for _, r := range h.GetRelays() {
+			l.countRelay(r, false)
 			l.pool.config.Emit(relayed(l.target.ID, r))
 		}
 		return
 	}
+	l.countLast(m)
 	if e, ok := translate(l.target.ID, m); ok {
 		l.pool.config.Emit(e)
 	}

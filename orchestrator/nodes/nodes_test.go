@@ -394,7 +394,7 @@ func TestPool_opensSessionsAsTheyAreAsked(t *testing.T) {
 	if got, want := <-w.ask(n, "SE_1", open), (room.SessionOpened{Node: n.id, Session: "SE_1"}); got != room.Command(want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	open.Permission.Hidden, open.Unreported = true, true
+	open.Permission.Hidden, open.Guest = true, true
 	<-w.ask(n, "SE_2", open)
 	want := []string{"create SE_1 of ann in RM_1, hidden false, unreported false", "create SE_2 of ann in RM_1, hidden true, unreported true"}
 	if got := n.called(); !slices.Equal(got, want) {

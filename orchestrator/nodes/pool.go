@@ -15,6 +15,7 @@ import (
 	"github.com/drtc-network/drtc/identity"
 	"github.com/drtc-network/drtc/orchestrator/cascade"
 	"github.com/drtc-network/drtc/orchestrator/room"
+	"github.com/drtc-network/drtc/receipt"
 )
 
 // Target is where a node's control service is.
@@ -69,6 +70,13 @@ type Config struct {
 	// worked, and how long it took.
 	Report func(command string, ok bool, took time.Duration)
 
+	// Accounts, if set, gives the account on the chain that pays for an
+	// application; the zero one is the Orchestrator's own.
+	Accounts func(application string) receipt.Application
+	// Count, if set, takes what sessions and links have used so far. It must not
+	// block.
+	Count func(Count)
+
 	CallTimeout time.Duration // of one call; default 900 ms
 	Silence     time.Duration // after which a node is lost; default 1.5 s
 	MaxBackoff  time.Duration // between attempts to reach a node; default 5 s
@@ -94,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Report == nil {
 		c.Report = func(string, bool, time.Duration) {}
+	}
+	if c.Count == nil {
+		c.Count = func(Count) {}
 	}
 	return c
 }

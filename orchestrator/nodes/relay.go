@@ -63,6 +63,7 @@ func (l *link) openRelay(ctx context.Context, c room.OpenRelay) (room.Command, e
 		Link: string(c.Link), Room: string(c.Room), Peer: c.Peer.String(), Application: c.Application,
 		Description: &medianodev1.SignedDescription{Description: c.Description, Signature: c.Signature},
 		AudioLimit:  uint32(max(0, c.AudioLimit)),
+		Account:     l.pool.account(c.Application),
 	}))
 	if err != nil {
 		return nil, err

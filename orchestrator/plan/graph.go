@@ -103,7 +103,7 @@ func (g *graph) collect() {
 		}
 		home := g.homes[i]
 		as := hosting
-		if g.nodes[home].state == leaving {
+		if s := g.nodes[home].state; s == shunned || s == leaving {
 			as = parting
 		}
 		add(home, as)

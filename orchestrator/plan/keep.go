@@ -21,7 +21,7 @@ func (p *planner) keep() (unplaced []int, standby map[int]int) {
 			p.homes[i] = planned
 			p.give(planned, 1, m.NeedMbps, false)
 			continue
-		case home != none && p.nodes[home].state <= closed && p.suits(m, home) && !moving[i]:
+		case home != none && p.nodes[home].state <= shunned && p.suits(m, home) && !moving[i]:
 			p.homes[i] = home
 			p.give(home, 1, m.NeedMbps, true)
 			continue

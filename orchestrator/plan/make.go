@@ -147,7 +147,7 @@ func (p *planner) explain() {
 	}
 	for _, i := range keys(goes) {
 		why := p.nodes[i].why
-		if p.nodes[i].state <= closed {
+		if p.nodes[i].state <= shunned {
 			why = "its members may be better off elsewhere, or it is too full"
 		}
 		p.because(Left, i, "by %d members: %s", goes[i], why)

@@ -35,9 +35,10 @@ type Input struct {
 	Current Plan // the plan that holds now; zero for a new room
 
 	// Lost are dead: nothing goes through them and who was there gets another
-	// home, first its standby. Draining (and quarantined) nodes are left in
-	// order: who is there gets another home if there is one, and until Member.Home
-	// says that it is there the old node keeps routes, but passes nothing on.
+	// home, first its standby. Draining nodes are left in order: who is there gets
+	// another home if there is one, and until Member.Home says that it is there the
+	// old node keeps routes, but passes nothing on. Quarantined nodes pass nothing
+	// on either and get nobody, but keep whom they have.
 	Lost, Draining []drtc.NodeID
 
 	Costs []LinkCost // what was measured; other pairs are judged by distance

@@ -52,6 +52,7 @@ type state uint8
 const (
 	open    state = iota // takes members as long as there is room
 	closed               // keeps what it has, takes nothing new
+	shunned              // closed, and passes nothing on: its tests speak against it
 	leaving              // who is there gets another home; it passes nothing on
 	barred               // leaving, and nobody stays: the policy forbids it
 	lost                 // dead
@@ -110,7 +111,7 @@ func (p *planner) nodeOf(i int) node {
 		case "":
 			return n
 		case allocate.Quarantined:
-			n.state = leaving
+			n.state = shunned
 		default:
 			n.state = closed
 		}

@@ -28,7 +28,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 //	join        adds members; a line is a name and fields; count=50 adds 50 of them
 //	leave       takes members out
 //	change      changes fields of members
-//	lose, drain says so of nodes
+//	lose, drain, quarantine says so of nodes
 //	cost        says what was measured between two nodes
 //	plan        plans, prints the plan, and lets everybody arrive (unless pending):
 //	            the nodes count them
@@ -78,6 +78,14 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 				s.Lost = append(s.Lost, named(arg.Key))
 			} else {
 				s.Draining = append(s.Draining, named(arg.Key))
+			}
+		}
+	case "quarantine":
+		for _, arg := range d.CmdArgs {
+			for i := range s.Nodes.Nodes {
+				if c := &s.Nodes.Nodes[i]; c.ID == named(arg.Key) {
+					c.QuarantinedUntil = start.Add(time.Hour)
+				}
 			}
 		}
 	case "cost":

@@ -17,7 +17,7 @@ func (p *planner) guard() {
 		}
 	}
 	for _, home := range p.homeNodes() {
-		if p.nodes[home].state > closed {
+		if p.nodes[home].state > shunned {
 			continue // it is left already
 		}
 		var best int

@@ -31,6 +31,7 @@ type (
 		AutoSubscribe bool
 		Place         *drtc.Place // where the client says it is
 		Application   string      // who pays
+		APIKey        string      // by whose token it comes
 		RoomMetadata  string      // for a room that has none yet
 		Offer         *Offer      // the first offer, if it came with the request
 		Tracks        []AddTrack  // tracks announced with the request

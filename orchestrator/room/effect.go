@@ -55,7 +55,8 @@ type (
 		Identity    drtc.Identity
 		Permission  Permission
 		Application string
-		// Unreported asks the node for no SessionReport of it.
+		APIKey      string // by whose token it came
+		// Unreported says that the room wants no SessionReport of it.
 		Unreported bool
 		// Guest is for a participant without a client (AliasTrack).
 		Guest bool

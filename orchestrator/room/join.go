@@ -49,7 +49,7 @@ func (r *Room) join(c Join) {
 	m := &member{
 		ID: c.Participant, Session: c.Session, Identity: c.Identity, Name: c.Name,
 		Metadata: c.Metadata, Attributes: c.Attributes, Permission: c.Permission,
-		Client: c.Client, AutoSubscribe: c.AutoSubscribe, Application: c.Application,
+		Client: c.Client, AutoSubscribe: c.AutoSubscribe, Application: c.Application, APIKey: c.APIKey,
 		Subscriptions: map[drtc.TrackID]*subscription{},
 		conn:          c.Conn, Place: c.Place, first: c.Tracks,
 	}

@@ -29,6 +29,7 @@ type member struct {
 	Client        Client                         `json:"client"`
 	AutoSubscribe bool                           `json:"auto_subscribe,omitempty"`
 	Application   string                         `json:"application,omitempty"`
+	APIKey        string                         `json:"api_key,omitempty"`
 	State         State                          `json:"state"`
 	Version       uint32                         `json:"version"`
 	JoinedAt      time.Time                      `json:"joined_at"`

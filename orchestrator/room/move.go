@@ -162,8 +162,8 @@ func (r *Room) moveTo(m *member, home drtc.NodeID) {
 func (r *Room) open(at drtc.NodeID, session drtc.SessionID, m *member) {
 	r.out = append(r.out, ToNode{Node: at, Session: session, Command: OpenSession{
 		Room: r.state.ID, Participant: m.ID, Identity: m.Identity,
-		Permission: m.atNode(), Application: m.Application, Guest: m.Guest != nil,
-		Unreported: m.watch != nil || m.Guest != nil, // nobody hears of their quality
+		Permission: m.atNode(), Application: m.Application, APIKey: m.APIKey, Guest: m.Guest != nil,
+		Unreported: m.unreported(),
 	}})
 }
 

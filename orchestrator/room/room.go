@@ -404,7 +404,12 @@ type Session struct {
 	Session     drtc.SessionID
 	Node        drtc.NodeID
 	Figures     Figures
+	APIKey      string // by whose token it came
+	Unreported  bool   // the room wants no SessionReport of it
 }
+
+// unreported reports whether nobody hears of m's quality.
+func (m *member) unreported() bool { return m.watch != nil || m.Guest != nil }
 
 // Find returns the session of the participant with this identity.
 func (r *Room) Find(id drtc.Identity) (Session, bool) {
@@ -422,10 +427,12 @@ func (r *Room) Sessions() []Session {
 	var all []Session
 	for _, m := range r.state.Members {
 		if m.phase != waiting && !m.Node.IsZero() {
-			all = append(all, Session{Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures})
+			all = append(all, Session{
+				Participant: m.ID, Session: m.Session, Node: m.Node, Figures: m.figures, APIKey: m.APIKey, Unreported: m.unreported(),
+			})
 		}
 		if m.next != nil {
-			all = append(all, Session{Participant: m.ID, Session: m.next.session, Node: m.next.node})
+			all = append(all, Session{Participant: m.ID, Session: m.next.session, Node: m.next.node, APIKey: m.APIKey})
 		}
 	}
 	for _, old := range r.retired {

@@ -32,6 +32,7 @@ func joinFrom(caller Caller, jr *livekit.JoinRequest) room.Join {
 		Client:        clientFrom(caller, jr.GetClientInfo()),
 		AutoSubscribe: jr.GetConnectionSettings() == nil || jr.GetConnectionSettings().GetAutoSubscribe(),
 		Application:   caller.Application,
+		APIKey:        caller.APIKey,
 		RoomMetadata:  g.GetRoomConfiguration().GetMetadata(),
 		TokenFrom:     caller.validFrom,
 	}

@@ -150,6 +150,10 @@ func refuse(status int, format string, args ...any) *refusal {
 // in, with a cause for its user.
 func Forbid(cause string) error { return refuse(http.StatusForbidden, "%s", cause) }
 
+// Exhausted is the error of Rooms.Enter for one for whom nothing is left of a
+// budget, with a cause for its user.
+func Exhausted(cause string) error { return refuse(http.StatusTooManyRequests, "%s", cause) }
+
 // Admin reports whether the token may act for others in its room.
 func (c Caller) Admin() bool { return c.grants.Video.RoomAdmin }
 

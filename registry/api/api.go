@@ -8,6 +8,7 @@
 //
 //	/drtc.registry.v1.RegistryService/*   Connect, gRPC, gRPC-Web (HTTP/2 for KeepAlive)
 //	GET /getMediaNodes  /nodeById  /listMediaNodes  /records  /peers  /healthz  /openapi.json  /metrics
+//	GET /network...  /status...  with a Backend.Status
 //
 // docs/protocol/registry.md has all parameters and errors, openapi.json those of
 // the second line. A Handler is safe for concurrent use.
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/drtc-network/drtc/envelope"
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
 )
 
@@ -75,8 +77,12 @@ func (c Config) Validate() error {
 }
 
 // maxMessage bounds an RPC message after decompression: the largest record of
-// any kind that is submitted by RPC, and its fields.
-const maxMessage = 8 << 10
+// any kind that is submitted by RPC, and its fields. maxPublished is that of
+// Publish.
+const (
+	maxMessage   = 8 << 10
+	maxPublished = envelope.MaxSize + 1<<10
+)
 
 // New returns the handler of all paths. Metrics are registered with, and
 // served from, the given registry.
@@ -90,12 +96,26 @@ func New(c Config, b Backend, metrics *prometheus.Registry) (http.Handler, error
 	}
 	mux := http.NewServeMux()
 	rpcPath, rpc := registryv1connect.NewRegistryServiceHandler(
-		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)}, connect.WithReadMaxBytes(maxMessage))
+		&service{config: c, backend: b, meter: m, watchers: newPlaces(c.MaxWatchers, c.MaxWatchersPerAddress)},
+		connect.WithReadMaxBytes(maxMessage), connect.WithConditionalHandlerOptions(func(s connect.Spec) []connect.HandlerOption {
+			if s.Procedure == registryv1connect.RegistryServicePublishProcedure {
+				return []connect.HandlerOption{connect.WithReadMaxBytes(maxPublished)}
+			}
+			return nil
+		}))
 	mux.Handle(rpcPath, rpc)
 	newRest(b).register(mux)
+	if b.Status != nil {
+		for _, path := range statusPaths {
+			mux.Handle(path, b.Status)
+		}
+	}
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: c.Timeout}))
 	return m.observe(newGate(c).admit(withDeadlines(c, mux))), nil
 }
+
+// statusPaths are what Backend.Status serves; see registry/status.
+var statusPaths = []string{"/{$}", "/network", "/network/", "/status", "/status/", "/assets/", "/icon.svg"}
 
 type controllerKey struct{}
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
@@ -21,6 +22,7 @@ import (
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/registry/index"
 	"github.com/drtc-network/drtc/registry/node"
+	"github.com/drtc-network/drtc/registry/record"
 )
 
 // backend is a Registry with fixed contents.
@@ -33,6 +35,7 @@ type backend struct {
 	attestations []envelope.Envelope
 	peers        []Peer
 	problem      string
+	bonding      *Bonding
 	refusal      error // of Submit
 }
 
@@ -59,11 +62,16 @@ func (b *backend) Probers(id drtc.NodeID) []Prober {
 }
 func (b *backend) OpenKeepAlive(drtc.NodeID) (KeepAlive, error) { return nil, ErrUnknownNode }
 func (b *backend) Peers() ([]string, []Peer)                    { return []string{"/ip4/192.0.2.1/tcp/7901"}, b.peers }
-func (b *backend) Health() Health                               { return Health{Version: "0.1.0", Problem: b.problem} }
+func (b *backend) Health() Health {
+	return Health{Version: "0.1.0", Problem: b.problem, Bonding: b.bonding}
+}
+func (b *backend) Receipts(id drtc.NodeID, epoch uint64) []envelope.Envelope {
+	return b.about[fmt.Sprint("receipt", epoch, id)]
+}
 
 // all is b in every part of a Backend.
 func (b *backend) all() Backend {
-	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health}
+	return Backend{Registry: self, Network: "devnet", Records: b, Nodes: b, Peering: b, Health: b.Health, Receipts: b.Receipts}
 }
 
 func nodeID(n int) drtc.NodeID { return drtc.NodeID{18: byte(n >> 8), 19: byte(n)} }
@@ -240,6 +248,9 @@ func TestRest_problemsNameTheParameter(t *testing.T) {
 		"/records?ids=" + strings.TrimSuffix(many, ","):      {400, "invalid", "ids"},
 		"/records?kind=qos&ids=" + nodeID(1).String():        {400, "invalid", "kind"},
 		"/records?kind=node":                                 {400, "invalid", "ids"},
+		"/receipts?epoch=1":                                  {400, "invalid", "ids"},
+		"/receipts?epoch=-1&ids=" + nodeID(1).String():       {400, "invalid", "epoch"},
+		"/receipts?ids=" + nodeID(1).String():                {400, "invalid", "epoch"},
 		"/peers?limit=1":                                     {400, "unknown_parameter", "limit"},
 		"/openapi.json?x=":                                   {400, "unknown_parameter", "x"},
 		"/healthz?x=1":                                       {400, "unknown_parameter", "x"},
@@ -429,6 +440,28 @@ func TestRest_healthzSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What it holds it goes on to serve, so a proxy in front must not take it out.
+func TestRest_healthzOfAReadOnlyRegistryIsWell(t *testing.T) {
+	b := newBackend(0)
+	b.bonding = &Bonding{Source: "chain", Serial: 7, Block: 9, ReadOnly: true, Problem: "the chain cannot be read"}
+	a, body := request(t, http.MethodGet, serve(t, b, nil).URL+"/healthz")
+	for _, want := range []string{`"status":"ok"`, `"readOnly":true`, "the chain cannot be read"} {
+		if a.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("got %d %s, want 200 with %s", a.StatusCode, body, want)
+		}
+	}
+}
+
+func TestRegister_refusedWhileReadOnlyIsToBeTriedAgain(t *testing.T) {
+	err := fmt.Errorf("%w: %w", ErrReadOnly, record.ErrBond)
+	if got := codeOf(err); got != connect.CodeUnavailable {
+		t.Errorf("got %s, want %s: the list may be what is wrong", got, connect.CodeUnavailable)
+	}
+	if got := codeOf(record.ErrBond); got != connect.CodePermissionDenied {
+		t.Errorf("while the list is current: got %s", got)
+	}
+}
+
 func TestValidate_namesTheField(t *testing.T) {
 	for field, change := range map[string]func(*Config){
 		"RequestsPerSecond":     func(c *Config) { c.RequestsPerSecond = 0 },
@@ -489,4 +522,53 @@ func FuzzParameters(f *testing.F) {
 			t.Fatalf("%q: not JSON: %s", rawQuery, b)
 		}
 	})
+}
+
+// What Backend.Status serves goes through the same gate and is counted by path.
+func TestNew_mountsTheStatusPages(t *testing.T) {
+	b := newBackend(1).all()
+	b.Status = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "status "+r.URL.Path) })
+	c := DefaultConfig()
+	c.Burst, c.RequestsPerSecond = 6, 0.001
+	metrics := prometheus.NewRegistry()
+	h, err := New(c, b, metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	for _, path := range []string{"/", "/network/node", "/status", "/status/nodes/0x1", "/assets/a.js"} {
+		if got := get(path); got.Code != http.StatusOK || got.Body.String() != "status "+path {
+			t.Errorf("GET %s = %d %q", path, got.Code, got.Body)
+		}
+	}
+	if got := get("/other"); got.Code != http.StatusNotFound || !strings.Contains(got.Body.String(), "no such path") {
+		t.Errorf("GET /other = %d %q, want the list of paths", got.Code, got.Body)
+	}
+	if got := get("/status"); got.Code != http.StatusTooManyRequests {
+		t.Errorf("GET /status after the share is used up = %d, want 429", got.Code)
+	}
+	found, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]bool{}
+	for _, family := range found {
+		if family.GetName() == "drtc_registry_requests_total" {
+			for _, m := range family.GetMetric() {
+				paths[m.GetLabel()[0].GetValue()] = true
+			}
+		}
+	}
+	for _, want := range []string{"/status", "/network/node", "other"} {
+		if !paths[want] {
+			t.Errorf("requests are counted by %v, want %s among them", paths, want)
+		}
+	}
+	if paths["/status/nodes/0x1"] || paths["/assets/a.js"] {
+		t.Errorf("requests are counted by %v: strangers make up values", paths)
+	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/drtc-network/drtc"
@@ -21,6 +22,10 @@ type Backend struct {
 	Nodes    Nodes
 	Peering  Peering
 	Health   func() Health
+	// Status serves the status pages and what they show; nil for none.
+	Status http.Handler
+	// Receipts returns the pages of a node's receipts of an epoch that are held.
+	Receipts func(node drtc.NodeID, epoch uint64) []envelope.Envelope
 }
 
 // Records is what the Registry holds.
@@ -58,6 +63,10 @@ type Peering interface {
 	// connected to.
 	Peers() (addresses []string, peers []Peer)
 }
+
+// ErrReadOnly is wrapped by the error of Submit for a record of somebody whom this
+// Registry does not know to be bonded, while it cannot find out.
+var ErrReadOnly = errors.New("registry: read-only: who may take part is not current here")
 
 // ErrUnknownNode is returned by OpenKeepAlive for a node without a record.
 var ErrUnknownNode = errors.New("registry: node: is not registered here")
@@ -118,4 +127,20 @@ type Health struct {
 	Records int    `json:"records"` // held, marks included
 	// Problem is empty while all is well.
 	Problem string `json:"problem,omitempty"`
+	// Bonding is how the list of who may take part is; nil for not said.
+	Bonding *Bonding `json:"bonding,omitempty"`
+}
+
+// Bonding is where a Registry has it from who may take part.
+type Bonding struct {
+	Source string `json:"source"` // "everybody", "file" or "chain"
+	// Serial is the list's; Block the settled block at which it was last known to
+	// hold, 0 without a chain.
+	Serial uint64 `json:"serial"`
+	Block  uint64 `json:"block,omitempty"`
+	// CheckedAt is when it was last known to be current, zero for not since the start.
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	// ReadOnly: the list may be old, and nobody is let in who is not in it.
+	ReadOnly bool   `json:"readOnly"`
+	Problem  string `json:"problem,omitempty"` // why
 }

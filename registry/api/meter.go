@@ -3,12 +3,15 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drtc-network/drtc/gen/drtc/registry/v1/registryv1connect"
+	"github.com/drtc-network/drtc/registry/status"
 )
 
 // meter counts what the API does.
@@ -58,14 +61,20 @@ func (m *meter) observe(next http.Handler) http.Handler {
 // knownPath keeps strangers from making up label values.
 func knownPath(path string) string {
 	switch path {
-	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/peers", "/healthz", "/openapi.json", "/metrics",
+	case "/getMediaNodes", "/listMediaNodes", "/nodeById", "/records", "/receipts", "/peers", "/healthz", "/openapi.json", "/metrics",
 		registryv1connect.RegistryServiceRegisterNodeProcedure,
 		registryv1connect.RegistryServiceRefreshNodeProcedure,
 		registryv1connect.RegistryServiceDeregisterNodeProcedure,
 		registryv1connect.RegistryServiceKeepAliveProcedure,
 		registryv1connect.RegistryServiceWatchProcedure,
-		registryv1connect.RegistryServiceGetAdmissionProcedure:
+		registryv1connect.RegistryServicePublishProcedure, registryv1connect.RegistryServiceGetAdmissionProcedure:
 		return path
+	}
+	if slices.Contains(status.Paths(), path) {
+		return path
+	}
+	if path == "/" || path == "/status" || strings.HasPrefix(path, "/status/") || strings.HasPrefix(path, "/assets/") {
+		return "/status"
 	}
 	return "other"
 }

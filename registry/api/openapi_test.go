@@ -232,7 +232,9 @@ func TestOpenAPI_boundsAreThoseServed(t *testing.T) {
 		needed := map[string]string{}
 		for _, p := range o.Get.Parameters {
 			if p.Required {
-				needed[p.Name] = id
+				if needed[p.Name] = id; d.resolve(p.Schema).Type == "integer" {
+					needed[p.Name] = "1"
+				}
 			}
 		}
 		try := func(name, value string, want bool) {
@@ -255,7 +257,13 @@ func TestOpenAPI_boundsAreThoseServed(t *testing.T) {
 		for _, p := range o.Get.Parameters {
 			v := d.resolve(p.Schema)
 			if p.Required {
-				a, body := request(t, http.MethodGet, s.URL+path)
+				q := url.Values{}
+				for n, v := range needed {
+					if n != p.Name {
+						q.Set(n, v)
+					}
+				}
+				a, body := request(t, http.MethodGet, s.URL+path+"?"+q.Encode())
 				if a.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), p.Name) {
 					t.Errorf("%s without %s: got %d %s", path, p.Name, a.StatusCode, body)
 				}
@@ -343,12 +351,16 @@ func TestOpenAPI_answersFitTheirSchemas(t *testing.T) {
 		{"/nodeById?nodeId=" + nodeID(99).String(), 404, nil},
 		{"/records?ids=" + nodeID(1).String() + "," + nodeID(99).String(), 200, nil},
 		{"/records?kind=equivocation&ids=" + nodeID(1).String(), 200, nil},
+		{"/receipts?epoch=3&ids=" + nodeID(1).String() + "," + nodeID(2).String(), 200, nil},
 		{"/peers", 200, nil},
 		{"/openapi.json", 200, nil},
 		{"/getMediaNodes?limit=x", 400, nil},
 		{"/healthz?y=x", 400, nil},
 		{"/peers?" + strings.Repeat("x", 9000), 414, nil},
 		{"/healthz", 200, nil},
+		{"/healthz", 200, func() {
+			b.bonding = &Bonding{Source: "chain", Serial: 7, Block: 9, CheckedAt: time.Unix(1, 0).UTC(), ReadOnly: true, Problem: "the chain cannot be read"}
+		}},
 		{"/healthz", 503, func() { b.problem = "the disk is full" }},
 	} {
 		if step.before != nil {

@@ -54,6 +54,7 @@ func (s *rest) routes() []route {
 		{"/listMediaNodes", s.listMediaNodes},
 		{"/nodeById", s.nodeByID},
 		{"/records", s.records},
+		{"/receipts", s.receipts},
 		{"/peers", s.peers},
 		{"/healthz", s.healthz},
 		{"/openapi.json", s.openAPI},
@@ -263,6 +264,42 @@ func (s *rest) records(p *params, view *View) (answer, *problem) {
 			if kind == record.KindNode {
 				r.NodeID = &r.Subject
 			}
+			size += len(r.Record)
+			body.Records = append(body.Records, r)
+		}
+	}
+	return answer{body: body}, nil
+}
+
+// receipts gives the records with the receipts of nodes in an epoch, as the nodes
+// signed them.
+func (s *rest) receipts(p *params, view *View) (answer, *problem) {
+	ids, epoch := p.ids("ids"), p.integer("epoch", -1, 0, 1<<53-1)
+	if len(ids) == 0 {
+		p.refuse("ids", "is missing: give 1 to %d ids with commas between them", maxIDs)
+	}
+	if epoch < 0 {
+		p.refuse("epoch", "is missing")
+	}
+	if bad := p.done(); bad != nil {
+		return answer{}, bad
+	}
+	body := recordsJSON{
+		Registry: s.backend.Registry, Root: hex.EncodeToString(view.Root[:]), AgeMs: ageMs(view),
+		Records: []recordJSON{}, Missing: []drtc.NodeID{},
+	}
+	size := 0
+	for i := range ids {
+		held := s.backend.Receipts(ids[i], uint64(epoch))
+		switch {
+		case size > maxRecords: // a node's pages come together
+			body.Omitted = append(body.Omitted, ids[i])
+			continue
+		case len(held) == 0:
+			body.Missing = append(body.Missing, ids[i])
+		}
+		for _, e := range held {
+			r := recordJSON{NodeID: &ids[i], Subject: e.Subject, Issuer: e.Issuer, Record: e.Bytes()}
 			size += len(r.Record)
 			body.Records = append(body.Records, r)
 		}

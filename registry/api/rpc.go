@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,6 +74,25 @@ func (s *service) DeregisterNode(ctx context.Context, r *connect.Request[registr
 	return connect.NewResponse(&registryv1.DeregisterNodeResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
 }
 
+// publishable are the kinds that Publish takes.
+var publishable = []string{record.KindReceipt}
+
+// Publish takes a record of a kind that has no call of its own.
+func (s *service) Publish(ctx context.Context, r *connect.Request[registryv1.PublishRequest]) (*connect.Response[registryv1.PublishResponse], error) {
+	e, err := wire.FromProto(r.Msg.GetRecord())
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if !slices.Contains(publishable, e.Kind) {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("record.kind: want one of %v, got %q", publishable, e.Kind))
+	}
+	accepted, held, err := s.submit(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&registryv1.PublishResponse{Registry: s.id(), Accepted: accepted, Held: held}), nil
+}
+
 // GetAdmission gives who takes part, for nodes to hold calls against.
 func (s *service) GetAdmission(context.Context, *connect.Request[registryv1.GetAdmissionRequest]) (*connect.Response[registryv1.GetAdmissionResponse], error) {
 	body, attestations := s.backend.Records.Admission()
@@ -138,6 +158,9 @@ func (s *service) submit(ctx context.Context, e envelope.Envelope) (accepted boo
 
 // codeOf gives each refusal its RPC code.
 func codeOf(err error) connect.Code {
+	if errors.Is(err, ErrReadOnly) { // whatever it would be otherwise
+		return connect.CodeUnavailable
+	}
 	for code, causes := range map[connect.Code][]error{
 		connect.CodeUnauthenticated:   {envelope.ErrSignature, liveness.ErrSignature, liveness.ErrNonce},
 		connect.CodePermissionDenied:  {record.ErrIssuer, record.ErrBond, record.ErrRevoked},

@@ -46,7 +46,7 @@ func (l *living) Held(id drtc.NodeID) (envelope.Envelope, bool) {
 }
 
 func (l *living) all() Backend {
-	return Backend{Registry: self, Network: "devnet", Records: l, Nodes: l, Peering: l, Health: l.Health}
+	return Backend{Registry: self, Network: "devnet", Records: l, Nodes: l, Peering: l, Health: l.Health, Receipts: l.Receipts}
 }
 
 // change holds e and shows what change makes of it; nil shows nothing.

@@ -17,6 +17,7 @@ import (
 	"github.com/drtc-network/drtc/envelope"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/audit"
 	pages "github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/record"
@@ -28,7 +29,7 @@ var now = time.UnixMilli(1790000000000).UTC()
 
 func rules() record.Rules {
 	r := record.DefaultRules("")
-	r.Kinds = wire.Kinds()
+	r.Kinds = wire.Kinds(receipt.Network{})
 	return r
 }
 

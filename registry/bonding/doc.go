@@ -3,8 +3,16 @@
 // (whitepaper sections 4.2.2 and 5.4, where the chain says so).
 //
 // Contract: an answer comes from the last complete list that was read without an
-// error, never from a part of one. AllowAll lets everybody in, for development.
-// File reads a list that an operator writes:
+// error, never from a part of one. There are three Sources:
+//
+//	AllowAll  lets everybody in, for development
+//	File      a list that an operator writes
+//	Chain     what a Reader reads from a chain, for as long as it can be read
+//
+// While the list may be old, because the file is bad or the chain is away, a Source
+// goes on with the last one and says so in its Status: then whoever is in the list
+// goes on as before, and whoever is not cannot be told apart from somebody who has
+// come since. A file:
 //
 //	{
 //	  "serial": 3,
@@ -16,6 +24,5 @@
 //	}
 //
 // serial rises with every change. Records of an issuer below its min_generation
-// are revoked. Both types implement record.Bonding and are safe for concurrent
-// use.
+// are revoked. Sources are safe for concurrent use.
 package bonding

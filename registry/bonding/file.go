@@ -34,6 +34,8 @@ type File struct {
 	changed time.Time // the file's own time when it was read
 	checked time.Time // when it was read
 	failing bool      // it could not be taken, and that has been reported
+	problem string    // why it could not be taken
+	current time.Time // when it was last seen to be what holds
 }
 
 // Open reads the list at path. An error about its text wraps ErrList and names
@@ -54,6 +56,13 @@ func (f *File) MinGeneration(id drtc.NodeID) uint64 { return f.list.Load().MinGe
 
 // List returns what holds now. It is shared: do not change it.
 func (f *File) List() *List { return f.list.Load() }
+
+// Status implements Source.
+func (f *File) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Status{Source: OnDisk, Problem: f.problem, CheckedAt: f.current}
+}
 
 // Run reloads until ctx is done. A file that cannot be read is logged once and
 // the list that was read before holds on.
@@ -82,6 +91,18 @@ func (f *File) Run(ctx context.Context, log *slog.Logger) error {
 func (f *File) Reload(now time.Time) (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	changed, err = f.reload(now)
+	switch {
+	case err != nil:
+		f.problem = "the bonding file cannot be taken since " + now.UTC().Format(time.RFC3339)
+	case !f.failing:
+		f.problem, f.current = "", now
+	}
+	return changed, err
+}
+
+// reload needs the lock.
+func (f *File) reload(now time.Time) (changed bool, err error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		reported := f.failing && f.size < 0

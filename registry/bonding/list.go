@@ -26,6 +26,9 @@ type List struct {
 	AnyRegistry bool
 	// Nodes, Registries and Orchestrators are ascending, each id once.
 	Nodes, Registries, Orchestrators []drtc.NodeID
+	// Signers are the Registries whose quorum Media Nodes are to believe, ascending;
+	// nil are all.
+	Signers []drtc.NodeID
 	// MinGeneration has the issuers of which lower generations are revoked.
 	MinGeneration map[drtc.NodeID]uint64
 }
@@ -132,19 +135,5 @@ func (l *List) bonded(role record.Role, id drtc.NodeID) bool {
 func (l *List) equal(o *List) bool {
 	return l.Serial == o.Serial && l.AnyNode == o.AnyNode && l.AnyOrchestrator == o.AnyOrchestrator &&
 		slices.Equal(l.Nodes, o.Nodes) && slices.Equal(l.Registries, o.Registries) &&
-		slices.Equal(l.Orchestrators, o.Orchestrators) && maps.Equal(l.MinGeneration, o.MinGeneration)
-}
-
-// AllowAll lets everybody take part in every role, at any generation.
-type AllowAll struct{}
-
-// Bonded implements record.Bonding.
-func (AllowAll) Bonded(record.Role, drtc.NodeID) bool { return true }
-
-// MinGeneration implements record.Bonding.
-func (AllowAll) MinGeneration(drtc.NodeID) uint64 { return 0 }
-
-// List returns a list that admits everybody.
-func (AllowAll) List() *List {
-	return &List{Serial: 1, AnyNode: true, AnyOrchestrator: true, AnyRegistry: true}
+		slices.Equal(l.Orchestrators, o.Orchestrators) && slices.Equal(l.Signers, o.Signers) && maps.Equal(l.MinGeneration, o.MinGeneration)
 }

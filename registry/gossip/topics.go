@@ -20,10 +20,11 @@ const (
 	topicRegistry  = "registry"
 	topicAdmission = "admission"
 	topicEvidence  = "evidence"
+	topicReceipt   = "receipt"
 )
 
 func topics() []string {
-	return []string{topicNode, topicLiveness, topicRegistry, topicAdmission, topicEvidence}
+	return []string{topicNode, topicLiveness, topicRegistry, topicAdmission, topicEvidence, topicReceipt}
 }
 
 // topicOf is where records of a kind are told of.
@@ -39,6 +40,8 @@ func topicOf(kind string) (topic string, ok bool) {
 		return topicAdmission, true
 	case record.KindEquivocation:
 		return topicEvidence, true
+	case record.KindReceipt:
+		return topicReceipt, true
 	}
 	return "", false
 }

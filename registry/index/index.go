@@ -59,6 +59,23 @@ func (s *Snapshot) All() iter.Seq[*Entry] {
 	}
 }
 
+// From lists the nodes in order from an id on, those that are down included.
+func (s *Snapshot) From(id drtc.NodeID) iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		if len(s.ids) == 0 {
+			return
+		}
+		b, i := s.seek(id)
+		for ; b < len(s.ids); b, i = b+1, 0 {
+			for ; i < len(s.ids[b].items); i++ {
+				if !yield(s.ids[b].items[i].entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // IDs lists the nodes in order, those that are down included.
 func (s *Snapshot) IDs() []drtc.NodeID {
 	ids := make([]drtc.NodeID, 0, s.nodes)

@@ -322,3 +322,27 @@ func TestEntry_ofARecord(t *testing.T) {
 		t.Errorf("region: got %q, want none", e.Region())
 	}
 }
+
+func TestFrom_beginsWhereItIsTold(t *testing.T) {
+	s := new(index.Snapshot)
+	var changes []index.Change
+	for i := 1; i <= 1000; i++ {
+		id := drtc.NodeID{18: byte(2 * i >> 8), 19: byte(2 * i)}
+		changes = append(changes, index.Change{ID: id, Entry: &index.Entry{ID: id}})
+	}
+	s = s.With(changes)
+	for _, c := range []struct{ from, first, count int }{{0, 2, 1000}, {2, 2, 1000}, {3, 4, 999}, {2000, 2000, 1}, {2001, 0, 0}, {700, 700, 651}} {
+		first, count := 0, 0
+		for e := range s.From(drtc.NodeID{18: byte(c.from >> 8), 19: byte(c.from)}) {
+			if count++; count == 1 {
+				first = int(e.ID[18])<<8 | int(e.ID[19])
+			}
+		}
+		if first != c.first || count != c.count {
+			t.Errorf("from %d: first %d of %d, want %d of %d", c.from, first, count, c.first, c.count)
+		}
+	}
+	for range new(index.Snapshot).From(drtc.NodeID{}) {
+		t.Error("an empty Snapshot lists a node")
+	}
+}

@@ -15,6 +15,7 @@ const (
 	KindLiveness     = "liveness"     // a Registry about a page of nodes
 	KindEquivocation = "equivocation" // proof that an issuer signed two records of one version
 	KindAdmission    = "admission"    // a Registry's reading of who takes part
+	KindReceipt      = "receipt"      // a Media Node's receipts of an epoch, a page
 )
 
 // Role is what somebody takes part in the network as.
@@ -104,4 +105,11 @@ func AdmissionKind(check func(*envelope.Envelope) error) Kind {
 		Name: KindAdmission, MaxBody: 64 << 10, MaxTTL: 900 * time.Second,
 		SelfIssued: true, Issuer: RoleRegistry, Check: check,
 	}
+}
+
+// ReceiptKind is the kind of a page of receipts that Orchestrators gave a Media
+// Node. The subject names the page. Nobody takes one back; it lives until what it
+// says was paid can't be disputed any more.
+func ReceiptKind(life time.Duration, check func(*envelope.Envelope) error) Kind {
+	return Kind{Name: KindReceipt, MaxBody: 64 << 10, MaxTTL: life, Issuer: RoleNode, Check: check}
 }

@@ -9,21 +9,55 @@ import (
 
 	"github.com/drtc-network/drtc"
 	"github.com/drtc-network/drtc/envelope"
+	"github.com/drtc-network/drtc/epoch"
 	registryv1 "github.com/drtc-network/drtc/gen/drtc/registry/v1"
 	"github.com/drtc-network/drtc/identity"
+	"github.com/drtc-network/drtc/receipt"
 	"github.com/drtc-network/drtc/registry/liveness"
 	"github.com/drtc-network/drtc/registry/node"
 	"github.com/drtc-network/drtc/registry/record"
 )
 
 // Kinds are the kinds of records that a network has, with the rules about their
-// bodies.
-func Kinds() []record.Kind {
+// bodies: that of receipts if there are any.
+func Kinds(receipts receipt.Network) []record.Kind {
 	nodes := record.NodeKind(CheckNode)
 	nodes.CheckSigner = CheckNodeKey
-	return []record.Kind{
+	kinds := []record.Kind{
 		nodes, record.RegistryKind(CheckRegistry), record.LivenessKind(liveness.Check),
 		record.EquivocationKind(CheckEquivocation), record.AdmissionKind(CheckAdmission),
+	}
+	if receipts.Enabled() {
+		kinds = append(kinds, record.ReceiptKind(receipts.Life(), CheckReceipts(receipts)))
+	}
+	return kinds
+}
+
+// CheckReceipts is the rule of kind "receipt" about bodies: a page of the issuer's
+// whose place is the record's subject, every receipt of which its Orchestrator
+// signed. Without the network's parameters signatures are not looked at.
+func CheckReceipts(n receipt.Network) func(*envelope.Envelope) error {
+	domain := n.Domain()
+	return func(e *envelope.Envelope) error {
+		p, err := receipt.ParsePage(e.Body)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: body: %w", ErrRecord, err)
+		case p.Node != e.Issuer:
+			return bad("node", "want the record's issuer %s, got %s", e.Issuer, p.Node)
+		case p.Subject() != e.Subject:
+			return bad("subject", "want %s, of page %d of epoch %d, got %s", p.Subject(), p.Number, p.Epoch, e.Subject)
+		}
+		if !n.Enabled() {
+			return nil
+		}
+		if present := n.Clock().At(e.IssuedAt); present == epoch.None || p.Epoch > present {
+			return bad("epoch", "%d had not begun when the record was issued", p.Epoch)
+		}
+		if err := p.Verify(domain); err != nil {
+			return fmt.Errorf("%w: body: %w", ErrRecord, err)
+		}
+		return nil
 	}
 }
 

@@ -292,7 +292,7 @@ func (x RelayState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RelayState_State.Descriptor instead.
 func (RelayState_State) EnumDescriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77, 0}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{82, 0}
 }
 
 type Permissions struct {
@@ -375,10 +375,13 @@ type CreateSessionRequest struct {
 	Participant string       `protobuf:"bytes,4,opt,name=participant,proto3" json:"participant,omitempty"`
 	Identity    string       `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
 	Permissions *Permissions `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
-	// The application that pays, for the byte meter. At most 64 bytes.
+	// The application's name, for the byte meter. At most 64 bytes.
 	Application string `protobuf:"bytes,7,opt,name=application,proto3" json:"application,omitempty"`
 	// The heartbeats carry no figures of this session; GetSession tells them.
-	Unreported    bool `protobuf:"varint,8,opt,name=unreported,proto3" json:"unreported,omitempty"`
+	Unreported bool `protobuf:"varint,8,opt,name=unreported,proto3" json:"unreported,omitempty"`
+	// The application's account on the chain, 20 bytes, for which receipts are
+	// given; empty for the Orchestrator's own.
+	Account       []byte `protobuf:"bytes,9,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,6 +470,13 @@ func (x *CreateSessionRequest) GetUnreported() bool {
 		return x.Unreported
 	}
 	return false
+}
+
+func (x *CreateSessionRequest) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
 }
 
 type CreateSessionResponse struct {
@@ -3181,7 +3191,9 @@ type Heartbeat struct {
 	// with the next heartbeats.
 	Reports []*SessionReport `protobuf:"bytes,8,rep,name=reports,proto3" json:"reports,omitempty"`
 	// Figures of the caller's relay links, each about every 5 s.
-	Relays        []*RelayReport `protobuf:"bytes,9,rep,name=relays,proto3" json:"relays,omitempty"`
+	Relays []*RelayReport `protobuf:"bytes,9,rep,name=relays,proto3" json:"relays,omitempty"`
+	// What the caller has to hear about its receipts; empty while they come in time.
+	Receipts      string `protobuf:"bytes,10,opt,name=receipts,proto3" json:"receipts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3277,6 +3289,13 @@ func (x *Heartbeat) GetRelays() []*RelayReport {
 		return x.Relays
 	}
 	return nil
+}
+
+func (x *Heartbeat) GetReceipts() string {
+	if x != nil {
+		return x.Receipts
+	}
+	return ""
 }
 
 // Resync says that events were missed: ask for what you need to know.
@@ -4509,8 +4528,10 @@ type OpenRelayRequest struct {
 	Peer  string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
 	// Of the other end, for this node.
 	Description *SignedDescription `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// Who pays for the bytes that this node sends on the link.
+	// Name of the application that pays for the bytes that this node sends on the
+	// link, and its account as in CreateSession.
 	Application string `protobuf:"bytes,5,opt,name=application,proto3" json:"application,omitempty"`
+	Account     []byte `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
 	// At most this many audio tracks of the room are sent at a time, the loudest;
 	// 0 for all.
 	AudioLimit    uint32 `protobuf:"varint,6,opt,name=audio_limit,json=audioLimit,proto3" json:"audio_limit,omitempty"`
@@ -4581,6 +4602,13 @@ func (x *OpenRelayRequest) GetApplication() string {
 		return x.Application
 	}
 	return ""
+}
+
+func (x *OpenRelayRequest) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
 }
 
 func (x *OpenRelayRequest) GetAudioLimit() uint32 {
@@ -4963,6 +4991,257 @@ func (x *ClaimRoomResponse) GetTracks() []string {
 	return nil
 }
 
+type GetClaimsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClaimsRequest) Reset() {
+	*x = GetClaimsRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClaimsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClaimsRequest) ProtoMessage() {}
+
+func (x *GetClaimsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClaimsRequest.ProtoReflect.Descriptor instead.
+func (*GetClaimsRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75}
+}
+
+type GetClaimsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of earlier epochs first.
+	Claims        []*Claim `protobuf:"bytes,1,rep,name=claims,proto3" json:"claims,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClaimsResponse) Reset() {
+	*x = GetClaimsResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClaimsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClaimsResponse) ProtoMessage() {}
+
+func (x *GetClaimsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClaimsResponse.ProtoReflect.Descriptor instead.
+func (*GetClaimsResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *GetClaimsResponse) GetClaims() []*Claim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+// Claim is what was served for one account in one epoch and acknowledged, from the
+// epoch's beginning.
+type Claim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Account on the chain, 20 bytes.
+	Account     []byte `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Epoch       uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	ClientBytes uint64 `protobuf:"varint,3,opt,name=client_bytes,json=clientBytes,proto3" json:"client_bytes,omitempty"`
+	RelayBytes  uint64 `protobuf:"varint,4,opt,name=relay_bytes,json=relayBytes,proto3" json:"relay_bytes,omitempty"`
+	// The last receipt for it, as in DeliverReceiptsRequest; empty for none.
+	Receipt       []byte `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *Claim) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *Claim) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Claim) GetClientBytes() uint64 {
+	if x != nil {
+		return x.ClientBytes
+	}
+	return 0
+}
+
+func (x *Claim) GetRelayBytes() uint64 {
+	if x != nil {
+		return x.RelayBytes
+	}
+	return 0
+}
+
+func (x *Claim) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+type DeliverReceiptsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each 157 bytes, spec/receipt.md RC3; at most 1024.
+	Receipts      [][]byte `protobuf:"bytes,1,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliverReceiptsRequest) Reset() {
+	*x = DeliverReceiptsRequest{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliverReceiptsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliverReceiptsRequest) ProtoMessage() {}
+
+func (x *DeliverReceiptsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliverReceiptsRequest.ProtoReflect.Descriptor instead.
+func (*DeliverReceiptsRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *DeliverReceiptsRequest) GetReceipts() [][]byte {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
+type DeliverReceiptsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why receipts were not taken, by their place in the request.
+	Refused       map[uint32]string `protobuf:"bytes,1,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliverReceiptsResponse) Reset() {
+	*x = DeliverReceiptsResponse{}
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliverReceiptsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliverReceiptsResponse) ProtoMessage() {}
+
+func (x *DeliverReceiptsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliverReceiptsResponse.ProtoReflect.Descriptor instead.
+func (*DeliverReceiptsResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *DeliverReceiptsResponse) GetRefused() map[uint32]string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
 type DrainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// False takes the node back into service.
@@ -4973,7 +5252,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4985,7 +5264,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[75]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4998,7 +5277,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *DrainRequest) GetDrain() bool {
@@ -5018,7 +5297,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5030,7 +5309,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[76]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5043,7 +5322,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DrainResponse) GetSessions() uint32 {
@@ -5055,19 +5334,21 @@ func (x *DrainResponse) GetSessions() uint32 {
 
 // RelayState reports the state of a link.
 type RelayState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Link          string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	State         RelayState_State       `protobuf:"varint,3,opt,name=state,proto3,enum=drtc.medianode.v1.RelayState_State" json:"state,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Version       uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Link    string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Room    string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	State   RelayState_State       `protobuf:"varint,3,opt,name=state,proto3,enum=drtc.medianode.v1.RelayState_State" json:"state,omitempty"`
+	Reason  string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Version uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// Of a closed link, its last figures; none if there were none.
+	Figures       *RelayReport `protobuf:"bytes,6,opt,name=figures,proto3" json:"figures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RelayState) Reset() {
 	*x = RelayState{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5079,7 +5360,7 @@ func (x *RelayState) String() string {
 func (*RelayState) ProtoMessage() {}
 
 func (x *RelayState) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[77]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5092,7 +5373,7 @@ func (x *RelayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayState.ProtoReflect.Descriptor instead.
 func (*RelayState) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RelayState) GetLink() string {
@@ -5130,6 +5411,13 @@ func (x *RelayState) GetVersion() uint32 {
 	return 0
 }
 
+func (x *RelayState) GetFigures() *RelayReport {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
+}
+
 // TrackAvailable says that a track of a client of another node is on this node
 // now, so that sessions may subscribe to it, or is not any more.
 type TrackAvailable struct {
@@ -5145,7 +5433,7 @@ type TrackAvailable struct {
 
 func (x *TrackAvailable) Reset() {
 	*x = TrackAvailable{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5157,7 +5445,7 @@ func (x *TrackAvailable) String() string {
 func (*TrackAvailable) ProtoMessage() {}
 
 func (x *TrackAvailable) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[78]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5170,7 +5458,7 @@ func (x *TrackAvailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackAvailable.ProtoReflect.Descriptor instead.
 func (*TrackAvailable) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{78}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *TrackAvailable) GetRoom() string {
@@ -5222,7 +5510,7 @@ type RelayReport struct {
 
 func (x *RelayReport) Reset() {
 	*x = RelayReport{}
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5234,7 +5522,7 @@ func (x *RelayReport) String() string {
 func (*RelayReport) ProtoMessage() {}
 
 func (x *RelayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_medianode_v1_control_proto_msgTypes[79]
+	mi := &file_drtc_medianode_v1_control_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5247,7 +5535,7 @@ func (x *RelayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayReport.ProtoReflect.Descriptor instead.
 func (*RelayReport) Descriptor() ([]byte, []int) {
-	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{79}
+	return file_drtc_medianode_v1_control_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RelayReport) GetLink() string {
@@ -5315,7 +5603,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\apublish\x18\x01 \x01(\bR\apublish\x12\x1c\n" +
 	"\tsubscribe\x18\x02 \x01(\bR\tsubscribe\x12!\n" +
 	"\fpublish_data\x18\x03 \x01(\bR\vpublishData\x12\x16\n" +
-	"\x06hidden\x18\x04 \x01(\bR\x06hidden\"\xb3\x02\n" +
+	"\x06hidden\x18\x04 \x01(\bR\x06hidden\"\xcd\x02\n" +
 	"\x14CreateSessionRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12+\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x17.drtc.medianode.v1.ModeR\x04mode\x12\x12\n" +
@@ -5326,7 +5614,8 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\vapplication\x18\a \x01(\tR\vapplication\x12\x1e\n" +
 	"\n" +
 	"unreported\x18\b \x01(\bR\n" +
-	"unreported\"5\n" +
+	"unreported\x12\x18\n" +
+	"\aaccount\x18\t \x01(\fR\aaccount\"5\n" +
 	"\x15CreateSessionResponse\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\"/\n" +
 	"\x13CloseSessionRequest\x12\x18\n" +
@@ -5507,7 +5796,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\vrelay_state\x18\x0e \x01(\v2\x1d.drtc.medianode.v1.RelayStateH\x00R\n" +
 	"relayState\x12L\n" +
 	"\x0ftrack_available\x18\x0f \x01(\v2!.drtc.medianode.v1.TrackAvailableH\x00R\x0etrackAvailableB\a\n" +
-	"\x05eventJ\x04\b\f\x10\r\"\xd6\x02\n" +
+	"\x05eventJ\x04\b\f\x10\r\"\xf2\x02\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12!\n" +
 	"\fmax_sessions\x18\x02 \x01(\rR\vmaxSessions\x12\x1d\n" +
@@ -5519,7 +5808,9 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"shed_ratio\x18\a \x01(\x02R\tshedRatio\x12:\n" +
 	"\areports\x18\b \x03(\v2 .drtc.medianode.v1.SessionReportR\areports\x126\n" +
-	"\x06relays\x18\t \x03(\v2\x1e.drtc.medianode.v1.RelayReportR\x06relays\"$\n" +
+	"\x06relays\x18\t \x03(\v2\x1e.drtc.medianode.v1.RelayReportR\x06relays\x12\x1a\n" +
+	"\breceipts\x18\n" +
+	" \x01(\tR\breceipts\"$\n" +
 	"\x06Resync\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\"\xcc\x02\n" +
 	"\fSessionState\x12\x18\n" +
@@ -5619,13 +5910,14 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\vmax_version\x18\v \x01(\rR\n" +
 	"maxVersion\x12 \n" +
 	"\fissued_at_ms\x18\f \x01(\x04R\n" +
-	"issuedAtMs\"\xd9\x01\n" +
+	"issuedAtMs\"\xf3\x01\n" +
 	"\x10OpenRelayRequest\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x12\n" +
 	"\x04peer\x18\x03 \x01(\tR\x04peer\x12F\n" +
 	"\vdescription\x18\x04 \x01(\v2$.drtc.medianode.v1.SignedDescriptionR\vdescription\x12 \n" +
-	"\vapplication\x18\x05 \x01(\tR\vapplication\x12\x1f\n" +
+	"\vapplication\x18\x05 \x01(\tR\vapplication\x12\x18\n" +
+	"\aaccount\x18\a \x01(\fR\aaccount\x12\x1f\n" +
 	"\vaudio_limit\x18\x06 \x01(\rR\n" +
 	"audioLimit\"-\n" +
 	"\x11OpenRelayResponse\x12\x18\n" +
@@ -5646,18 +5938,36 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\x11ClaimRoomResponse\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\x12\x14\n" +
 	"\x05links\x18\x02 \x03(\tR\x05links\x12\x16\n" +
-	"\x06tracks\x18\x03 \x03(\tR\x06tracks\"$\n" +
+	"\x06tracks\x18\x03 \x03(\tR\x06tracks\"\x12\n" +
+	"\x10GetClaimsRequest\"E\n" +
+	"\x11GetClaimsResponse\x120\n" +
+	"\x06claims\x18\x01 \x03(\v2\x18.drtc.medianode.v1.ClaimR\x06claims\"\x95\x01\n" +
+	"\x05Claim\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12!\n" +
+	"\fclient_bytes\x18\x03 \x01(\x04R\vclientBytes\x12\x1f\n" +
+	"\vrelay_bytes\x18\x04 \x01(\x04R\n" +
+	"relayBytes\x12\x18\n" +
+	"\areceipt\x18\x05 \x01(\fR\areceipt\"4\n" +
+	"\x16DeliverReceiptsRequest\x12\x1a\n" +
+	"\breceipts\x18\x01 \x03(\fR\breceipts\"\xa8\x01\n" +
+	"\x17DeliverReceiptsResponse\x12Q\n" +
+	"\arefused\x18\x01 \x03(\v27.drtc.medianode.v1.DeliverReceiptsResponse.RefusedEntryR\arefused\x1a:\n" +
+	"\fRefusedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
 	"\fDrainRequest\x12\x14\n" +
 	"\x05drain\x18\x01 \x01(\bR\x05drain\"+\n" +
 	"\rDrainResponse\x12\x1a\n" +
-	"\bsessions\x18\x01 \x01(\rR\bsessions\"\x80\x02\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\"\xba\x02\n" +
 	"\n" +
 	"RelayState\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\tR\x04link\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x129\n" +
 	"\x05state\x18\x03 \x01(\x0e2#.drtc.medianode.v1.RelayState.StateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\rR\aversion\"]\n" +
+	"\aversion\x18\x05 \x01(\rR\aversion\x128\n" +
+	"\afigures\x18\x06 \x01(\v2\x1e.drtc.medianode.v1.RelayReportR\afigures\"]\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_CONNECTED\x10\x01\x12\x16\n" +
@@ -5694,7 +6004,7 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"KIND_AUDIO\x10\x01\x12\x0e\n" +
 	"\n" +
-	"KIND_VIDEO\x10\x022\xb2\x11\n" +
+	"KIND_VIDEO\x10\x022\xf4\x12\n" +
 	"\x0eControlService\x12b\n" +
 	"\rCreateSession\x12'.drtc.medianode.v1.CreateSessionRequest\x1a(.drtc.medianode.v1.CreateSessionResponse\x12_\n" +
 	"\fCloseSession\x12&.drtc.medianode.v1.CloseSessionRequest\x1a'.drtc.medianode.v1.CloseSessionResponse\x12b\n" +
@@ -5722,7 +6032,9 @@ const file_drtc_medianode_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"CloseRelay\x12$.drtc.medianode.v1.CloseRelayRequest\x1a%.drtc.medianode.v1.CloseRelayResponse\x12e\n" +
 	"\x0eSetRelayRoutes\x12(.drtc.medianode.v1.SetRelayRoutesRequest\x1a).drtc.medianode.v1.SetRelayRoutesResponse\x12V\n" +
-	"\tClaimRoom\x12#.drtc.medianode.v1.ClaimRoomRequest\x1a$.drtc.medianode.v1.ClaimRoomResponse\x12J\n" +
+	"\tClaimRoom\x12#.drtc.medianode.v1.ClaimRoomRequest\x1a$.drtc.medianode.v1.ClaimRoomResponse\x12V\n" +
+	"\tGetClaims\x12#.drtc.medianode.v1.GetClaimsRequest\x1a$.drtc.medianode.v1.GetClaimsResponse\x12h\n" +
+	"\x0fDeliverReceipts\x12).drtc.medianode.v1.DeliverReceiptsRequest\x1a*.drtc.medianode.v1.DeliverReceiptsResponse\x12J\n" +
 	"\x05Drain\x12\x1f.drtc.medianode.v1.DrainRequest\x1a .drtc.medianode.v1.DrainResponseB@Z>github.com/drtc-network/drtc/gen/drtc/medianode/v1;medianodev1b\x06proto3"
 
 var (
@@ -5738,7 +6050,7 @@ func file_drtc_medianode_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_drtc_medianode_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
+var file_drtc_medianode_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
 var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(Mode)(0),                          // 0: drtc.medianode.v1.Mode
 	(Target)(0),                        // 1: drtc.medianode.v1.Target
@@ -5820,16 +6132,22 @@ var file_drtc_medianode_v1_control_proto_goTypes = []any{
 	(*SetRelayRoutesResponse)(nil),     // 77: drtc.medianode.v1.SetRelayRoutesResponse
 	(*ClaimRoomRequest)(nil),           // 78: drtc.medianode.v1.ClaimRoomRequest
 	(*ClaimRoomResponse)(nil),          // 79: drtc.medianode.v1.ClaimRoomResponse
-	(*DrainRequest)(nil),               // 80: drtc.medianode.v1.DrainRequest
-	(*DrainResponse)(nil),              // 81: drtc.medianode.v1.DrainResponse
-	(*RelayState)(nil),                 // 82: drtc.medianode.v1.RelayState
-	(*TrackAvailable)(nil),             // 83: drtc.medianode.v1.TrackAvailable
-	(*RelayReport)(nil),                // 84: drtc.medianode.v1.RelayReport
-	nil,                                // 85: drtc.medianode.v1.OfferResponse.MidToTrackEntry
-	nil,                                // 86: drtc.medianode.v1.OfferResponse.RefusedEntry
-	nil,                                // 87: drtc.medianode.v1.SubscribeResponse.RefusedEntry
-	nil,                                // 88: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
-	nil,                                // 89: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	(*GetClaimsRequest)(nil),           // 80: drtc.medianode.v1.GetClaimsRequest
+	(*GetClaimsResponse)(nil),          // 81: drtc.medianode.v1.GetClaimsResponse
+	(*Claim)(nil),                      // 82: drtc.medianode.v1.Claim
+	(*DeliverReceiptsRequest)(nil),     // 83: drtc.medianode.v1.DeliverReceiptsRequest
+	(*DeliverReceiptsResponse)(nil),    // 84: drtc.medianode.v1.DeliverReceiptsResponse
+	(*DrainRequest)(nil),               // 85: drtc.medianode.v1.DrainRequest
+	(*DrainResponse)(nil),              // 86: drtc.medianode.v1.DrainResponse
+	(*RelayState)(nil),                 // 87: drtc.medianode.v1.RelayState
+	(*TrackAvailable)(nil),             // 88: drtc.medianode.v1.TrackAvailable
+	(*RelayReport)(nil),                // 89: drtc.medianode.v1.RelayReport
+	nil,                                // 90: drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	nil,                                // 91: drtc.medianode.v1.OfferResponse.RefusedEntry
+	nil,                                // 92: drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	nil,                                // 93: drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	nil,                                // 94: drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	nil,                                // 95: drtc.medianode.v1.DeliverReceiptsResponse.RefusedEntry
 }
 var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	0,  // 0: drtc.medianode.v1.CreateSessionRequest.mode:type_name -> drtc.medianode.v1.Mode
@@ -5847,16 +6165,16 @@ var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	20, // 12: drtc.medianode.v1.Restore.channels:type_name -> drtc.medianode.v1.RestoredChannel
 	2,  // 13: drtc.medianode.v1.RestoredTrack.kind:type_name -> drtc.medianode.v1.Kind
 	2,  // 14: drtc.medianode.v1.Seat.kind:type_name -> drtc.medianode.v1.Kind
-	85, // 15: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
+	90, // 15: drtc.medianode.v1.OfferResponse.mid_to_track:type_name -> drtc.medianode.v1.OfferResponse.MidToTrackEntry
 	23, // 16: drtc.medianode.v1.OfferResponse.published:type_name -> drtc.medianode.v1.PublishedSection
-	86, // 17: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
+	91, // 17: drtc.medianode.v1.OfferResponse.refused:type_name -> drtc.medianode.v1.OfferResponse.RefusedEntry
 	2,  // 18: drtc.medianode.v1.PublishedSection.kind:type_name -> drtc.medianode.v1.Kind
 	1,  // 19: drtc.medianode.v1.AddCandidatesRequest.target:type_name -> drtc.medianode.v1.Target
 	36, // 20: drtc.medianode.v1.Subscription.settings:type_name -> drtc.medianode.v1.TrackSettings
 	28, // 21: drtc.medianode.v1.SubscribeRequest.subscriptions:type_name -> drtc.medianode.v1.Subscription
-	87, // 22: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
+	92, // 22: drtc.medianode.v1.SubscribeResponse.refused:type_name -> drtc.medianode.v1.SubscribeResponse.RefusedEntry
 	33, // 23: drtc.medianode.v1.SetSourcesRequest.sources:type_name -> drtc.medianode.v1.Source
-	88, // 24: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
+	93, // 24: drtc.medianode.v1.SetSourcesResponse.refused:type_name -> drtc.medianode.v1.SetSourcesResponse.RefusedEntry
 	36, // 25: drtc.medianode.v1.SetTrackSettingsRequest.settings:type_name -> drtc.medianode.v1.TrackSettings
 	51, // 26: drtc.medianode.v1.EventsResponse.heartbeat:type_name -> drtc.medianode.v1.Heartbeat
 	52, // 27: drtc.medianode.v1.EventsResponse.resync:type_name -> drtc.medianode.v1.Resync
@@ -5868,74 +6186,81 @@ var file_drtc_medianode_v1_control_proto_depIdxs = []int32{
 	59, // 33: drtc.medianode.v1.EventsResponse.layer_demand:type_name -> drtc.medianode.v1.LayerDemand
 	60, // 34: drtc.medianode.v1.EventsResponse.speaker_levels:type_name -> drtc.medianode.v1.SpeakerLevels
 	62, // 35: drtc.medianode.v1.EventsResponse.subscription_active:type_name -> drtc.medianode.v1.SubscriptionActive
-	82, // 36: drtc.medianode.v1.EventsResponse.relay_state:type_name -> drtc.medianode.v1.RelayState
-	83, // 37: drtc.medianode.v1.EventsResponse.track_available:type_name -> drtc.medianode.v1.TrackAvailable
+	87, // 36: drtc.medianode.v1.EventsResponse.relay_state:type_name -> drtc.medianode.v1.RelayState
+	88, // 37: drtc.medianode.v1.EventsResponse.track_available:type_name -> drtc.medianode.v1.TrackAvailable
 	63, // 38: drtc.medianode.v1.Heartbeat.reports:type_name -> drtc.medianode.v1.SessionReport
-	84, // 39: drtc.medianode.v1.Heartbeat.relays:type_name -> drtc.medianode.v1.RelayReport
+	89, // 39: drtc.medianode.v1.Heartbeat.relays:type_name -> drtc.medianode.v1.RelayReport
 	1,  // 40: drtc.medianode.v1.SessionState.target:type_name -> drtc.medianode.v1.Target
 	3,  // 41: drtc.medianode.v1.SessionState.state:type_name -> drtc.medianode.v1.SessionState.State
 	64, // 42: drtc.medianode.v1.SessionState.figures:type_name -> drtc.medianode.v1.SessionFigures
 	55, // 43: drtc.medianode.v1.TrackLive.layers:type_name -> drtc.medianode.v1.LiveLayer
-	89, // 44: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
+	94, // 44: drtc.medianode.v1.SubscriberOffer.mid_to_track:type_name -> drtc.medianode.v1.SubscriberOffer.MidToTrackEntry
 	61, // 45: drtc.medianode.v1.SpeakerLevels.speakers:type_name -> drtc.medianode.v1.SpeakerLevel
 	64, // 46: drtc.medianode.v1.SessionReport.figures:type_name -> drtc.medianode.v1.SessionFigures
 	69, // 47: drtc.medianode.v1.PrepareRelayResponse.description:type_name -> drtc.medianode.v1.SignedDescription
 	69, // 48: drtc.medianode.v1.OpenRelayRequest.description:type_name -> drtc.medianode.v1.SignedDescription
 	76, // 49: drtc.medianode.v1.SetRelayRoutesRequest.routes:type_name -> drtc.medianode.v1.RelayRoute
-	4,  // 50: drtc.medianode.v1.RelayState.state:type_name -> drtc.medianode.v1.RelayState.State
-	6,  // 51: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
-	8,  // 52: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
-	10, // 53: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
-	12, // 54: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
-	16, // 55: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
-	24, // 56: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
-	26, // 57: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
-	29, // 58: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
-	31, // 59: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
-	34, // 60: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
-	37, // 61: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
-	39, // 62: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
-	41, // 63: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
-	43, // 64: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
-	45, // 65: drtc.medianode.v1.ControlService.AliasTrack:input_type -> drtc.medianode.v1.AliasTrackRequest
-	47, // 66: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
-	49, // 67: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
-	65, // 68: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
-	67, // 69: drtc.medianode.v1.ControlService.PrepareRelay:input_type -> drtc.medianode.v1.PrepareRelayRequest
-	71, // 70: drtc.medianode.v1.ControlService.OpenRelay:input_type -> drtc.medianode.v1.OpenRelayRequest
-	73, // 71: drtc.medianode.v1.ControlService.CloseRelay:input_type -> drtc.medianode.v1.CloseRelayRequest
-	75, // 72: drtc.medianode.v1.ControlService.SetRelayRoutes:input_type -> drtc.medianode.v1.SetRelayRoutesRequest
-	78, // 73: drtc.medianode.v1.ControlService.ClaimRoom:input_type -> drtc.medianode.v1.ClaimRoomRequest
-	80, // 74: drtc.medianode.v1.ControlService.Drain:input_type -> drtc.medianode.v1.DrainRequest
-	7,  // 75: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
-	9,  // 76: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
-	11, // 77: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
-	13, // 78: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
-	22, // 79: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
-	25, // 80: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
-	27, // 81: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
-	30, // 82: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
-	32, // 83: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
-	35, // 84: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
-	38, // 85: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
-	40, // 86: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
-	42, // 87: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
-	44, // 88: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
-	46, // 89: drtc.medianode.v1.ControlService.AliasTrack:output_type -> drtc.medianode.v1.AliasTrackResponse
-	48, // 90: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
-	50, // 91: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
-	66, // 92: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
-	68, // 93: drtc.medianode.v1.ControlService.PrepareRelay:output_type -> drtc.medianode.v1.PrepareRelayResponse
-	72, // 94: drtc.medianode.v1.ControlService.OpenRelay:output_type -> drtc.medianode.v1.OpenRelayResponse
-	74, // 95: drtc.medianode.v1.ControlService.CloseRelay:output_type -> drtc.medianode.v1.CloseRelayResponse
-	77, // 96: drtc.medianode.v1.ControlService.SetRelayRoutes:output_type -> drtc.medianode.v1.SetRelayRoutesResponse
-	79, // 97: drtc.medianode.v1.ControlService.ClaimRoom:output_type -> drtc.medianode.v1.ClaimRoomResponse
-	81, // 98: drtc.medianode.v1.ControlService.Drain:output_type -> drtc.medianode.v1.DrainResponse
-	75, // [75:99] is the sub-list for method output_type
-	51, // [51:75] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	82, // 50: drtc.medianode.v1.GetClaimsResponse.claims:type_name -> drtc.medianode.v1.Claim
+	95, // 51: drtc.medianode.v1.DeliverReceiptsResponse.refused:type_name -> drtc.medianode.v1.DeliverReceiptsResponse.RefusedEntry
+	4,  // 52: drtc.medianode.v1.RelayState.state:type_name -> drtc.medianode.v1.RelayState.State
+	89, // 53: drtc.medianode.v1.RelayState.figures:type_name -> drtc.medianode.v1.RelayReport
+	6,  // 54: drtc.medianode.v1.ControlService.CreateSession:input_type -> drtc.medianode.v1.CreateSessionRequest
+	8,  // 55: drtc.medianode.v1.ControlService.CloseSession:input_type -> drtc.medianode.v1.CloseSessionRequest
+	10, // 56: drtc.medianode.v1.ControlService.UpdateSession:input_type -> drtc.medianode.v1.UpdateSessionRequest
+	12, // 57: drtc.medianode.v1.ControlService.GetSession:input_type -> drtc.medianode.v1.GetSessionRequest
+	16, // 58: drtc.medianode.v1.ControlService.Offer:input_type -> drtc.medianode.v1.OfferRequest
+	24, // 59: drtc.medianode.v1.ControlService.Answer:input_type -> drtc.medianode.v1.AnswerRequest
+	26, // 60: drtc.medianode.v1.ControlService.AddCandidates:input_type -> drtc.medianode.v1.AddCandidatesRequest
+	29, // 61: drtc.medianode.v1.ControlService.Subscribe:input_type -> drtc.medianode.v1.SubscribeRequest
+	31, // 62: drtc.medianode.v1.ControlService.Unsubscribe:input_type -> drtc.medianode.v1.UnsubscribeRequest
+	34, // 63: drtc.medianode.v1.ControlService.SetSources:input_type -> drtc.medianode.v1.SetSourcesRequest
+	37, // 64: drtc.medianode.v1.ControlService.SetTrackSettings:input_type -> drtc.medianode.v1.SetTrackSettingsRequest
+	39, // 65: drtc.medianode.v1.ControlService.SetPublisherLayers:input_type -> drtc.medianode.v1.SetPublisherLayersRequest
+	41, // 66: drtc.medianode.v1.ControlService.MuteTrack:input_type -> drtc.medianode.v1.MuteTrackRequest
+	43, // 67: drtc.medianode.v1.ControlService.Unpublish:input_type -> drtc.medianode.v1.UnpublishRequest
+	45, // 68: drtc.medianode.v1.ControlService.AliasTrack:input_type -> drtc.medianode.v1.AliasTrackRequest
+	47, // 69: drtc.medianode.v1.ControlService.SendData:input_type -> drtc.medianode.v1.SendDataRequest
+	49, // 70: drtc.medianode.v1.ControlService.Events:input_type -> drtc.medianode.v1.EventsRequest
+	65, // 71: drtc.medianode.v1.ControlService.RenewEvents:input_type -> drtc.medianode.v1.RenewEventsRequest
+	67, // 72: drtc.medianode.v1.ControlService.PrepareRelay:input_type -> drtc.medianode.v1.PrepareRelayRequest
+	71, // 73: drtc.medianode.v1.ControlService.OpenRelay:input_type -> drtc.medianode.v1.OpenRelayRequest
+	73, // 74: drtc.medianode.v1.ControlService.CloseRelay:input_type -> drtc.medianode.v1.CloseRelayRequest
+	75, // 75: drtc.medianode.v1.ControlService.SetRelayRoutes:input_type -> drtc.medianode.v1.SetRelayRoutesRequest
+	78, // 76: drtc.medianode.v1.ControlService.ClaimRoom:input_type -> drtc.medianode.v1.ClaimRoomRequest
+	80, // 77: drtc.medianode.v1.ControlService.GetClaims:input_type -> drtc.medianode.v1.GetClaimsRequest
+	83, // 78: drtc.medianode.v1.ControlService.DeliverReceipts:input_type -> drtc.medianode.v1.DeliverReceiptsRequest
+	85, // 79: drtc.medianode.v1.ControlService.Drain:input_type -> drtc.medianode.v1.DrainRequest
+	7,  // 80: drtc.medianode.v1.ControlService.CreateSession:output_type -> drtc.medianode.v1.CreateSessionResponse
+	9,  // 81: drtc.medianode.v1.ControlService.CloseSession:output_type -> drtc.medianode.v1.CloseSessionResponse
+	11, // 82: drtc.medianode.v1.ControlService.UpdateSession:output_type -> drtc.medianode.v1.UpdateSessionResponse
+	13, // 83: drtc.medianode.v1.ControlService.GetSession:output_type -> drtc.medianode.v1.GetSessionResponse
+	22, // 84: drtc.medianode.v1.ControlService.Offer:output_type -> drtc.medianode.v1.OfferResponse
+	25, // 85: drtc.medianode.v1.ControlService.Answer:output_type -> drtc.medianode.v1.AnswerResponse
+	27, // 86: drtc.medianode.v1.ControlService.AddCandidates:output_type -> drtc.medianode.v1.AddCandidatesResponse
+	30, // 87: drtc.medianode.v1.ControlService.Subscribe:output_type -> drtc.medianode.v1.SubscribeResponse
+	32, // 88: drtc.medianode.v1.ControlService.Unsubscribe:output_type -> drtc.medianode.v1.UnsubscribeResponse
+	35, // 89: drtc.medianode.v1.ControlService.SetSources:output_type -> drtc.medianode.v1.SetSourcesResponse
+	38, // 90: drtc.medianode.v1.ControlService.SetTrackSettings:output_type -> drtc.medianode.v1.SetTrackSettingsResponse
+	40, // 91: drtc.medianode.v1.ControlService.SetPublisherLayers:output_type -> drtc.medianode.v1.SetPublisherLayersResponse
+	42, // 92: drtc.medianode.v1.ControlService.MuteTrack:output_type -> drtc.medianode.v1.MuteTrackResponse
+	44, // 93: drtc.medianode.v1.ControlService.Unpublish:output_type -> drtc.medianode.v1.UnpublishResponse
+	46, // 94: drtc.medianode.v1.ControlService.AliasTrack:output_type -> drtc.medianode.v1.AliasTrackResponse
+	48, // 95: drtc.medianode.v1.ControlService.SendData:output_type -> drtc.medianode.v1.SendDataResponse
+	50, // 96: drtc.medianode.v1.ControlService.Events:output_type -> drtc.medianode.v1.EventsResponse
+	66, // 97: drtc.medianode.v1.ControlService.RenewEvents:output_type -> drtc.medianode.v1.RenewEventsResponse
+	68, // 98: drtc.medianode.v1.ControlService.PrepareRelay:output_type -> drtc.medianode.v1.PrepareRelayResponse
+	72, // 99: drtc.medianode.v1.ControlService.OpenRelay:output_type -> drtc.medianode.v1.OpenRelayResponse
+	74, // 100: drtc.medianode.v1.ControlService.CloseRelay:output_type -> drtc.medianode.v1.CloseRelayResponse
+	77, // 101: drtc.medianode.v1.ControlService.SetRelayRoutes:output_type -> drtc.medianode.v1.SetRelayRoutesResponse
+	79, // 102: drtc.medianode.v1.ControlService.ClaimRoom:output_type -> drtc.medianode.v1.ClaimRoomResponse
+	81, // 103: drtc.medianode.v1.ControlService.GetClaims:output_type -> drtc.medianode.v1.GetClaimsResponse
+	84, // 104: drtc.medianode.v1.ControlService.DeliverReceipts:output_type -> drtc.medianode.v1.DeliverReceiptsResponse
+	86, // 105: drtc.medianode.v1.ControlService.Drain:output_type -> drtc.medianode.v1.DrainResponse
+	80, // [80:106] is the sub-list for method output_type
+	54, // [54:80] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_drtc_medianode_v1_control_proto_init() }
@@ -5963,7 +6288,7 @@ func file_drtc_medianode_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_medianode_v1_control_proto_rawDesc), len(file_drtc_medianode_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   85,
+			NumMessages:   91,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1477,6 +1477,113 @@ func (x *WatchResponse) GetComplete() bool {
 	return false
 }
 
+type PublishRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishRequest) Reset() {
+	*x = PublishRequest{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishRequest) ProtoMessage() {}
+
+func (x *PublishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
+func (*PublishRequest) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PublishRequest) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type PublishResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the Registry that answers.
+	Registry string `protobuf:"bytes,1,opt,name=registry,proto3" json:"registry,omitempty"`
+	// False when the Registry holds a newer record of the same kind, subject and
+	// issuer: held is that one.
+	Accepted      bool    `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Held          *Record `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishResponse) Reset() {
+	*x = PublishResponse{}
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishResponse) ProtoMessage() {}
+
+func (x *PublishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
+func (*PublishResponse) Descriptor() ([]byte, []int) {
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PublishResponse) GetRegistry() string {
+	if x != nil {
+		return x.Registry
+	}
+	return ""
+}
+
+func (x *PublishResponse) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
+}
+
+func (x *PublishResponse) GetHeld() *Record {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
 type GetAdmissionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1485,7 +1592,7 @@ type GetAdmissionRequest struct {
 
 func (x *GetAdmissionRequest) Reset() {
 	*x = GetAdmissionRequest{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1604,7 @@ func (x *GetAdmissionRequest) String() string {
 func (*GetAdmissionRequest) ProtoMessage() {}
 
 func (x *GetAdmissionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1617,7 @@ func (x *GetAdmissionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAdmissionRequest.ProtoReflect.Descriptor instead.
 func (*GetAdmissionRequest) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 type GetAdmissionResponse struct {
@@ -1527,7 +1634,7 @@ type GetAdmissionResponse struct {
 
 func (x *GetAdmissionResponse) Reset() {
 	*x = GetAdmissionResponse{}
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1646,7 @@ func (x *GetAdmissionResponse) String() string {
 func (*GetAdmissionResponse) ProtoMessage() {}
 
 func (x *GetAdmissionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_drtc_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_drtc_registry_v1_registry_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1659,7 @@ func (x *GetAdmissionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAdmissionResponse.ProtoReflect.Descriptor instead.
 func (*GetAdmissionResponse) Descriptor() ([]byte, []int) {
-	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+	return file_drtc_registry_v1_registry_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetAdmissionResponse) GetBody() []byte {
@@ -1683,17 +1790,24 @@ const file_drtc_registry_v1_registry_proto_rawDesc = "" +
 	"\rWatchResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.drtc.registry.v1.RecordR\arecords\x12\x16\n" +
 	"\x06hidden\x18\x02 \x03(\fR\x06hidden\x12\x1a\n" +
-	"\bcomplete\x18\x03 \x01(\bR\bcomplete\"\x15\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\"B\n" +
+	"\x0ePublishRequest\x120\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.drtc.registry.v1.RecordR\x06record\"w\n" +
+	"\x0fPublishResponse\x12\x1a\n" +
+	"\bregistry\x18\x01 \x01(\tR\bregistry\x12\x1a\n" +
+	"\baccepted\x18\x02 \x01(\bR\baccepted\x12,\n" +
+	"\x04held\x18\x03 \x01(\v2\x18.drtc.registry.v1.RecordR\x04held\"\x15\n" +
 	"\x13GetAdmissionRequest\"h\n" +
 	"\x14GetAdmissionResponse\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12<\n" +
-	"\fattestations\x18\x02 \x03(\v2\x18.drtc.registry.v1.RecordR\fattestations2\xb6\x04\n" +
+	"\fattestations\x18\x02 \x03(\v2\x18.drtc.registry.v1.RecordR\fattestations2\x86\x05\n" +
 	"\x0fRegistryService\x12]\n" +
 	"\fRegisterNode\x12%.drtc.registry.v1.RegisterNodeRequest\x1a&.drtc.registry.v1.RegisterNodeResponse\x12Z\n" +
 	"\vRefreshNode\x12$.drtc.registry.v1.RefreshNodeRequest\x1a%.drtc.registry.v1.RefreshNodeResponse\x12c\n" +
 	"\x0eDeregisterNode\x12'.drtc.registry.v1.DeregisterNodeRequest\x1a(.drtc.registry.v1.DeregisterNodeResponse\x12X\n" +
 	"\tKeepAlive\x12\".drtc.registry.v1.KeepAliveRequest\x1a#.drtc.registry.v1.KeepAliveResponse(\x010\x01\x12J\n" +
-	"\x05Watch\x12\x1e.drtc.registry.v1.WatchRequest\x1a\x1f.drtc.registry.v1.WatchResponse0\x01\x12]\n" +
+	"\x05Watch\x12\x1e.drtc.registry.v1.WatchRequest\x1a\x1f.drtc.registry.v1.WatchResponse0\x01\x12N\n" +
+	"\aPublish\x12 .drtc.registry.v1.PublishRequest\x1a!.drtc.registry.v1.PublishResponse\x12]\n" +
 	"\fGetAdmission\x12%.drtc.registry.v1.GetAdmissionRequest\x1a&.drtc.registry.v1.GetAdmissionResponseB>Z<github.com/drtc-network/drtc/gen/drtc/registry/v1;registryv1b\x06proto3"
 
 var (
@@ -1708,7 +1822,7 @@ func file_drtc_registry_v1_registry_proto_rawDescGZIP() []byte {
 	return file_drtc_registry_v1_registry_proto_rawDescData
 }
 
-var file_drtc_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_drtc_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_drtc_registry_v1_registry_proto_goTypes = []any{
 	(*Record)(nil),                 // 0: drtc.registry.v1.Record
 	(*NodeBody)(nil),               // 1: drtc.registry.v1.NodeBody
@@ -1730,8 +1844,10 @@ var file_drtc_registry_v1_registry_proto_goTypes = []any{
 	(*AdmissionBody)(nil),          // 17: drtc.registry.v1.AdmissionBody
 	(*WatchRequest)(nil),           // 18: drtc.registry.v1.WatchRequest
 	(*WatchResponse)(nil),          // 19: drtc.registry.v1.WatchResponse
-	(*GetAdmissionRequest)(nil),    // 20: drtc.registry.v1.GetAdmissionRequest
-	(*GetAdmissionResponse)(nil),   // 21: drtc.registry.v1.GetAdmissionResponse
+	(*PublishRequest)(nil),         // 20: drtc.registry.v1.PublishRequest
+	(*PublishResponse)(nil),        // 21: drtc.registry.v1.PublishResponse
+	(*GetAdmissionRequest)(nil),    // 22: drtc.registry.v1.GetAdmissionRequest
+	(*GetAdmissionResponse)(nil),   // 23: drtc.registry.v1.GetAdmissionResponse
 }
 var file_drtc_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: drtc.registry.v1.RegisterNodeRequest.record:type_name -> drtc.registry.v1.Record
@@ -1746,24 +1862,28 @@ var file_drtc_registry_v1_registry_proto_depIdxs = []int32{
 	11, // 9: drtc.registry.v1.KeepAliveRequest.pong:type_name -> drtc.registry.v1.Pong
 	15, // 10: drtc.registry.v1.LivenessBody.sightings:type_name -> drtc.registry.v1.Sighting
 	0,  // 11: drtc.registry.v1.WatchResponse.records:type_name -> drtc.registry.v1.Record
-	0,  // 12: drtc.registry.v1.GetAdmissionResponse.attestations:type_name -> drtc.registry.v1.Record
-	2,  // 13: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
-	5,  // 14: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
-	7,  // 15: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
-	9,  // 16: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
-	18, // 17: drtc.registry.v1.RegistryService.Watch:input_type -> drtc.registry.v1.WatchRequest
-	20, // 18: drtc.registry.v1.RegistryService.GetAdmission:input_type -> drtc.registry.v1.GetAdmissionRequest
-	3,  // 19: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
-	6,  // 20: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
-	8,  // 21: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
-	12, // 22: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
-	19, // 23: drtc.registry.v1.RegistryService.Watch:output_type -> drtc.registry.v1.WatchResponse
-	21, // 24: drtc.registry.v1.RegistryService.GetAdmission:output_type -> drtc.registry.v1.GetAdmissionResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	0,  // 12: drtc.registry.v1.PublishRequest.record:type_name -> drtc.registry.v1.Record
+	0,  // 13: drtc.registry.v1.PublishResponse.held:type_name -> drtc.registry.v1.Record
+	0,  // 14: drtc.registry.v1.GetAdmissionResponse.attestations:type_name -> drtc.registry.v1.Record
+	2,  // 15: drtc.registry.v1.RegistryService.RegisterNode:input_type -> drtc.registry.v1.RegisterNodeRequest
+	5,  // 16: drtc.registry.v1.RegistryService.RefreshNode:input_type -> drtc.registry.v1.RefreshNodeRequest
+	7,  // 17: drtc.registry.v1.RegistryService.DeregisterNode:input_type -> drtc.registry.v1.DeregisterNodeRequest
+	9,  // 18: drtc.registry.v1.RegistryService.KeepAlive:input_type -> drtc.registry.v1.KeepAliveRequest
+	18, // 19: drtc.registry.v1.RegistryService.Watch:input_type -> drtc.registry.v1.WatchRequest
+	20, // 20: drtc.registry.v1.RegistryService.Publish:input_type -> drtc.registry.v1.PublishRequest
+	22, // 21: drtc.registry.v1.RegistryService.GetAdmission:input_type -> drtc.registry.v1.GetAdmissionRequest
+	3,  // 22: drtc.registry.v1.RegistryService.RegisterNode:output_type -> drtc.registry.v1.RegisterNodeResponse
+	6,  // 23: drtc.registry.v1.RegistryService.RefreshNode:output_type -> drtc.registry.v1.RefreshNodeResponse
+	8,  // 24: drtc.registry.v1.RegistryService.DeregisterNode:output_type -> drtc.registry.v1.DeregisterNodeResponse
+	12, // 25: drtc.registry.v1.RegistryService.KeepAlive:output_type -> drtc.registry.v1.KeepAliveResponse
+	19, // 26: drtc.registry.v1.RegistryService.Watch:output_type -> drtc.registry.v1.WatchResponse
+	21, // 27: drtc.registry.v1.RegistryService.Publish:output_type -> drtc.registry.v1.PublishResponse
+	23, // 28: drtc.registry.v1.RegistryService.GetAdmission:output_type -> drtc.registry.v1.GetAdmissionResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_drtc_registry_v1_registry_proto_init() }
@@ -1781,7 +1901,7 @@ func file_drtc_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drtc_registry_v1_registry_proto_rawDesc), len(file_drtc_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -105,6 +105,12 @@ const (
 	// ControlServiceClaimRoomProcedure is the fully-qualified name of the ControlService's ClaimRoom
 	// RPC.
 	ControlServiceClaimRoomProcedure = "/drtc.medianode.v1.ControlService/ClaimRoom"
+	// ControlServiceGetClaimsProcedure is the fully-qualified name of the ControlService's GetClaims
+	// RPC.
+	ControlServiceGetClaimsProcedure = "/drtc.medianode.v1.ControlService/GetClaims"
+	// ControlServiceDeliverReceiptsProcedure is the fully-qualified name of the ControlService's
+	// DeliverReceipts RPC.
+	ControlServiceDeliverReceiptsProcedure = "/drtc.medianode.v1.ControlService/DeliverReceipts"
 	// ControlServiceDrainProcedure is the fully-qualified name of the ControlService's Drain RPC.
 	ControlServiceDrainProcedure = "/drtc.medianode.v1.ControlService/Drain"
 )
@@ -176,6 +182,13 @@ type ControlServiceClient interface {
 	// the room go to that member from now on, and calls with a lower term fail
 	// with FAILED_PRECONDITION.
 	ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error)
+	// GetClaims tells what this node has served the caller's applications and not
+	// been given the last receipt for (spec/receipt.md). It fails with UNIMPLEMENTED
+	// where the node asks for no receipts.
+	GetClaims(context.Context, *connect.Request[v1.GetClaimsRequest]) (*connect.Response[v1.GetClaimsResponse], error)
+	// DeliverReceipts hands over receipts. They are on the node's disk when it
+	// answers.
+	DeliverReceipts(context.Context, *connect.Request[v1.DeliverReceiptsRequest]) (*connect.Response[v1.DeliverReceiptsResponse], error)
 	// Drain stops the admission of sessions, or resumes it. Only the node's own
 	// key may call it.
 	Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error)
@@ -330,6 +343,18 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("ClaimRoom")),
 			connect.WithClientOptions(opts...),
 		),
+		getClaims: connect.NewClient[v1.GetClaimsRequest, v1.GetClaimsResponse](
+			httpClient,
+			baseURL+ControlServiceGetClaimsProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetClaims")),
+			connect.WithClientOptions(opts...),
+		),
+		deliverReceipts: connect.NewClient[v1.DeliverReceiptsRequest, v1.DeliverReceiptsResponse](
+			httpClient,
+			baseURL+ControlServiceDeliverReceiptsProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("DeliverReceipts")),
+			connect.WithClientOptions(opts...),
+		),
 		drain: connect.NewClient[v1.DrainRequest, v1.DrainResponse](
 			httpClient,
 			baseURL+ControlServiceDrainProcedure,
@@ -364,6 +389,8 @@ type controlServiceClient struct {
 	closeRelay         *connect.Client[v1.CloseRelayRequest, v1.CloseRelayResponse]
 	setRelayRoutes     *connect.Client[v1.SetRelayRoutesRequest, v1.SetRelayRoutesResponse]
 	claimRoom          *connect.Client[v1.ClaimRoomRequest, v1.ClaimRoomResponse]
+	getClaims          *connect.Client[v1.GetClaimsRequest, v1.GetClaimsResponse]
+	deliverReceipts    *connect.Client[v1.DeliverReceiptsRequest, v1.DeliverReceiptsResponse]
 	drain              *connect.Client[v1.DrainRequest, v1.DrainResponse]
 }
 
@@ -482,6 +509,16 @@ func (c *controlServiceClient) ClaimRoom(ctx context.Context, req *connect.Reque
 	return c.claimRoom.CallUnary(ctx, req)
 }
 
+// GetClaims calls drtc.medianode.v1.ControlService.GetClaims.
+func (c *controlServiceClient) GetClaims(ctx context.Context, req *connect.Request[v1.GetClaimsRequest]) (*connect.Response[v1.GetClaimsResponse], error) {
+	return c.getClaims.CallUnary(ctx, req)
+}
+
+// DeliverReceipts calls drtc.medianode.v1.ControlService.DeliverReceipts.
+func (c *controlServiceClient) DeliverReceipts(ctx context.Context, req *connect.Request[v1.DeliverReceiptsRequest]) (*connect.Response[v1.DeliverReceiptsResponse], error) {
+	return c.deliverReceipts.CallUnary(ctx, req)
+}
+
 // Drain calls drtc.medianode.v1.ControlService.Drain.
 func (c *controlServiceClient) Drain(ctx context.Context, req *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error) {
 	return c.drain.CallUnary(ctx, req)
@@ -554,6 +591,13 @@ type ControlServiceHandler interface {
 	// the room go to that member from now on, and calls with a lower term fail
 	// with FAILED_PRECONDITION.
 	ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error)
+	// GetClaims tells what this node has served the caller's applications and not
+	// been given the last receipt for (spec/receipt.md). It fails with UNIMPLEMENTED
+	// where the node asks for no receipts.
+	GetClaims(context.Context, *connect.Request[v1.GetClaimsRequest]) (*connect.Response[v1.GetClaimsResponse], error)
+	// DeliverReceipts hands over receipts. They are on the node's disk when it
+	// answers.
+	DeliverReceipts(context.Context, *connect.Request[v1.DeliverReceiptsRequest]) (*connect.Response[v1.DeliverReceiptsResponse], error)
 	// Drain stops the admission of sessions, or resumes it. Only the node's own
 	// key may call it.
 	Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error)
@@ -704,6 +748,18 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("ClaimRoom")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceGetClaimsHandler := connect.NewUnaryHandler(
+		ControlServiceGetClaimsProcedure,
+		svc.GetClaims,
+		connect.WithSchema(controlServiceMethods.ByName("GetClaims")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlServiceDeliverReceiptsHandler := connect.NewUnaryHandler(
+		ControlServiceDeliverReceiptsProcedure,
+		svc.DeliverReceipts,
+		connect.WithSchema(controlServiceMethods.ByName("DeliverReceipts")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceDrainHandler := connect.NewUnaryHandler(
 		ControlServiceDrainProcedure,
 		svc.Drain,
@@ -758,6 +814,10 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceSetRelayRoutesHandler.ServeHTTP(w, r)
 		case ControlServiceClaimRoomProcedure:
 			controlServiceClaimRoomHandler.ServeHTTP(w, r)
+		case ControlServiceGetClaimsProcedure:
+			controlServiceGetClaimsHandler.ServeHTTP(w, r)
+		case ControlServiceDeliverReceiptsProcedure:
+			controlServiceDeliverReceiptsHandler.ServeHTTP(w, r)
 		case ControlServiceDrainProcedure:
 			controlServiceDrainHandler.ServeHTTP(w, r)
 		default:
@@ -859,6 +919,14 @@ func (UnimplementedControlServiceHandler) SetRelayRoutes(context.Context, *conne
 
 func (UnimplementedControlServiceHandler) ClaimRoom(context.Context, *connect.Request[v1.ClaimRoomRequest]) (*connect.Response[v1.ClaimRoomResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.ClaimRoom is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetClaims(context.Context, *connect.Request[v1.GetClaimsRequest]) (*connect.Response[v1.GetClaimsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.GetClaims is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) DeliverReceipts(context.Context, *connect.Request[v1.DeliverReceiptsRequest]) (*connect.Response[v1.DeliverReceiptsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.medianode.v1.ControlService.DeliverReceipts is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) Drain(context.Context, *connect.Request[v1.DrainRequest]) (*connect.Response[v1.DrainResponse], error) {

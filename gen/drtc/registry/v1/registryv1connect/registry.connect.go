@@ -51,6 +51,8 @@ const (
 	RegistryServiceKeepAliveProcedure = "/drtc.registry.v1.RegistryService/KeepAlive"
 	// RegistryServiceWatchProcedure is the fully-qualified name of the RegistryService's Watch RPC.
 	RegistryServiceWatchProcedure = "/drtc.registry.v1.RegistryService/Watch"
+	// RegistryServicePublishProcedure is the fully-qualified name of the RegistryService's Publish RPC.
+	RegistryServicePublishProcedure = "/drtc.registry.v1.RegistryService/Publish"
 	// RegistryServiceGetAdmissionProcedure is the fully-qualified name of the RegistryService's
 	// GetAdmission RPC.
 	RegistryServiceGetAdmissionProcedure = "/drtc.registry.v1.RegistryService/GetAdmission"
@@ -74,6 +76,9 @@ type RegistryServiceClient interface {
 	// Watch sends the nodes that are shown and then every change, as signed
 	// records. A watcher that falls behind is cut off and begins again.
 	Watch(context.Context, *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error)
+	// Publish hands in a record that its issuer signed, of a kind that has no call
+	// of its own: "receipt". It is stored when everything in it is verified.
+	Publish(context.Context, *connect.Request[v1.PublishRequest]) (*connect.Response[v1.PublishResponse], error)
 	// GetAdmission returns who may command Media Nodes, attested by Registries.
 	GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error)
 }
@@ -119,6 +124,12 @@ func NewRegistryServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(registryServiceMethods.ByName("Watch")),
 			connect.WithClientOptions(opts...),
 		),
+		publish: connect.NewClient[v1.PublishRequest, v1.PublishResponse](
+			httpClient,
+			baseURL+RegistryServicePublishProcedure,
+			connect.WithSchema(registryServiceMethods.ByName("Publish")),
+			connect.WithClientOptions(opts...),
+		),
 		getAdmission: connect.NewClient[v1.GetAdmissionRequest, v1.GetAdmissionResponse](
 			httpClient,
 			baseURL+RegistryServiceGetAdmissionProcedure,
@@ -135,6 +146,7 @@ type registryServiceClient struct {
 	deregisterNode *connect.Client[v1.DeregisterNodeRequest, v1.DeregisterNodeResponse]
 	keepAlive      *connect.Client[v1.KeepAliveRequest, v1.KeepAliveResponse]
 	watch          *connect.Client[v1.WatchRequest, v1.WatchResponse]
+	publish        *connect.Client[v1.PublishRequest, v1.PublishResponse]
 	getAdmission   *connect.Client[v1.GetAdmissionRequest, v1.GetAdmissionResponse]
 }
 
@@ -163,6 +175,11 @@ func (c *registryServiceClient) Watch(ctx context.Context, req *connect.Request[
 	return c.watch.CallServerStream(ctx, req)
 }
 
+// Publish calls drtc.registry.v1.RegistryService.Publish.
+func (c *registryServiceClient) Publish(ctx context.Context, req *connect.Request[v1.PublishRequest]) (*connect.Response[v1.PublishResponse], error) {
+	return c.publish.CallUnary(ctx, req)
+}
+
 // GetAdmission calls drtc.registry.v1.RegistryService.GetAdmission.
 func (c *registryServiceClient) GetAdmission(ctx context.Context, req *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error) {
 	return c.getAdmission.CallUnary(ctx, req)
@@ -186,6 +203,9 @@ type RegistryServiceHandler interface {
 	// Watch sends the nodes that are shown and then every change, as signed
 	// records. A watcher that falls behind is cut off and begins again.
 	Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error
+	// Publish hands in a record that its issuer signed, of a kind that has no call
+	// of its own: "receipt". It is stored when everything in it is verified.
+	Publish(context.Context, *connect.Request[v1.PublishRequest]) (*connect.Response[v1.PublishResponse], error)
 	// GetAdmission returns who may command Media Nodes, attested by Registries.
 	GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error)
 }
@@ -227,6 +247,12 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 		connect.WithSchema(registryServiceMethods.ByName("Watch")),
 		connect.WithHandlerOptions(opts...),
 	)
+	registryServicePublishHandler := connect.NewUnaryHandler(
+		RegistryServicePublishProcedure,
+		svc.Publish,
+		connect.WithSchema(registryServiceMethods.ByName("Publish")),
+		connect.WithHandlerOptions(opts...),
+	)
 	registryServiceGetAdmissionHandler := connect.NewUnaryHandler(
 		RegistryServiceGetAdmissionProcedure,
 		svc.GetAdmission,
@@ -245,6 +271,8 @@ func NewRegistryServiceHandler(svc RegistryServiceHandler, opts ...connect.Handl
 			registryServiceKeepAliveHandler.ServeHTTP(w, r)
 		case RegistryServiceWatchProcedure:
 			registryServiceWatchHandler.ServeHTTP(w, r)
+		case RegistryServicePublishProcedure:
+			registryServicePublishHandler.ServeHTTP(w, r)
 		case RegistryServiceGetAdmissionProcedure:
 			registryServiceGetAdmissionHandler.ServeHTTP(w, r)
 		default:
@@ -274,6 +302,10 @@ func (UnimplementedRegistryServiceHandler) KeepAlive(context.Context, *connect.B
 
 func (UnimplementedRegistryServiceHandler) Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("drtc.registry.v1.RegistryService.Watch is not implemented"))
+}
+
+func (UnimplementedRegistryServiceHandler) Publish(context.Context, *connect.Request[v1.PublishRequest]) (*connect.Response[v1.PublishResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("drtc.registry.v1.RegistryService.Publish is not implemented"))
 }
 
 func (UnimplementedRegistryServiceHandler) GetAdmission(context.Context, *connect.Request[v1.GetAdmissionRequest]) (*connect.Response[v1.GetAdmissionResponse], error) {

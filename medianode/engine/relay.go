@@ -209,9 +209,7 @@ func (k *trunk) rest(s *subscription) {
 		s.voice.Leave()
 		s.voice = nil
 	}
-	if l := s.current; l != nil {
-		s.seen[l.index] = seen{layer: l, generation: l.generation(), highest: s.sentOf(l)}
-	}
+	s.remember()
 	s.track, s.current, s.target, s.waiting, s.ready = nil, nil, nil, true, false
 	s.sent, s.selector, s.shedding = nil, nil, shedding{}
 }

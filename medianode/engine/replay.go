@@ -20,19 +20,17 @@ const (
 	onItsWay = 150 * time.Millisecond
 )
 
-// seen is up to where a subscriber was sent a layer that it left.
+// seen is up to where a subscriber was sent a layer, before it left it or was to be
+// sent another codec.
 type seen struct {
 	layer      *layer
 	generation uint8
 	highest    uint64
 }
 
-// enter switches the stream to a layer, of which src is the next to be sent, and
-// remembers how far the subscriber has come on its present one.
+// enter switches the stream to a layer, of which src is the next to be sent.
 func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mapping, l *layer) {
-	if o := s.current; o != nil && s.incarnation == o.incarnation {
-		s.seen[o.index] = seen{layer: o, generation: o.generation(), highest: s.sentOf(o)}
-	}
+	s.remember()
 	s.incarnation = l.incarnation
 	s.entered, s.began = src.Sequence, now
 	if b := &s.backlog; b.sending && b.class == pacing.Replay {
@@ -40,6 +38,14 @@ func (s *subscription) enter(now time.Time, src rewrite.Source, from clock.Mappi
 		return
 	}
 	s.stream.Switch(now, src, from, l.clock)
+}
+
+// remember notes how far the subscriber has come on its present layer, before it
+// leaves it or gets another stream, which begins to count anew.
+func (s *subscription) remember() {
+	if l := s.current; l != nil && s.incarnation == l.incarnation {
+		s.seen[l.index] = seen{layer: l, generation: l.generation(), highest: s.sentOf(l)}
+	}
 }
 
 // sentOf is the highest number of a layer that the subscriber was sent, 0 for

@@ -90,6 +90,7 @@ func (c *Core) seat(now time.Time, s *subscription, t *track, format PayloadType
 		s.target = s.current
 		s.choose(now)
 	case sent == s.vacant || s.current == nil || s.waiting || !same:
+		s.remember() // it may come back in the codec that it had
 		c.vacate(s)
 		if t.mirror != nil { // it may have been the source, and released
 			t = c.mirrorOf(mirrorName{t.cfg.ID, t.mirror.home, t.mirror.room})

@@ -197,6 +197,7 @@ func (s *subscription) carry(c *Core, x SendSection) (anew bool) {
 	changed := kind != s.codec || x.Codec.ClockRate != s.section.Codec.ClockRate
 	if s.stream == nil || changed && s.vacant == nil {
 		anew = true
+		s.remember()
 		s.codec = kind
 		before := s.stream
 		s.stream = rewrite.New(uint16(c.cfg.Random())&maxFirst, c.cfg.Random(), kind, x.Codec.ClockRate)
